@@ -1,0 +1,29 @@
+"""Content-aware image resizing by reconstruction from deep features (DNR), in JAX and Flax."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dnr_jax.config import RetargetConfig as RetargetConfig
+    from dnr_jax.config import preset_config as preset_config
+    from dnr_jax.pipeline import Result as Result
+    from dnr_jax.pipeline import retarget as retarget
+    from dnr_jax.weights import Weights as Weights
+    from dnr_jax.weights import load_weights as load_weights
+
+_HOMES = {
+    "RetargetConfig": "config",
+    "preset_config": "config",
+    "Result": "pipeline",
+    "retarget": "pipeline",
+    "Weights": "weights",
+    "load_weights": "weights",
+}
+__all__ = ["Result", "RetargetConfig", "Weights", "load_weights", "preset_config", "retarget"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use, so that checking a command line does not wait for JAX.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dnr_jax' has no attribute {name!r}")
+    return getattr(import_module(f"dnr_jax.{_HOMES[name]}"), name)

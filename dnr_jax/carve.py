@@ -1,0 +1,126 @@
+"""The hierarchy: how many seams at which level, from the deepest tap to the shallowest (Sec. 3.1, Eq. 2).
+
+Written for width; the height is the transpose. Sizes and counts are traced, so that another target width, percentile
+or alpha compiles nothing.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dnr_jax.seams import Seams, find_seams
+from dnr_jax.taps import Footprint, projected_footprint, receptive_footprint, tap_stride
+from dnr_jax.vgg import Size
+
+
+class Carving(NamedTuple):
+    """The seams of every level, shallow to deep.
+
+    Attributes:
+      levels: each tap's seams in positions of its map before any removal.
+      guided: MS_l of Eq. 2, the costs that the seams were found on, float32 [h_l, w_l].
+      width: int32, W_mid: the image width that the seams leave.
+    """
+
+    levels: tuple[Seams, ...]
+    guided: tuple[jax.Array, ...]
+    width: jax.Array
+
+
+@partial(jax.jit, static_argnames=("taps", "region"))
+def carve_width(
+    importance: tuple[jax.Array, ...],
+    size: Size,
+    target_width: jax.Array | int,
+    threshold: jax.Array | float,
+    alpha: jax.Array | float,
+    *,
+    taps: tuple[str, ...],
+    region: str = "projected",
+) -> Carving:
+    """Finds the seams of every level, each guided by the next deeper one.
+
+    At the deepest tap up to `N = w_L(W) - w_L(W')` seams go, the first always, others while their mean importance is
+    at most `threshold`. Every finer level loses the same share of its width.
+
+    Args:
+      importance: S_l, float32 [h_l, w_l], shallow to deep, not negative where alpha is to guide.
+      size: the valid (height, width) in pixels of the photo that the maps belong to.
+      target_width: W', 1 to the width.
+      threshold: the most mean importance a seam of the deepest tap may have to go.
+      alpha: the factor of Eq. 2.
+      taps: the maps' taps.
+      region: "projected" or "receptive".
+    """
+    height, width = (jnp.asarray(n, jnp.int32) for n in size)
+    target_width = jnp.asarray(target_width, jnp.int32)
+    alpha = jnp.asarray(alpha, jnp.float32)
+    strides = [tap_stride(tap) for tap in taps]
+    sizes = [(height // stride, width // stride) for stride in strides]
+
+    most = width // strides[-1] - target_width // strides[-1]
+    deepest = find_seams(importance[-1], most, threshold, sizes[-1])
+    mid_width = intermediate_width(width, target_width, deepest.count, most, sizes[-1][1])
+
+    levels, guided = [deepest], [importance[-1]]
+    for level in range(len(taps) - 2, -1, -1):
+        footprint = _FOOTPRINTS[region](taps[level], taps[level + 1])
+        removed = levels[0].order < levels[0].count
+        covered = covered_region(removed, sizes[level + 1], importance[level].shape, footprint)
+        cost = jnp.where(covered, alpha * importance[level], importance[level])
+        count = width // strides[level] - mid_width // strides[level]
+        levels.insert(0, find_seams(cost, count, jnp.inf, sizes[level]))
+        guided.insert(0, cost)
+    return Carving(tuple(levels), tuple(guided), mid_width)
+
+
+_FOOTPRINTS = {"projected": projected_footprint, "receptive": receptive_footprint}
+
+
+def intermediate_width(
+    width: jax.Array, target_width: jax.Array, removed: jax.Array, most: jax.Array, deep_width: jax.Array
+) -> jax.Array:
+    """W_mid: the target where all deep seams went, else `max(W', W - round(W * n / w_L))`, halves rounded up; int32."""
+    lost = (2 * width * removed + deep_width) // (2 * deep_width)
+    return jnp.where(removed == most, target_width, jnp.maximum(target_width, width - lost))
+
+
+def covered_region(removed: jax.Array, size: Size, shape: tuple[int, ...], footprint: Footprint) -> jax.Array:
+    """The neurons of the finer level that removed neurons of the deeper level cover (Eq. 2), bool of `shape`.
+
+    Rows and columns left over by VALID pooling belong to the last block.
+
+    Args:
+      removed: bool [h_l, w_l].
+      size: the valid (height, width) of `removed`.
+      shape: of the finer level's map.
+      footprint: what one deep neuron covers.
+    """
+    rows, columns = (jnp.arange(n) // footprint.stride for n in shape[:2])
+    last_row, last_column = (jnp.maximum(n - 1, 0) for n in size)
+    projected = removed[jnp.minimum(rows, last_row)[:, None], jnp.minimum(columns, last_column)[None, :]]
+    before, after = footprint.before, footprint.after
+    if before == after == 0:
+        return projected
+    inside = (rows <= last_row)[:, None] & (columns <= last_column)[None, :]
+    field = before + after + 1
+    # A neuron's field reaches `before` further up and `after` further down: look as far the other way.
+    reached = jax.lax.reduce_window(
+        projected & inside, False, jax.lax.bitwise_or, (field, field), (1, 1), ((after, before), (after, before))
+    )
+    return projected | reached
+
+
+def apply_width(array: jax.Array, kept: jax.Array) -> jax.Array:
+    """Gathers the kept columns of each row (`F' = F` at K, all channels alike), [h, w] or [h, w, c] as `array`."""
+    indices = kept if array.ndim == 2 else kept[..., None]
+    return jnp.take_along_axis(array, indices, axis=1, mode="clip")
+
+
+def fit(array: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Crops or zero-pads the first two axes to `shape`."""
+    array = array[: shape[0], : shape[1]]
+    pads = [(0, n - m) for n, m in zip(shape, array.shape[:2], strict=True)]
+    return jnp.pad(array, (*pads, *((0, 0),) * (array.ndim - 2)))

@@ -1,0 +1,150 @@
+"""Every option of the method, its default and its meaning: one frozen dataclass, validated when it is made.
+
+Each field's metadata holds the help text; the command line makes its flags from these fields. This module imports
+nothing heavy, so that flags can be checked before JAX is.
+"""
+
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+from dnr_jax.taps import check_tap, tap_depth, tap_stride
+
+DEFAULT_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_pool")
+
+
+def _option(default: Any, help_text: str, *choices: str) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help_text, "choices": choices})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RetargetConfig:
+    """The options of `retarget`. Defaults follow the paper (Sec. 4) where it gives a value.
+
+    Raises:
+      ValueError: when an option is out of range or contradicts another; the message names the option and the remedy.
+    """
+
+    taps: tuple[str, ...] = _option(
+        DEFAULT_TAPS, "Feature maps to carve, shallow to deep, by Keras layer name (post-ReLU convolutions or pools)."
+    )
+    importance_percentile: float = _option(
+        20.0,
+        "q: at the deepest tap a seam goes only while its mean importance is at most this percentile of the map; what"
+        " is left to remove is done by the grid warp. 0: one deep seam; 100: seams alone, no warp.",
+    )
+    alpha: float = _option(
+        0.5, "Factor in [0, 1) on a level's importance where the next deeper level lost a seam (Eq. 2)."
+    )
+    region: str = _option(
+        "projected",
+        "Where a removed deep neuron guides the finer level: the block of neurons that pool onto it, or its whole"
+        " theoretical receptive field.",
+        "projected",
+        "receptive",
+    )
+    init: str = _option(
+        "seam",
+        "Image that the reconstruction starts from: the seam-carved photo, the uniformly scaled photo, or noise.",
+        "seam",
+        "linear",
+        "noise",
+    )
+    loss: str = _option(
+        "norm", "Feature loss per tap: the L2 norm of the difference (Eq. 4), or its square.", "norm", "squared"
+    )
+    loss_weights: tuple[float, ...] = _option(
+        (1.0,), "lambda of Eq. 4 for each tap in order; taps not listed have 0 and are not evaluated."
+    )
+    reconstruct_steps: int = _option(60, "Most Adam steps of the reconstruction (Sec. 3.2).")
+    reconstruct_rate: float = _option(4.0, "Adam learning rate of the reconstruction, in grey levels a step.")
+    refine_steps: int = _option(20, "Most Adam steps of the grid-sampler refinement (Sec. 3.3); 0 leaves it out.")
+    refine_rate: float = _option(0.05, "Adam learning rate of the refinement, in pixels a step.")
+    rate_schedule: str = _option(
+        "cosine", "Learning rate over the steps: falling to 0 along a half cosine, or constant.", "cosine", "constant"
+    )
+    tolerance: float = _option(
+        1e-3, "An optimisation stops early when ten steps lowered its loss by less than this share of it; 0: never."
+    )
+    warp_cell: int = _option(16, "Width of the grid warp's cells in pixels (w_G, Sec. 4).")
+    snapshot_every: int = _option(0, "Keep the image after every so many reconstruction steps; 0 keeps none.")
+    seed: int = _option(0, "Seed of the noise that init=noise starts from.")
+
+    def __post_init__(self) -> None:
+        _check_taps(self)
+        _check_loss_weights(self)
+        for field in dataclasses.fields(self):
+            choices = field.metadata["choices"]
+            if choices and getattr(self, field.name) not in choices:
+                raise ValueError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
+        _check_range(self, "importance_percentile", 0, 100)
+        _check_range(self, "alpha", 0, 1, open_above=True)
+        _check_range(self, "tolerance", 0, 1, open_above=True)
+        for name in ("reconstruct_steps", "refine_steps", "snapshot_every"):
+            _check_range(self, name, 0, 100_000)
+        _check_range(self, "warp_cell", 1, 100_000)
+        _check_range(self, "seed", 0, 2**32 - 1)
+        for name in ("reconstruct_rate", "refine_rate"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name} is {getattr(self, name)}: give a positive number")
+
+    @property
+    def loss_taps(self) -> tuple[str, ...]:
+        """The taps with a loss weight above 0, shallow to deep: the only ones a loss evaluates."""
+        return tuple(tap for tap, weight in zip(self.taps, self.loss_weights, strict=False) if weight > 0)
+
+    @property
+    def positive_loss_weights(self) -> tuple[float, ...]:
+        """The loss weights that belong to `loss_taps`."""
+        return tuple(weight for weight in self.loss_weights if weight > 0)
+
+
+def _check_taps(config: RetargetConfig) -> None:
+    if not config.taps:
+        raise ValueError("taps is empty: name at least one layer, for instance block1_conv2")
+    depths = [tap_depth(check_tap(tap)) for tap in config.taps]
+    if any(a >= b for a, b in itertools.pairwise(depths)):
+        raise ValueError(f"taps must run from shallow to deep, each once: {', '.join(config.taps)}")
+    if config.init == "seam" and tap_stride(config.taps[0]) != 1:
+        raise ValueError(f"init=seam needs a full-resolution tap first, not {config.taps[0]}: add block1_conv2")
+
+
+def _check_loss_weights(config: RetargetConfig) -> None:
+    weights = config.loss_weights
+    if len(weights) > len(config.taps):
+        raise ValueError(f"loss_weights has {len(weights)} values for {len(config.taps)} taps: give at most one each")
+    if any(not math.isfinite(w) or w < 0 for w in weights) or not any(weights):
+        raise ValueError(f"loss_weights is {weights}: give numbers of 0 or more, at least one above 0")
+
+
+def _check_range(config: RetargetConfig, name: str, low: float, high: float, *, open_above: bool = False) -> None:
+    value = getattr(config, name)
+    if not (low <= value < high if open_above else low <= value <= high):
+        raise ValueError(f"{name} is {value}: it must be from {low} to {'below ' if open_above else ''}{high}")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "paper": {
+        "init": "linear",
+        "reconstruct_steps": 300,
+        "reconstruct_rate": 4.0,
+        "rate_schedule": "constant",
+        "refine_steps": 100,
+        "tolerance": 0.0,
+    },
+    "fast": {"reconstruct_steps": 20, "refine_steps": 8},
+}
+"""Named sets of options; what a preset does not name has its default."""
+
+
+def preset_config(preset: str, **options: Any) -> RetargetConfig:
+    """The config of a preset, with `options` in place of the preset's.
+
+    Raises:
+      ValueError: for an unknown preset or an invalid option.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset is {preset!r}: choose {' or '.join(PRESETS)}")
+    return RetargetConfig(**{**PRESETS[preset], **options})

@@ -1,0 +1,158 @@
+"""The embedded network: small analytic features with VGG19's taps and strides, so that the package always runs.
+
+No weights file and no training: block 1 holds colour and derivatives in paired half-wave channels (enough to
+reconstruct an image from), the deep taps hold contrast against the image's own border (centre-surround saliency). It
+knows no semantics; VGG19 remains the paper's network.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dnr_jax.taps import tap_depth
+from dnr_jax.vgg import Size, max_pool, valid_mask
+
+COLOUR_BIAS = 0.1  # The two halves of a colour pair overlap, so that no gradient vanishes where the sign flips.
+BORDER_SHARE = 0.08
+COLOUR_FLOORS = (0.04, 0.02, 0.02)
+ENERGY_FLOOR = 0.05
+
+
+class Embedded(nn.Module):
+    """Analytic contrast features behind VGG19's interface; holds no parameters."""
+
+    @nn.compact
+    def __call__(self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None) -> dict[str, jax.Array]:
+        """Evaluates no further than the deepest of `taps`; arguments and result are those of `VGG.__call__`."""
+        wanted, last = set(taps), max(tap_depth(tap) for tap in taps)
+        activations = {}
+
+        def keep(tap: str, x: jax.Array, size: Size | None) -> bool:
+            """Keeps a tap that is wanted; True once the deepest one is there."""
+            if tap in wanted:
+                activations[tap] = x if size is None else jnp.where(valid_mask(x.shape, size), x, 0)
+            return tap_depth(tap) >= last
+
+        x = block1_conv1(image, size)
+        if keep("block1_conv1", x, size):
+            return activations
+        x = block1_conv2(x, size)
+        if keep("block1_conv2", x, size):
+            return activations
+        x, size = max_pool(x), _halve(size)
+        if keep("block1_pool", x, size):
+            return activations
+
+        x = _colour_and_energy(x)
+        for block, convs in ((2, 2), (3, 4)):
+            for conv in range(1, convs + 1):
+                x = binomial(x, size)
+                if keep(f"block{block}_conv{conv}", x, size):
+                    return activations
+            x, size = max_pool(x), _halve(size)
+            if keep(f"block{block}_pool", x, size):
+                return activations
+
+        x = border_contrast(x, size)
+        for conv in range(1, 5):
+            x = x if conv == 1 else binomial(x, size)
+            if keep(f"block4_conv{conv}", 0.3 * x, size):
+                return activations
+        x, size = max_pool(x), _halve(size)
+        if keep("block4_pool", 0.3 * x, size):
+            return activations
+        for conv, dilation in enumerate((0, 1, 2, 1), 1):
+            x = binomial(x, size, dilation) if dilation else x
+            if keep(f"block5_conv{conv}", 0.3 * x, size):
+                return activations
+        keep("block5_pool", 0.3 * max_pool(x), _halve(size))
+        return activations
+
+
+def block1_conv1(image: jax.Array, size: Size | None = None) -> jax.Array:
+    """Half-wave pairs of opponent colours and of first and second derivatives, [H, W, 3] -> [H, W, 16].
+
+    Channels: 0-5 intensity, red-green and blue-yellow, each with both signs, gain 1 and bias 0.1; 6-13 twice the
+    forward differences of the intensity along x, y and both diagonals; 14-15 twice its difference from its 3x3 mean.
+    """
+    red, green, blue = jnp.moveaxis(image / 255 - 0.5, -1, 0)
+    intensity = (red + green + blue) / 3
+    opponents = (intensity, (red - green) / 2, blue / 2 - (red + green) / 4)
+    near = _neighbours(intensity[..., None], size)
+    derivatives = (
+        2 * (near(0, 1) - near(0, 0)),
+        2 * (near(1, 0) - near(0, 0)),
+        2**0.5 * (near(1, 1) - near(0, 0)),
+        2**0.5 * (near(1, -1) - near(0, 0)),
+        2 * (near(0, 0) - binomial(intensity[..., None], size)),
+    )
+    colours = [sign * c[..., None] + COLOUR_BIAS for c in opponents for sign in (1, -1)]
+    return nn.relu(jnp.concatenate([*colours, *(sign * d for d in derivatives for sign in (1, -1))], -1))
+
+
+def block1_conv2(x: jax.Array, size: Size | None = None) -> jax.Array:
+    """Each derivative smoothed by [1 2 1] / 4 along its edge, all else as it is, [H, W, 16] -> [H, W, 16]."""
+    smoothed = []
+    for first, (dy, dx) in ((6, (1, 0)), (8, (0, 1)), (10, (1, -1)), (12, (1, 1))):
+        near = _neighbours(x[..., first : first + 2], size)
+        smoothed.append((near(-dy, -dx) + 2 * near(0, 0) + near(dy, dx)) / 4)
+    return jnp.concatenate([x[..., :6], *smoothed, x[..., 14:]], -1)
+
+
+def binomial(x: jax.Array, size: Size | None = None, dilation: int = 1) -> jax.Array:
+    """The 3x3 binomial filter [1 2 1] x [1 2 1] / 16 of each channel, edges repeated; shape and dtype of `x`."""
+    rows = _neighbours(x, size, dilation)
+    x = (rows(-dilation, 0) + 2 * rows(0, 0) + rows(dilation, 0)) / 4
+    columns = _neighbours(x, size, dilation)
+    return (columns(0, -dilation) + 2 * columns(0, 0) + columns(0, dilation)) / 4
+
+
+def border_contrast(x: jax.Array, size: Size | None = None) -> jax.Array:
+    """How far each place stands out from the image's border, [h, w, 11] from the colours and energies [h, w, 11].
+
+    z-scores against a ring of 8 % of the size, of signed colours (each with both signs) and of root energies;
+    rectified at 1.5 and compressed.
+    """
+    colour = 4 * (x[..., 0:6:2] - x[..., 1:6:2])
+    x = binomial(jnp.concatenate([colour, jnp.sqrt(x[..., 6:] + 1e-4)], -1), size)
+    ring = _border_ring(x.shape, size)
+    total = jnp.sum(ring)
+    mean = jnp.sum(x * ring, (0, 1), keepdims=True) / total
+    variance = jnp.sum(jnp.square(x - mean) * ring, (0, 1), keepdims=True) / total
+    floors = jnp.asarray((*COLOUR_FLOORS, *(ENERGY_FLOOR,) * 5), jnp.float32).reshape(1, 1, -1)
+    z = (x - mean) / jnp.sqrt(variance + floors**2)
+    y = nn.relu(jnp.concatenate([z, -z[..., :3]], -1) - 1.5)
+    return y / (1 + y / 3)
+
+
+def _colour_and_energy(x: jax.Array) -> jax.Array:
+    """Six unbiased colour halves times 1/4 and five energies (both halves of a derivative) times 1/2."""
+    colour = nn.relu(x[..., :6] - COLOUR_BIAS)
+    return jnp.concatenate([0.25 * colour, 0.5 * (x[..., 6::2] + x[..., 7::2])], -1)
+
+
+def _border_ring(shape: tuple[int, ...], size: Size | None) -> jax.Array:
+    """A float32 [h, w, 1] that is 1 on the outer 8 % (at least one neuron) of the valid part."""
+    height, width = (jnp.asarray(n, jnp.int32) for n in (size or shape[:2]))
+    ring = [jnp.maximum(1, (n * BORDER_SHARE).astype(jnp.int32)) for n in (height, width)]
+    rows, columns = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])[None, :]
+    inner = (rows >= ring[0]) & (rows < height - ring[0]) & (columns >= ring[1]) & (columns < width - ring[1])
+    return (valid_mask(shape, (height, width)) & ~inner[..., None]).astype(jnp.float32)
+
+
+def _neighbours(x: jax.Array, size: Size | None, reach: int = 1):
+    """A function (dy, dx) -> `x` [h, w, c] looked up that far away, |dy|, |dx| <= reach, edges repeated."""
+    if size is not None:
+        # Columns and rows just past the valid part repeat its edge; rolling has a cheap transpose, gathering has not.
+        rows, columns = jnp.arange(x.shape[0])[:, None, None], jnp.arange(x.shape[1])[None, :, None]
+        for k in range(reach):
+            x = jnp.where(columns == size[1] + k, jnp.roll(x, 1, 1), x)
+        for k in range(reach):
+            x = jnp.where(rows == size[0] + k, jnp.roll(x, 1, 0), x)
+    height, width = x.shape[:2]
+    padded = jnp.pad(x, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    return lambda dy, dx: padded[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
+
+
+def _halve(size: Size | None) -> Size | None:
+    return None if size is None else (size[0] // 2, size[1] // 2)

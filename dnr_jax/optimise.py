@@ -1,0 +1,166 @@
+"""Adam in one compiled loop, for any objective: early stop, rate schedule, every step's loss, snapshots."""
+
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+PATIENCE = 10
+"""Steps over which the loss must have fallen by the tolerance."""
+_CAPACITY = 256  # Loss records come in multiples of this, so that other step counts compile nothing.
+
+Progress = Callable[[int, int], None]
+
+
+class Objective(Protocol, Hashable):
+    """A loss to minimise: hashable, so that an equal one does not compile again; all its data are traced."""
+
+    def __call__(self, value: jax.Array, data: Any) -> jax.Array:
+        """The scalar float32 loss at `value`."""
+        ...
+
+    def project(self, value: jax.Array) -> jax.Array:
+        """The nearest allowed value."""
+        ...
+
+
+class Schedule(NamedTuple):
+    """How an optimisation runs: most steps, learning rate, whether it falls along a cosine, relative tolerance."""
+
+    steps: int
+    rate: float
+    cosine: bool
+    tolerance: float
+
+
+class Minimum(NamedTuple):
+    """Where an optimisation ended.
+
+    Attributes:
+      value: the last value.
+      losses: float32 [steps + 1] on the host: the loss before each step, then the final one.
+      snapshots: (step, value) on the host, on request.
+    """
+
+    value: jax.Array
+    losses: np.ndarray
+    snapshots: list[tuple[int, np.ndarray]]
+
+    @property
+    def steps(self) -> int:
+        """How many steps ran."""
+        return len(self.losses) - 1
+
+
+class _State(NamedTuple):
+    value: jax.Array
+    adam: optax.OptState
+    step: jax.Array
+    losses: jax.Array
+    running: jax.Array
+
+
+def minimise(
+    objective: Objective,
+    start: jax.Array,
+    data: Any,
+    schedule: Schedule,
+    *,
+    stage: str,
+    snapshot_every: int = 0,
+    progress: Progress | None = None,
+) -> Minimum:
+    """Minimises `objective(value, data)` with Adam from `start` (Kingma and Ba, 2015; beta 0.9 and 0.999).
+
+    Step t has the rate `rate * (1 + cos(pi * t / steps)) / 2`, or `rate`. It stops when the last ten steps lowered
+    the loss by less than `tolerance` of it.
+
+    Args:
+      objective: what to minimise.
+      start: float32 array.
+      data: pytree passed on to the objective.
+      schedule: steps, rate and tolerance; traced, so that other values compile nothing.
+      stage: the name that an error gives.
+      snapshot_every: keep the value after every so many steps; 0 keeps none.
+      progress: called with (steps done, most steps), a few times a second at most.
+
+    Raises:
+      FloatingPointError: when a loss is not finite; says at which stage and step.
+    """
+    capacity = _CAPACITY * (schedule.steps // _CAPACITY + 1)
+    state = _start(start, capacity)
+    chunk = schedule.steps
+    if progress is not None:
+        chunk = max(1, schedule.steps // 20)
+    snapshots: list[tuple[int, np.ndarray]] = []
+    done = 0
+    while done < schedule.steps:
+        until = min(schedule.steps, done + chunk)
+        if snapshot_every:
+            until = min(until, done - done % snapshot_every + snapshot_every)
+        state = _advance(objective, state, data, until, schedule.steps, *schedule[1:])
+        done = int(state.step)
+        _check_finite(np.asarray(state.losses[:done]), stage)
+        if snapshot_every and done and done % snapshot_every == 0:
+            snapshots.append((done, np.asarray(state.value)))
+        if progress is not None:
+            progress(done, schedule.steps)
+        if not bool(state.running):
+            break
+    if progress is not None:
+        progress(schedule.steps, schedule.steps)
+    losses = np.append(np.asarray(state.losses[:done]), np.asarray(_evaluate(objective, state.value, data)))
+    _check_finite(losses, stage)
+    return Minimum(state.value, losses, snapshots)
+
+
+@partial(jax.jit, static_argnames=("capacity",))
+def _start(value: jax.Array, capacity: int) -> _State:
+    losses = jnp.full((capacity,), jnp.inf, jnp.float32)
+    # A copy, because _advance consumes its state's buffers and the caller keeps its own.
+    return _State(jnp.copy(value), optax.scale_by_adam().init(value), jnp.int32(0), losses, jnp.asarray(True))
+
+
+@partial(jax.jit, static_argnames=("objective",), donate_argnames=("state",))
+def _advance(
+    objective: Objective,
+    state: _State,
+    data: Any,
+    until: jax.Array,
+    steps: jax.Array,
+    rate: jax.Array,
+    cosine: jax.Array,
+    tolerance: jax.Array,
+) -> _State:
+    def wanted(state: _State) -> jax.Array:
+        return (state.step < until) & state.running
+
+    def step(state: _State) -> _State:
+        loss, gradient = jax.value_and_grad(objective)(state.value, data)
+        direction, adam = optax.scale_by_adam().update(gradient, state.adam)
+        assert isinstance(direction, jax.Array)
+        done = state.step.astype(jnp.float32) / jnp.asarray(steps, jnp.float32)
+        falling = jnp.where(cosine, 0.5 * (1 + jnp.cos(jnp.pi * done)), 1)
+        value = objective.project(state.value - rate * falling * direction)
+        losses = state.losses.at[state.step].set(loss)
+        before = losses[jnp.maximum(state.step - PATIENCE, 0)]
+        stalled = (state.step >= PATIENCE) & (tolerance > 0) & (before - loss < tolerance * before)
+        return _State(value, adam, state.step + 1, losses, ~stalled & jnp.isfinite(loss))
+
+    return lax.while_loop(wanted, step, state)
+
+
+@partial(jax.jit, static_argnames=("objective",))
+def _evaluate(objective: Objective, value: jax.Array, data: Any) -> jax.Array:
+    return objective(value, data)
+
+
+def _check_finite(losses: np.ndarray, stage: str) -> None:
+    if not np.isfinite(losses).all():
+        step = int(np.flatnonzero(~np.isfinite(losses))[0])
+        raise FloatingPointError(f"the loss of the {stage} is {losses[step]} at step {step}: lower its learning rate")

@@ -1,0 +1,76 @@
+"""The taps of a VGG19-shaped network: their Keras names, order, strides and receptive fields.
+
+A tap is a layer whose activation is read: `block{1..5}_conv{1..4}` (after ReLU) or `block{1..5}_pool`. This module
+is plain Python, so that options can be checked before JAX is imported.
+"""
+
+from typing import NamedTuple
+
+CONVS_PER_BLOCK = (2, 2, 4, 4, 4)
+CONV_LAYERS = tuple(f"block{b}_conv{c}" for b, n in enumerate(CONVS_PER_BLOCK, 1) for c in range(1, n + 1))
+TAPS = tuple(
+    f"block{b}_{layer}"
+    for b, n in enumerate(CONVS_PER_BLOCK, 1)
+    for layer in (*(f"conv{c}" for c in range(1, n + 1)), "pool")
+)
+"""Every tap, shallow to deep."""
+
+
+def check_tap(tap: str) -> str:
+    """Returns `tap`; raises ValueError naming the taps there are when it is not one of them."""
+    if tap not in TAPS:
+        raise ValueError(f"unknown tap {tap!r}: choose from {', '.join(TAPS)}")
+    return tap
+
+
+def tap_depth(tap: str) -> int:
+    """The tap's place in the network, 0 for `block1_conv1`."""
+    return TAPS.index(check_tap(tap))
+
+
+def tap_stride(tap: str) -> int:
+    """Input pixels per neuron along one side: 1, 2, 4, 8, 16 for blocks 1 to 5, twice that for their pools."""
+    block = int(check_tap(tap)[5])
+    return 2**block if tap.endswith("pool") else 2 ** (block - 1)
+
+
+def tap_size(tap: str, size: tuple[int, int]) -> tuple[int, int]:
+    """The (height, width) of a tap's map for an image of (height, width) `size` (SAME convolutions, VALID pools)."""
+    return size[0] // tap_stride(tap), size[1] // tap_stride(tap)
+
+
+def conv_layers_below(tap: str) -> tuple[str, ...]:
+    """The convolutions that must be evaluated to read `tap`, shallow to deep."""
+    depth = tap_depth(tap)
+    return tuple(layer for layer in CONV_LAYERS if TAPS.index(layer) <= depth)
+
+
+class Footprint(NamedTuple):
+    """The neurons of a shallow tap that one neuron of a deep tap covers, along one side.
+
+    Neuron i of the deep tap is at rows `i * stride` to `i * stride + stride - 1` of the shallow one; its theoretical
+    receptive field reaches `before` rows further up and `after` rows further down.
+    """
+
+    stride: int
+    before: int
+    after: int
+
+
+def receptive_footprint(shallow: str, deep: str) -> Footprint:
+    """The theoretical receptive field of a `deep` neuron in the `shallow` tap, from the layers between the two."""
+    first, last = tap_depth(shallow), tap_depth(deep)
+    if first > last:
+        raise ValueError(f"{shallow} is deeper than {deep}")
+    stride, before, field = 1, 0, 1
+    for layer in TAPS[first + 1 : last + 1]:
+        if layer.endswith("pool"):
+            field, stride = field + stride, stride * 2
+        else:
+            before, field = before + stride, field + 2 * stride
+    return Footprint(stride, before, field - stride - before)
+
+
+def projected_footprint(shallow: str, deep: str) -> Footprint:
+    """The block of `shallow` neurons that pool onto one `deep` neuron, and no further."""
+    return receptive_footprint(shallow, deep)._replace(before=0, after=0)

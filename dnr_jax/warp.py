@@ -1,0 +1,104 @@
+"""The grid warp: what the seams must not remove, unimportant column cells give by narrowing (Sec. 3.1, Eq. 3).
+
+Written for width; the height is the transpose.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+class Warp(NamedTuple):
+    """A piecewise linear map of columns.
+
+    Attributes:
+      old_edges: float32 [cells + 1], cell borders in the image that is warped, in pixels from 0 to its valid width;
+        cells past it are empty.
+      new_edges: float32 [cells + 1], where they go, from 0 to the target width.
+    """
+
+    old_edges: jax.Array
+    new_edges: jax.Array
+
+
+@partial(jax.jit, static_argnames=("cell",))
+def plan_warp(
+    importance: jax.Array,
+    size: tuple[jax.Array | int, jax.Array | int],
+    target_width: jax.Array | int,
+    cell: int,
+) -> Warp:
+    """Shares the target width out over the cells in proportion to their importance and width (Eq. 3).
+
+    No cell grows: those that would are kept at their width, and what is left is shared out among the others, until
+    none grows. Cells without any importance left to share by are shared out by their widths.
+
+    Args:
+      importance: float32 [H, W], not negative.
+      size: its valid (height, width).
+      target_width: 1 to the valid width.
+      cell: w_G in pixels; the last cell may be narrower.
+    """
+    height, width = (jnp.asarray(n, jnp.int32) for n in size)
+    cells = -(-importance.shape[1] // cell)
+    edges = jnp.minimum(jnp.arange(cells + 1, dtype=jnp.int32) * cell, width).astype(jnp.float32)
+    old = edges[1:] - edges[:-1]
+    rows, columns = jnp.arange(importance.shape[0])[:, None], jnp.arange(importance.shape[1])[None, :]
+    inside = jnp.where((rows < height) & (columns < width), jnp.maximum(importance, 0), 0)
+    sums = jax.ops.segment_sum(jnp.sum(inside, 0), columns[0] // cell, cells)
+    # mu_i times the cell's width is the sum over the cell but for its height, which all cells share.
+    new = _share_out(sums / height.astype(jnp.float32), old, jnp.asarray(target_width, jnp.float32))
+    new_edges = jnp.concatenate([jnp.zeros(1), jnp.cumsum(new)])
+    # The end is exact whatever the sum's rounding; edges stay monotone.
+    end = jnp.asarray(target_width, jnp.float32)
+    new_edges = jnp.minimum(new_edges, end).at[-1].set(end)
+    return Warp(edges, jnp.where(edges >= edges[-1], end, new_edges))
+
+
+def _share_out(shares: jax.Array, old: jax.Array, target: jax.Array) -> jax.Array:
+    """New widths in proportion to `shares`, none above `old`, that sum to `target` <= sum(old); float32 [cells]."""
+
+    def free_widths(full: jax.Array) -> jax.Array:
+        left = jnp.maximum(0, target - jnp.sum(jnp.where(full, old, 0)))
+        total = jnp.sum(jnp.where(full, 0, shares))
+        by_share = shares / jnp.where(total > 0, total, 1)
+        by_width = old / jnp.maximum(jnp.sum(jnp.where(full, 0, old)), 1e-6)
+        return left * jnp.where(total > 0, by_share, by_width)
+
+    def grows(full: jax.Array) -> jax.Array:
+        return ~full & (free_widths(full) > old)
+
+    full = lax.while_loop(
+        lambda full: jnp.any(grows(full)), lambda full: full | grows(full), jnp.zeros(old.shape, bool)
+    )
+    return jnp.where(full, old, jnp.minimum(free_widths(full), old))
+
+
+def uniform_warp(width: jax.Array | int, target_width: jax.Array | int) -> Warp:
+    """The warp of one cell: uniform scaling of `width` columns to `target_width`."""
+    ends = [jnp.asarray([0, n], jnp.float32) for n in (width, target_width)]
+    return Warp(ends[0], ends[1])
+
+
+@partial(jax.jit, static_argnames=("width",))
+def warp_width(image: jax.Array, warp: Warp, width: int) -> jax.Array:
+    """Scales each cell linearly, with a box filter over what an output pixel covers; exact at the identity.
+
+    Args:
+      image: float32 [H, W, C].
+      warp: from `plan_warp` or `uniform_warp`.
+      width: columns of the result, at least the warp's target width; what lies past that is 0.
+
+    Returns:
+      float32 [H, width, C].
+    """
+    ends = jnp.interp(jnp.arange(width + 1, dtype=jnp.float32), warp.new_edges, warp.old_edges)
+    low, high = ends[:-1, None], ends[1:, None]
+    pixels = jnp.arange(image.shape[1], dtype=jnp.float32)[None, :]
+    overlap = jnp.maximum(0, jnp.minimum(high, pixels + 1) - jnp.maximum(low, pixels))
+    covered = jnp.sum(overlap, 1, keepdims=True)
+    weights = overlap / jnp.where(covered > 0, covered, 1)
+    return jnp.einsum("hwc,vw->hvc", image, weights, precision=lax.Precision.HIGHEST)
