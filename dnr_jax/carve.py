@@ -62,12 +62,12 @@ def carve_width(
 
     most = width // strides[-1] - target_width // strides[-1]
     deepest = find_seams(importance[-1], most, threshold, sizes[-1])
-    mid_width = intermediate_width(width, target_width, deepest.count, most, sizes[-1][1])
+    mid_width = intermediate_width(width, target_width, deepest.removed, most, sizes[-1][1])
 
     levels, guided = [deepest], [importance[-1]]
     for level in range(len(taps) - 2, -1, -1):
         footprint = _FOOTPRINTS[region](taps[level], taps[level + 1])
-        removed = levels[0].order < levels[0].count
+        removed = levels[0].order < levels[0].removed
         covered = covered_region(removed, sizes[level + 1], importance[level].shape, footprint)
         cost = jnp.where(covered, alpha * importance[level], importance[level])
         count = width // strides[level] - mid_width // strides[level]

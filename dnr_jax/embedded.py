@@ -5,10 +5,15 @@ reconstruct an image from), the deep taps hold contrast against the image's own 
 knows no semantics; VGG19 remains the paper's network.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
+from dnr_jax.convolution import convolve
 from dnr_jax.taps import tap_depth
 from dnr_jax.vgg import Size, max_pool, valid_mask
 
@@ -73,30 +78,58 @@ def block1_conv1(image: jax.Array, size: Size | None = None) -> jax.Array:
     """Half-wave pairs of opponent colours and of first and second derivatives, [H, W, 3] -> [H, W, 16].
 
     Channels: 0-5 intensity, red-green and blue-yellow, each with both signs, gain 1 and bias 0.1; 6-13 twice the
-    forward differences of the intensity along x, y and both diagonals; 14-15 twice its difference from its 3x3 mean.
+    forward differences of the intensity along x, y and both diagonals (those over root 2); 14-15 twice its difference
+    from its 3x3 binomial mean.
     """
-    red, green, blue = jnp.moveaxis(image / 255 - 0.5, -1, 0)
-    intensity = (red + green + blue) / 3
-    opponents = (intensity, (red - green) / 2, blue / 2 - (red + green) / 4)
-    near = _neighbours(intensity[..., None], size)
-    derivatives = (
-        2 * (near(0, 1) - near(0, 0)),
-        2 * (near(1, 0) - near(0, 0)),
-        2**0.5 * (near(1, 1) - near(0, 0)),
-        2**0.5 * (near(1, -1) - near(0, 0)),
-        2 * (near(0, 0) - binomial(intensity[..., None], size)),
-    )
-    colours = [sign * c[..., None] + COLOUR_BIAS for c in opponents for sign in (1, -1)]
-    return nn.relu(jnp.concatenate([*colours, *(sign * d for d in derivatives for sign in (1, -1))], -1))
+    bias = jnp.asarray([COLOUR_BIAS] * 6 + [0.0] * 10, jnp.float32).reshape(1, 1, -1)
+    return nn.relu(_convolve_edges(image / 255 - 0.5, _conv1_kernel(), size) + bias)
 
 
 def block1_conv2(x: jax.Array, size: Size | None = None) -> jax.Array:
     """Each derivative smoothed by [1 2 1] / 4 along its edge, all else as it is, [H, W, 16] -> [H, W, 16]."""
-    smoothed = []
-    for first, (dy, dx) in ((6, (1, 0)), (8, (0, 1)), (10, (1, -1)), (12, (1, 1))):
-        near = _neighbours(x[..., first : first + 2], size)
-        smoothed.append((near(-dy, -dx) + 2 * near(0, 0) + near(dy, dx)) / 4)
-    return jnp.concatenate([x[..., :6], *smoothed, x[..., 14:]], -1)
+    return nn.relu(_convolve_edges(x, _conv2_kernel(), size))
+
+
+def _conv1_kernel() -> np.ndarray:
+    """float32 [3, 3, 3, 16]; places are (row, column) with the pixel itself at (1, 1)."""
+    intensity = np.full(3, 1 / 3)
+    centre = _stencil({(1, 1): 1})
+    blur = np.outer([1, 2, 1], [1, 2, 1]) / 16
+    differences = ((1, 2), (2, 1), (2, 2), (2, 0))
+    filters = [
+        (centre, intensity),
+        (centre, np.array([0.5, -0.5, 0])),
+        (centre, np.array([-0.25, -0.25, 0.5])),
+        *((_stencil({place: 1, (1, 1): -1}) * (2 if 1 in place else 2**0.5), intensity) for place in differences),
+        (2 * (centre - blur), intensity),
+    ]
+    halves = [sign * stencil[..., None] * mix for stencil, mix in filters for sign in (1, -1)]
+    return np.stack(halves, -1).astype(np.float32)
+
+
+def _conv2_kernel() -> np.ndarray:
+    """float32 [3, 3, 16, 16], diagonal in the channels."""
+    kernel = np.zeros((3, 3, 16, 16), np.float32)
+    kernel[1, 1] = np.eye(16)
+    along_edge = ((0, 1), (1, 0), (0, 2), (0, 0))  # Where the smoothing starts; it ends at the opposite place.
+    for pair, (row, column) in enumerate(along_edge):
+        stencil = _stencil({(row, column): 0.25, (1, 1): 0.5, (2 - row, 2 - column): 0.25})
+        for channel in (6 + 2 * pair, 7 + 2 * pair):
+            kernel[:, :, channel, channel] = stencil
+    return kernel
+
+
+def _stencil(values: dict[tuple[int, int], float]) -> np.ndarray:
+    stencil = np.zeros((3, 3))
+    for place, value in values.items():
+        stencil[place] = value
+    return stencil
+
+
+def _convolve_edges(x: jax.Array, kernel: np.ndarray, size: Size | None) -> jax.Array:
+    """A 3x3 convolution of [h, w, c] with edges repeated."""
+    padded = jnp.pad(_repeat_valid_edge(x, size, 1), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    return convolve(padded[None], jnp.asarray(kernel))[0, 1:-1, 1:-1]
 
 
 def binomial(x: jax.Array, size: Size | None = None, dilation: int = 1) -> jax.Array:
@@ -140,18 +173,23 @@ def _border_ring(shape: tuple[int, ...], size: Size | None) -> jax.Array:
     return (valid_mask(shape, (height, width)) & ~inner[..., None]).astype(jnp.float32)
 
 
-def _neighbours(x: jax.Array, size: Size | None, reach: int = 1):
+def _neighbours(x: jax.Array, size: Size | None, reach: int) -> Callable[[int, int], jax.Array]:
     """A function (dy, dx) -> `x` [h, w, c] looked up that far away, |dy|, |dx| <= reach, edges repeated."""
-    if size is not None:
-        # Columns and rows just past the valid part repeat its edge; rolling has a cheap transpose, gathering has not.
-        rows, columns = jnp.arange(x.shape[0])[:, None, None], jnp.arange(x.shape[1])[None, :, None]
-        for k in range(reach):
-            x = jnp.where(columns == size[1] + k, jnp.roll(x, 1, 1), x)
-        for k in range(reach):
-            x = jnp.where(rows == size[0] + k, jnp.roll(x, 1, 0), x)
     height, width = x.shape[:2]
-    padded = jnp.pad(x, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    padded = jnp.pad(_repeat_valid_edge(x, size, reach), ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     return lambda dy, dx: padded[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
+
+
+def _repeat_valid_edge(x: jax.Array, size: Size | None, reach: int) -> jax.Array:
+    """Copies the edge of the valid part `reach` places outwards (where the array goes on there)."""
+    if size is None:
+        return x
+    for axis in (0, 1):
+        edge = lax.dynamic_slice_in_dim(x, size[axis] - 1, 1, axis)
+        for k in range(reach):
+            # Past the array's end the update lands on its last place: padding, or the edge itself.
+            x = lax.dynamic_update_slice_in_dim(x, edge, size[axis] + k, axis)
+    return x
 
 
 def _halve(size: Size | None) -> Size | None:

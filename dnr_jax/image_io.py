@@ -25,8 +25,9 @@ def read_image(path: Path) -> np.ndarray:
     try:
         with PIL.Image.open(path) as opened:
             opened.load()
-            if getattr(opened, "n_frames", 1) > 1:
-                raise ValueError(f"{path} holds {opened.n_frames} frames: give a single image")
+            frames = getattr(opened, "n_frames", 1)
+            if frames > 1:
+                raise ValueError(f"{path} holds {frames} frames: give a single image")
             image = PIL.ImageOps.exif_transpose(opened)
     except FileNotFoundError:
         raise ValueError(f"no such file: {path}") from None

@@ -1,6 +1,6 @@
 """Adam in one compiled loop, for any objective: early stop, rate schedule, every step's loss, snapshots."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -17,7 +17,7 @@ _CAPACITY = 256  # Loss records come in multiples of this, so that other step co
 Progress = Callable[[int, int], None]
 
 
-class Objective(Protocol, Hashable):
+class Objective(Protocol):
     """A loss to minimise: hashable, so that an equal one does not compile again; all its data are traced."""
 
     def __call__(self, value: jax.Array, data: Any) -> jax.Array:
@@ -27,6 +27,8 @@ class Objective(Protocol, Hashable):
     def project(self, value: jax.Array) -> jax.Array:
         """The nearest allowed value."""
         ...
+
+    def __hash__(self) -> int: ...
 
 
 class Schedule(NamedTuple):

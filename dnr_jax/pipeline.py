@@ -221,7 +221,7 @@ def _crop(array: jax.Array, size: tuple[int, int]) -> np.ndarray:
 
 def _count_seams(carvings: dict[str, Carving], config: RetargetConfig) -> dict[str, dict[str, int]]:
     return {
-        side: {tap: int(seams.count) for tap, seams in zip(config.taps, carving.levels, strict=True)}
+        side: {tap: int(seams.removed) for tap, seams in zip(config.taps, carving.levels, strict=True)}
         for side, carving in carvings.items()
     }
 

@@ -38,9 +38,9 @@ class FeatureLoss:
     taps: tuple[str, ...]
     kind: str = "norm"
 
-    def __call__(self, image: jax.Array, data: FeatureTargets) -> jax.Array:
-        """The loss of a float32 [H, W, 3] `image` whose valid part is `data.size`; a float32 scalar."""
-        activations = data.network.features(image, self.taps, data.size)
+    def __call__(self, value: jax.Array, data: FeatureTargets) -> jax.Array:
+        """The loss of an image `value`, float32 [H, W, 3], whose valid part is `data.size`; a float32 scalar."""
+        activations = data.network.features(value, self.taps, data.size)
         total = jnp.float32(0)
         for tap, target, weight in zip(self.taps, data.features, data.loss_weights, strict=True):
             stride = tap_stride(tap)

@@ -24,9 +24,9 @@ class SampledLoss:
 
     loss: FeatureLoss
 
-    def __call__(self, displacement: jax.Array, data: SampledTargets) -> jax.Array:
-        """The loss for a float32 [H, W, 2] `displacement` in pixels; a float32 scalar."""
-        return self.loss(sample(data.image, displacement, data.targets.size), data.targets)
+    def __call__(self, value: jax.Array, data: SampledTargets) -> jax.Array:
+        """The loss for displacements `value`, float32 [H, W, 2] in pixels; a float32 scalar."""
+        return self.loss(sample(data.image, value, data.targets.size), data.targets)
 
     def project(self, value: jax.Array) -> jax.Array:
         """Every displacement is allowed: the sampler clamps at the borders."""

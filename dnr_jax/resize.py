@@ -95,7 +95,7 @@ def _run(values: flags.FlagValues, config: RetargetConfig) -> None:
     from dnr_jax.record import run_record
     from dnr_jax.weights import load_weights
 
-    weights = load_weights(values["weights"].value)
+    weights = load_weights(str(values["weights"].value))
     with ProgressLine(sys.stderr) as line:
         result = retarget(image, target, config, weights, progress=line.update)
     image_io.write_image(output, result.image)
@@ -115,15 +115,16 @@ def _config(values: flags.FlagValues) -> RetargetConfig:
             except ValueError:
                 raise ValueError(f"loss_weights is {','.join(value)}: give numbers, for instance 1,0.5") from None
         options[field.name] = tuple(value) if isinstance(value, list) else value
-    return preset_config(values["preset"].value, **options)
+    return preset_config(str(values["preset"].value), **options)
 
 
 def _required(values: flags.FlagValues, name: str) -> Path:
-    if not values[name].value:
+    value = values[name].value
+    if not value:
         raise ValueError(
             f"--{name} is missing: python -m dnr_jax.resize --input=photo.jpg --output=out.png --width=75%"
         )
-    return Path(values[name].value)
+    return Path(value)
 
 
 def _help_text(values: flags.FlagValues) -> str:

@@ -20,25 +20,25 @@ class Seams(NamedTuple):
       order: int32 [H, W], k where the k-th seam (from 0) passed; W where none did.
       kept: int32 [H, W]; its first `width` columns are the original column of each neuron that is left, rising along
         each row; the columns after those repeat the last one.
-      costs: float32 [W], the mean cost per neuron of each removed seam; infinite past `count`.
-      count: int32, how many were removed.
+      costs: float32 [W], the mean cost per neuron of each removed seam; infinite past `removed`.
+      removed: int32, how many were removed.
       width: int32, how many columns are left.
     """
 
     order: jax.Array
     kept: jax.Array
     costs: jax.Array
-    count: jax.Array
+    removed: jax.Array
     width: jax.Array
 
 
 class _State(NamedTuple):
     cost: jax.Array  # [H, W] what is left, packed to the left, infinite beyond
-    index: jax.Array  # [H, W] original columns of what is left
+    columns: jax.Array  # [H, W] original columns of what is left
     totals: jax.Array  # [H, W] cumulative minimum cost of `cost`
     order: jax.Array
     costs: jax.Array
-    count: jax.Array
+    removed: jax.Array
 
 
 def find_seams(
@@ -68,32 +68,32 @@ def find_seams(
         return jnp.min(state.totals[-1]) / valid_height.astype(jnp.float32)
 
     def wanted(state: _State) -> jax.Array:
-        return (state.count < count) & ((state.count == 0) | (next_mean(state) <= threshold))
+        return (state.removed < count) & ((state.removed == 0) | (next_mean(state) <= threshold))
 
     def remove_one(state: _State) -> _State:
         seam = trace_back(state.totals)
-        passed = state.index[rows, seam]
-        order = state.order.at[rows, passed].set(jnp.where(rows < valid_height, state.count, width))
+        passed = state.columns[rows, seam]
+        order = state.order.at[rows, passed].set(jnp.where(rows < valid_height, state.removed, width))
         after = columns[None, :] >= seam[:, None]
         cost = jnp.where(after, _shift_left(state.cost, jnp.inf), state.cost)
-        index = jnp.where(after, _shift_left(state.index, width), state.index)
-        costs = state.costs.at[state.count].set(next_mean(state))
-        return _State(cost, index, cumulative_cost(cost, valid_height), order, costs, state.count + 1)
+        left = jnp.where(after, _shift_left(state.columns, width), state.columns)
+        costs = state.costs.at[state.removed].set(next_mean(state))
+        return _State(cost, left, cumulative_cost(cost, valid_height), order, costs, state.removed + 1)
 
     packed = jnp.where(columns[None, :] < valid_width, cost.astype(jnp.float32), jnp.inf)
     state = _State(
         cost=packed,
-        index=jnp.broadcast_to(columns[None, :], cost.shape),
+        columns=jnp.broadcast_to(columns[None, :], cost.shape),
         totals=cumulative_cost(packed, valid_height),
         order=jnp.full(cost.shape, width, jnp.int32),
         costs=jnp.full((width,), jnp.inf, jnp.float32),
-        count=jnp.int32(0),
+        removed=jnp.int32(0),
     )
     state = lax.while_loop(wanted, remove_one, state)
-    left = valid_width - state.count
-    last = jnp.take(state.index, jnp.maximum(left - 1, 0), axis=1)[:, None]
-    kept = jnp.where(columns[None, :] < left, state.index, jnp.minimum(last, width - 1))
-    return Seams(state.order, kept, state.costs, state.count, left)
+    left = valid_width - state.removed
+    last = jnp.take(state.columns, jnp.maximum(left - 1, 0), axis=1)[:, None]
+    kept = jnp.where(columns[None, :] < left, state.columns, jnp.minimum(last, width - 1))
+    return Seams(state.order, kept, state.costs, state.removed, left)
 
 
 def cumulative_cost(cost: jax.Array, valid_height: jax.Array | int) -> jax.Array:

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dnr_jax.convolution import convolve
 from dnr_jax.taps import CONVS_PER_BLOCK, tap_depth
 
 VGG19_WIDTHS = (64, 128, 256, 512, 512)
@@ -53,6 +54,19 @@ def max_pool(x: jax.Array) -> jax.Array:
     return x[: 2 * height, : 2 * width].reshape(height, 2, width, 2, channels).max((1, 3))
 
 
+class Convolution(nn.Module):
+    """A 3x3 SAME convolution with bias, [h, w, c] -> [h, w, channels]."""
+
+    channels: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (3, 3, x.shape[-1], self.channels)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
+        return convolve(x[None], kernel)[0] + bias.reshape(1, 1, -1)
+
+
 class VGG(nn.Module):
     """VGG19's five convolutional blocks (Simonyan and Zisserman, 2015); 3x3 SAME convolutions with zero padding.
 
@@ -87,8 +101,7 @@ class VGG(nn.Module):
                     x = max_pool(x)
                     size = None if size is None else (size[0] // 2, size[1] // 2)
                 else:
-                    conv = nn.Conv(self.widths[block - 1], (3, 3), precision=jax.lax.Precision.HIGHEST, name=name)
-                    x = nn.relu(conv(x[None])[0])
+                    x = nn.relu(Convolution(self.widths[block - 1], name=name)(x))
                     x = x if size is None else jnp.where(valid_mask(x.shape, size), x, 0)
                 if name in taps:
                     activations[name] = x
