@@ -57,15 +57,15 @@ class RetargetConfig:
     loss_weights: tuple[float, ...] = _option(
         (1.0,), "lambda of Eq. 4 for each tap in order; taps not listed have 0 and are not evaluated."
     )
-    reconstruct_steps: int = _option(60, "Most Adam steps of the reconstruction (Sec. 3.2).")
+    reconstruct_steps: int = _option(40, "Most Adam steps of the reconstruction (Sec. 3.2).")
     reconstruct_rate: float = _option(4.0, "Adam learning rate of the reconstruction, in grey levels a step.")
     refine_steps: int = _option(20, "Most Adam steps of the grid-sampler refinement (Sec. 3.3); 0 leaves it out.")
-    refine_rate: float = _option(0.05, "Adam learning rate of the refinement, in pixels a step.")
+    refine_rate: float = _option(0.02, "Adam learning rate of the refinement, in pixels a step.")
     rate_schedule: str = _option(
         "cosine", "Learning rate over the steps: falling to 0 along a half cosine, or constant.", "cosine", "constant"
     )
     tolerance: float = _option(
-        1e-3, "An optimisation stops early when ten steps lowered its loss by less than this share of it; 0: never."
+        1e-3, "An optimisation stops early once ten steps changed its loss by no more than this share of it; 0: never."
     )
     warp_cell: int = _option(16, "Width of the grid warp's cells in pixels (w_G, Sec. 4).")
     snapshot_every: int = _option(0, "Keep the image after every so many reconstruction steps; 0 keeps none.")

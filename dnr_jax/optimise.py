@@ -11,7 +11,7 @@ import optax
 from jax import lax
 
 PATIENCE = 10
-"""Steps over which the loss must have fallen by the tolerance."""
+"""Steps over which the loss must have changed by the tolerance."""
 _CAPACITY = 256  # Loss records come in multiples of this, so that other step counts compile nothing.
 
 Progress = Callable[[int, int], None]
@@ -79,8 +79,8 @@ def minimise(
 ) -> Minimum:
     """Minimises `objective(value, data)` with Adam from `start` (Kingma and Ba, 2015; beta 0.9 and 0.999).
 
-    Step t has the rate `rate * (1 + cos(pi * t / steps)) / 2`, or `rate`. It stops when the last ten steps lowered
-    the loss by less than `tolerance` of it.
+    Step t has the rate `rate * (1 + cos(pi * t / steps)) / 2`, or `rate`. It stops when the losses of the
+    last eleven steps are within `tolerance` of each other.
 
     Args:
       objective: what to minimise.
@@ -150,8 +150,10 @@ def _advance(
         falling = jnp.where(cosine, 0.5 * (1 + jnp.cos(jnp.pi * done)), 1)
         value = objective.project(state.value - rate * falling * direction)
         losses = state.losses.at[state.step].set(loss)
-        before = losses[jnp.maximum(state.step - PATIENCE, 0)]
-        stalled = (state.step >= PATIENCE) & (tolerance > 0) & (before - loss < tolerance * before)
+        recent = lax.dynamic_slice(losses, (jnp.maximum(state.step - PATIENCE, 0),), (PATIENCE + 1,))
+        # Both ways, because Adam's first steps may overshoot: a loss that rises on its way down has not settled.
+        settled = jnp.max(recent) - jnp.min(recent) <= tolerance * jnp.max(recent)
+        stalled = (state.step >= PATIENCE) & (tolerance > 0) & settled
         return _State(value, adam, state.step + 1, losses, ~stalled & jnp.isfinite(loss))
 
     return lax.while_loop(wanted, step, state)

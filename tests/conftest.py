@@ -1,0 +1,55 @@
+"""Shared fixtures, and the strictness under which every test runs."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from dnr_jax.network import Network
+from dnr_jax.taps import CONV_LAYERS
+from dnr_jax.vgg import VGG
+from dnr_jax.weights import Layers, Provenance, Weights, load_weights
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_threefry_partitionable", True)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared photos and weights; tests that need it are skipped, visibly, where it is not there."""
+    folder = Path(os.environ.get("DNR_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no shared data at {folder}: set DNR_SHARED")
+    return folder
+
+
+def random_layers(widths: tuple[int, ...], seed: int = 0) -> Layers:
+    """Variance-preserving random convolutions of a VGG19-shaped network."""
+    rng = np.random.default_rng(seed)
+    layers: Layers = {}
+    channels = 3
+    for layer in CONV_LAYERS:
+        width = widths[int(layer[5]) - 1]
+        kernel = rng.normal(0, np.sqrt(2 / (9 * channels)), (3, 3, channels, width))
+        layers[layer] = {
+            "kernel": kernel.astype(np.float32),
+            "bias": rng.normal(0, 0.1, width).astype(np.float32),
+        }
+        channels = width
+    return layers
+
+
+@pytest.fixture(scope="session")
+def small_vgg() -> Weights:
+    """A seeded random network of VGG19's shape, a few channels wide."""
+    widths = (4, 6, 8, 8, 8)
+    params = jax.tree.map(jax.numpy.asarray, random_layers(widths))
+    return Weights(Network(params, VGG(widths)), Provenance("small", "random", "0" * 64, "none"))
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Weights:
+    """The embedded network."""
+    return load_weights("embedded")

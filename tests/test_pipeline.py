@@ -1,0 +1,189 @@
+"""The whole method on synthetic photos, every option's effect, and determinism."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.pipeline import Result, retarget
+from dnr_jax.weights import Weights
+
+QUICK = RetargetConfig(reconstruct_steps=4, refine_steps=2)
+
+
+def disc_photo(
+    height: int = 192, width: int = 256, centre: tuple[int, int] = (96, 110), radius: int = 42
+) -> np.ndarray:
+    """A red disc on smooth ground, uint8 [H, W, 3], its edge antialiased."""
+    y, x = np.mgrid[:height, :width].astype(float)
+    ground = np.stack([90 + 60 * y / height, 120 + 40 * x / width, 150 - 30 * y / height], -1)
+    cover = np.clip(radius - np.hypot(y - centre[0], x - centre[1]) + 0.5, 0, 1)[..., None]
+    return (ground * (1 - cover) + cover * np.array([220, 60, 40])).round().astype(np.uint8)
+
+
+def disc_aspect(image: np.ndarray) -> float:
+    """The disc's width over its height, at subpixel accuracy, by how red the image is."""
+    cover = np.clip((image[..., 0].astype(float) - image[..., 1] - 50) / 100, 0, 1)
+    return cover.max(0).sum() / cover.max(1).sum()
+
+
+def textured_photo(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Smooth noise, uint8 [H, W, 3]."""
+    coarse = np.random.default_rng(seed).uniform(0, 255, (height // 8 + 1, width // 8 + 1, 3))
+    fine = jax.image.resize(coarse, (height, width, 3), "cubic")
+    return np.clip(np.asarray(fine), 0, 255).astype(np.uint8)
+
+
+def assert_same(a: Result, b: Result) -> None:
+    np.testing.assert_array_equal(a.image, b.image)
+    np.testing.assert_array_equal(a.displacement, b.displacement)
+    assert a.record["reconstruction"]["losses"] == b.record["reconstruction"]["losses"]
+
+
+@pytest.mark.parametrize("share", [0.75, 0.6])
+@pytest.mark.parametrize("percentile", [20.0, 100.0])
+def test_a_disc_stays_round_while_its_ground_gives_way(embedded: Weights, share: float, percentile: float) -> None:
+    photo = disc_photo()
+    width = round(photo.shape[1] * share)
+    result = retarget(photo, (192, width), RetargetConfig(importance_percentile=percentile), embedded)
+    assert result.image.shape == (192, width, 3)
+    assert abs(disc_aspect(photo) - 1) < 0.005
+    assert abs(disc_aspect(result.image) - 1) < 0.03
+    linear = np.asarray(jax.image.resize(photo.astype(np.float32), (192, width, 3), "linear"))
+    assert abs(disc_aspect(linear) - share) < 0.03
+
+
+def test_a_disc_stays_round_when_the_height_shrinks(embedded: Weights) -> None:
+    photo = np.ascontiguousarray(disc_photo().swapaxes(0, 1))
+    result = retarget(photo, (192, 192), RetargetConfig(), embedded)
+    assert result.image.shape == (192, 192, 3)
+    assert abs(disc_aspect(result.image) - 1) < 0.03
+
+
+def test_height_is_the_transpose_of_width(small_vgg: Weights) -> None:
+    # A kernel that is symmetric under transposition makes the whole method so.
+    params = jax.tree.map(
+        lambda a: (a + a.swapaxes(0, 1)) / 2 if a.ndim == 4 else a,
+        small_vgg.network.params,
+    )
+    weights = small_vgg._replace(network=small_vgg.network.replace(params=params))
+    photo = textured_photo(64, 96)
+    config = dataclasses.replace(QUICK, importance_percentile=50, reconstruct_rate=0.5)
+    across = retarget(photo, (64, 70), config, weights)
+    down = retarget(np.ascontiguousarray(photo.swapaxes(0, 1)), (70, 64), config, weights)
+    assert across.record["seams"]["width"] == down.record["seams"]["height"]
+    for a, b in zip(across.carvings["width"].levels, down.carvings["height"].levels, strict=True):
+        np.testing.assert_array_equal(a.order, b.order)
+    assert np.abs(across.image.astype(int) - down.image.swapaxes(0, 1)).mean() < 0.1
+
+
+def test_both_sides_at_once(embedded: Weights) -> None:
+    result = retarget(disc_photo(), (160, 200), QUICK, embedded)
+    assert result.image.shape == (160, 200, 3)
+    assert list(result.carvings) == ["width", "height"]
+    assert abs(disc_aspect(result.image) - 1) < 0.04
+
+
+@pytest.mark.parametrize("target", [(70, 90), (64, 33), (40, 96), (1, 1), (70, 1)])
+def test_any_smaller_size_comes_out_exactly(embedded: Weights, target: tuple[int, int]) -> None:
+    result = retarget(textured_photo(70, 96), target, QUICK, embedded)
+    assert result.image.shape == (*target, 3)
+    assert result.record["target_size"] == target
+
+
+def test_the_full_size_returns_the_photo(embedded: Weights) -> None:
+    photo = textured_photo(70, 96)
+    result = retarget(photo, (70, 96), RetargetConfig(), embedded)
+    np.testing.assert_array_equal(result.image, photo)
+    assert not result.carvings
+    assert not result.warps
+
+
+def test_same_seed_same_bytes_other_noise_other_result(embedded: Weights) -> None:
+    photo, config = textured_photo(64, 96), dataclasses.replace(QUICK, init="noise", seed=3)
+    first = retarget(photo, (64, 72), config, embedded)
+    assert_same(first, retarget(photo, (64, 72), config, embedded))
+    other = retarget(photo, (64, 72), dataclasses.replace(config, seed=4), embedded)
+    assert (other.start != first.start).any()
+    noise = first.start
+    assert noise.min() >= 0
+    assert noise.max() <= 255
+    assert abs(noise.mean() - 127.5) < 2
+
+
+def test_the_three_starts(embedded: Weights) -> None:
+    photo = textured_photo(64, 96)
+    config = dataclasses.replace(QUICK, importance_percentile=100)
+    seam = retarget(photo, (64, 72), config, embedded)
+    kept = np.asarray(seam.carvings["width"].levels[0].kept)[:, :72]
+    np.testing.assert_array_equal(seam.start, np.take_along_axis(photo, kept[..., None], 1))
+    linear = retarget(photo, (64, 72), dataclasses.replace(config, init="linear"), embedded)
+    # 96 / 72 = 4 / 3: the first output column covers one pixel and a third of the next.
+    expected = (photo[:, 0] * 1.0 + photo[:, 1] / 3) / (4 / 3)
+    np.testing.assert_allclose(linear.start[:, 0], expected, atol=1e-3)
+
+
+def test_options_have_their_effect(small_vgg: Weights) -> None:
+    """Every option that shapes the result changes it (the others have tests of their own)."""
+    photo = textured_photo(64, 128)
+    base = dataclasses.replace(QUICK, importance_percentile=60)
+    result = retarget(photo, (64, 80), base, small_vgg)
+    changes = {
+        "taps": ("block1_conv2", "block3_conv4"),
+        "importance_percentile": 0.0,
+        "alpha": 0.0,
+        "region": "receptive",
+        "init": "linear",
+        "loss": "squared",
+        "loss_weights": (1.0, 1.0),
+        "reconstruct_steps": 8,
+        "reconstruct_rate": 0.5,
+        "refine_steps": 9,
+        "refine_rate": 0.2,
+        "rate_schedule": "constant",
+        "warp_cell": 40,
+    }
+    for name, value in changes.items():
+        changed = retarget(photo, (64, 80), dataclasses.replace(base, **{name: value}), small_vgg)
+        assert (changed.refined.shape != result.refined.shape) or (changed.image != result.image).any(), name
+
+
+def test_snapshots_and_progress(embedded: Weights) -> None:
+    seen: list[tuple[str, int, int]] = []
+    config = RetargetConfig(reconstruct_steps=6, refine_steps=3, snapshot_every=2, tolerance=0)
+    result = retarget(textured_photo(64, 96), (64, 72), config, embedded, progress=lambda *update: seen.append(update))
+    assert [step for step, _ in result.snapshots] == [2, 4, 6]
+    np.testing.assert_array_equal(result.snapshots[-1][1], result.reconstructed)
+    assert {stage for stage, _, _ in seen} == {"reconstruction", "refinement"}
+    assert ("reconstruction", 6, 6) in seen
+    assert len(result.record["reconstruction"]["losses"]) == 7
+
+
+def test_float_photos_stay_float(embedded: Weights) -> None:
+    photo = textured_photo(64, 96)
+    eight = retarget(photo, (64, 72), QUICK, embedded).image
+    real = retarget(photo.astype(np.float64), (64, 72), QUICK, embedded).image
+    assert (eight.dtype, real.dtype) == (np.uint8, np.float32)
+    np.testing.assert_array_equal(np.rint(real), eight)
+
+
+def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
+    photo = textured_photo(64, 96)
+    cases = [
+        (photo[..., 0], (64, 72), "uint8 \\(64, 96\\)"),
+        (photo.astype(np.int32), (64, 72), "int32"),
+        (photo[:20], (20, 72), "96x20.*at least 32.*shallower"),
+        (photo * 2.0, (64, 72), r"outside \[0, 255\]"),
+        (np.full((64, 96, 3), np.nan), (64, 72), r"outside \[0, 255\]"),
+        (photo, (64, 0), "target width is 0"),
+        (photo, (65, 72), "target height is 65"),
+    ]
+    for image, target, message in cases:
+        with pytest.raises(ValueError, match=message):
+            retarget(image, target, QUICK, embedded)
+    shallow = {layer: p for layer, p in small_vgg.network.params.items() if layer < "block4"}
+    weights = small_vgg._replace(network=small_vgg.network.replace(params=shallow))
+    with pytest.raises(ValueError, match="block4_conv4 needs layers"):
+        retarget(photo, (64, 72), QUICK, weights)

@@ -1,0 +1,92 @@
+"""The taps' strides, sizes and receptive fields."""
+
+from itertools import pairwise
+
+import oracles
+import pytest
+
+from dnr_jax.config import DEFAULT_TAPS
+from dnr_jax.taps import (
+    CONV_LAYERS,
+    TAPS,
+    check_tap,
+    conv_layers_below,
+    projected_footprint,
+    receptive_footprint,
+    tap_depth,
+    tap_size,
+    tap_stride,
+)
+
+PAIRS = [*pairwise(DEFAULT_TAPS), ("block1_conv2", "block5_pool"), ("block1_pool", "block3_conv1")]
+
+
+def test_taps_are_all_layers_in_order() -> None:
+    assert list(TAPS) == oracles.layers()
+    assert [tap_depth(tap) for tap in TAPS] == list(range(21))
+    assert DEFAULT_TAPS == oracles.DEFAULT_TAPS
+
+
+@pytest.mark.parametrize(
+    ("tap", "stride"),
+    [
+        *((f"block{block}_conv2", 2 ** (block - 1)) for block in range(1, 6)),
+        *((f"block{block}_pool", 2**block) for block in range(1, 6)),
+    ],
+)
+def test_stride_of_blocks_and_pools(tap: str, stride: int) -> None:
+    assert tap_stride(tap) == stride
+
+
+@pytest.mark.parametrize("tap", oracles.layers())
+@pytest.mark.parametrize("shape", [(64, 96), (63, 97), (33, 31)])
+def test_size_follows_the_pools(tap: str, shape: tuple[int, int]) -> None:
+    assert tap_stride(tap) == oracles.stride(tap)
+    assert tap_size(tap, shape) == oracles.size(tap, shape)
+
+
+@pytest.mark.parametrize(("shallow", "deep"), [*PAIRS, *pairwise(TAPS)])
+@pytest.mark.parametrize("index", [0, 3])
+def test_receptive_footprint_matches_propagated_indices(shallow: str, deep: str, index: int) -> None:
+    footprint = receptive_footprint(shallow, deep)
+    first = index * footprint.stride
+    field = range(first - footprint.before, first + footprint.stride + footprint.after)
+    assert set(field) == oracles.receptive_indices(shallow, deep, index)
+    assert footprint.stride == oracles.stride(deep) // oracles.stride(shallow)
+
+
+@pytest.mark.parametrize("tap", DEFAULT_TAPS)
+def test_a_tap_sees_itself_alone(tap: str) -> None:
+    assert receptive_footprint(tap, tap) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(("shallow", "deep"), PAIRS)
+def test_projected_footprint_is_one_block(shallow: str, deep: str) -> None:
+    assert projected_footprint(shallow, deep) == (oracles.stride(deep) // oracles.stride(shallow), 0, 0)
+
+
+@pytest.mark.parametrize("footprint", [receptive_footprint, projected_footprint])
+def test_footprint_of_taps_in_the_wrong_order_fails(footprint) -> None:
+    with pytest.raises(ValueError, match="block3_conv4 is deeper than block2_conv2"):
+        footprint("block3_conv4", "block2_conv2")
+
+
+@pytest.mark.parametrize("tap", ["block_4_conv_5", "block4_conv5", "block2_conv3", "block6_pool", "Block1_conv1", ""])
+def test_unknown_tap_is_named_with_the_known_ones(tap: str) -> None:
+    for function in (check_tap, tap_depth, tap_stride, conv_layers_below):
+        with pytest.raises(ValueError, match="unknown tap") as error:
+            function(tap)
+        assert repr(tap) in str(error.value)
+        assert all(known in str(error.value) for known in TAPS)
+
+
+def test_known_taps_pass() -> None:
+    assert [check_tap(tap) for tap in TAPS] == list(TAPS)
+
+
+@pytest.mark.parametrize("tap", oracles.layers())
+def test_conv_layers_below_reach_the_tap_and_no_further(tap: str) -> None:
+    names = oracles.layers()
+    expected = [name for name in names[: names.index(tap) + 1] if "conv" in name]
+    assert list(conv_layers_below(tap)) == expected
+    assert conv_layers_below("block5_pool") == CONV_LAYERS
