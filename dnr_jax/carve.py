@@ -104,11 +104,10 @@ def covered_region(removed: jax.Array, size: Size, shape: tuple[int, ...], footp
     before, after = footprint.before, footprint.after
     if before == after == 0:
         return projected
-    inside = (rows <= last_row)[:, None] & (columns <= last_column)[None, :]
     field = before + after + 1
     # A neuron's field reaches `before` further up and `after` further down: look as far the other way.
     reached = jax.lax.reduce_window(
-        projected & inside, False, jax.lax.bitwise_or, (field, field), (1, 1), ((after, before), (after, before))
+        projected, False, jax.lax.bitwise_or, (field, field), (1, 1), ((after, before), (after, before))
     )
     return projected | reached
 

@@ -58,7 +58,8 @@ def find_seams(
       size: the valid (height, width) of `cost`; None for all of it. Seams cannot leave it.
     """
     height, width = cost.shape
-    valid_height, valid_width = (jnp.asarray(n, jnp.int32) for n in (size or cost.shape))
+    # The barrier keeps XLA from dividing by a constant height as by its reciprocal, one ulp off other calls' means.
+    valid_height, valid_width = (lax.optimization_barrier(jnp.asarray(n, jnp.int32)) for n in (size or cost.shape))
     columns = jnp.arange(width, dtype=jnp.int32)
     rows = jnp.arange(height, dtype=jnp.int32)
     count = jnp.minimum(jnp.asarray(count, jnp.int32), valid_width)

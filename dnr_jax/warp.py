@@ -52,10 +52,10 @@ def plan_warp(
     # mu_i times the cell's width is the sum over the cell but for its height, which all cells share.
     new = _share_out(sums / height.astype(jnp.float32), old, jnp.asarray(target_width, jnp.float32))
     new_edges = jnp.concatenate([jnp.zeros(1), jnp.cumsum(new)])
-    # The end is exact whatever the sum's rounding; edges stay monotone.
+    # Whatever the sum's rounding, edges stay monotone, the end is exact, and so is the identity.
     end = jnp.asarray(target_width, jnp.float32)
-    new_edges = jnp.minimum(new_edges, end).at[-1].set(end)
-    return Warp(edges, jnp.where(edges >= edges[-1], end, new_edges))
+    new_edges = jnp.where(edges >= edges[-1], end, jnp.minimum(new_edges, end))
+    return Warp(edges, jnp.where(end == edges[-1], edges, new_edges))
 
 
 def _share_out(shares: jax.Array, old: jax.Array, target: jax.Array) -> jax.Array:
@@ -99,6 +99,7 @@ def warp_width(image: jax.Array, warp: Warp, width: int) -> jax.Array:
     low, high = ends[:-1, None], ends[1:, None]
     pixels = jnp.arange(image.shape[1], dtype=jnp.float32)[None, :]
     overlap = jnp.maximum(0, jnp.minimum(high, pixels + 1) - jnp.maximum(low, pixels))
+    overlap = jnp.where(jnp.arange(width)[:, None] < warp.new_edges[-1], overlap, 0)
     covered = jnp.sum(overlap, 1, keepdims=True)
     weights = overlap / jnp.where(covered > 0, covered, 1)
     return jnp.einsum("hwc,vw->hvc", image, weights, precision=lax.Precision.HIGHEST)

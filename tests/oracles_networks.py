@@ -159,10 +159,11 @@ def embedded(image: np.ndarray) -> dict[str, np.ndarray]:
 
 def sample(image: np.ndarray, displacement: np.ndarray) -> np.ndarray:
     """Bilinear lookup pixel by pixel, coordinates clamped to the image."""
-    height, width, channels = image.shape
-    result = np.zeros((*displacement.shape[:2], channels))
-    for i in range(result.shape[0]):
-        for j in range(result.shape[1]):
+    height, width = image.shape[:2]
+    rows, columns = displacement.shape[:2]
+    result = np.zeros((rows, columns, image.shape[2]))
+    for i in range(rows):
+        for j in range(columns):
             y = min(max(i + float(displacement[i, j, 0]), 0.0), height - 1.0)
             x = min(max(j + float(displacement[i, j, 1]), 0.0), width - 1.0)
             for row in (int(np.floor(y)), int(np.floor(y)) + 1):

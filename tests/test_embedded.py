@@ -111,9 +111,10 @@ def test_border_contrast(shape: tuple[int, int]) -> None:
     assert_close(border_contrast(jnp.asarray(x, jnp.float32)), expected, 1e-4)
 
 
-@pytest.mark.parametrize("shape", [(96, 96), (75, 101)])
-def test_every_tap_is_the_oracles(shape: tuple[int, int]) -> None:
-    image = smooth_photo(*shape)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_tap_is_the_oracles(seed: int) -> None:
+    shape = (75, 101)
+    image = smooth_photo(*shape, seed)
     activations = all_taps(image)
     expected = oracles.embedded(np.asarray(image))
     assert sorted(activations) == sorted(TAPS) == sorted(expected)
@@ -129,7 +130,7 @@ def test_every_tap_is_the_oracles(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("tap", ["block1_conv1", "block2_conv1", "block4_conv2"])
 def test_a_tap_does_not_depend_on_the_others_asked_for(tap: str) -> None:
-    image = smooth_photo(96, 96)
+    image = smooth_photo(75, 101)
     alone = jax.jit(lambda image: NETWORK.features(image, (tap,)))(image)
     assert list(alone) == [tap]
     np.testing.assert_allclose(alone[tap], all_taps(image)[tap], rtol=1e-5, atol=1e-6)
@@ -137,13 +138,9 @@ def test_a_tap_does_not_depend_on_the_others_asked_for(tap: str) -> None:
     assert operations[0] < operations[1]  # Nothing deeper is evaluated.
 
 
-@pytest.mark.parametrize(
-    ("shape", "padded_shape"),
-    [((75, 101), (76, 103)), ((75, 101), (128, 128)), ((96, 96), (96, 96)), ((96, 96), (128, 128))],
-)
-def test_padding_changes_nothing_inside_and_is_zero_outside(
-    shape: tuple[int, int], padded_shape: tuple[int, int]
-) -> None:
+@pytest.mark.parametrize("padded_shape", [(76, 103), (128, 128)])
+def test_padding_changes_nothing_inside_and_is_zero_outside(padded_shape: tuple[int, int]) -> None:
+    shape = (75, 101)
     image = smooth_photo(*shape)
     junk = jnp.asarray(np.random.default_rng(1).uniform(0, 255, (*padded_shape, 3)), jnp.float32)
     alone = all_taps(image)
@@ -157,17 +154,22 @@ def test_padding_changes_nothing_inside_and_is_zero_outside(
 
 
 def test_vmap_agrees() -> None:
-    images = jnp.stack([smooth_photo(96, 96, seed) for seed in range(2)])
-    sizes = (jnp.asarray([96, 50]), jnp.asarray([75, 96]))
-    batched = jax.jit(jax.vmap(lambda image, size: NETWORK.features(image, TAPS, size)))(images, sizes)
+    taps = ("block1_conv2", "block4_conv1")
+    images = jnp.stack([smooth_photo(40, 32, seed) for seed in range(2)])
+    sizes = (jnp.asarray([40, 29]), jnp.asarray([27, 32]))
+
+    def features(image: jax.Array, size: tuple[jax.Array, jax.Array]) -> dict[str, jax.Array]:
+        return NETWORK.features(image, taps, size)
+
+    batched, plain = jax.jit(jax.vmap(features))(images, sizes), jax.jit(features)
     for i in range(2):
-        for tap, expected in all_taps(images[i], (sizes[0][i], sizes[1][i])).items():
+        for tap, expected in plain(images[i], (sizes[0][i], sizes[1][i])).items():
             np.testing.assert_allclose(batched[tap][i], expected, rtol=1e-4, atol=1e-5, err_msg=tap)
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (127.5, 127.5, 127.5), (250, 20, 130)])
 def test_a_uniform_image_has_no_deep_importance(colour: tuple[float, float, float]) -> None:
-    image = jnp.broadcast_to(jnp.asarray(colour, jnp.float32), (96, 96, 3))
+    image = jnp.broadcast_to(jnp.asarray(colour, jnp.float32), (75, 101, 3))
     for tap, features in all_taps(image).items():
         if tap[5] in "45":
             assert not np.asarray(features).any(), tap
@@ -190,13 +192,21 @@ def test_an_object_on_smooth_ground_is_what_matters(centre: tuple[int, int], pai
     assert norm[far].max() < 0.1 * norm.max()
 
 
-@pytest.mark.parametrize("tap", ["block1_conv2", "block4_conv1"])
-def test_gradients_are_finite_everywhere(tap: str) -> None:
+def test_block1_has_finite_gradients() -> None:
     @jax.jit
     @jax.grad
     def gradient(image: jax.Array) -> jax.Array:
-        return jnp.sum(jnp.square(NETWORK.features(image, (tap,))[tap]))
+        return jnp.sum(jnp.square(NETWORK.features(image, ("block1_conv2",))["block1_conv2"]))
 
-    assert np.asarray(gradient(smooth_photo(64, 64))).any()
-    for image in (smooth_photo(64, 64), *(jnp.full((64, 64, 3), grey) for grey in (0.0, 127.5, 255.0))):
+    assert np.asarray(gradient(smooth_photo(24, 20))).any()
+    for image in (smooth_photo(24, 20), *(jnp.full((24, 20, 3), grey) for grey in (0.0, 127.5, 255.0))):
         assert np.isfinite(gradient(image)).all()
+
+
+def test_border_contrast_has_finite_gradients() -> None:
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(jnp.square(border_contrast(x)))))
+    x = jnp.zeros((12, 10, 11))  # No energy and no variance: both square roots are at their floor.
+    assert np.isfinite(gradient(x)).all()
+    slopes = gradient(x.at[4:6, 4:6].set(1.0))
+    assert np.isfinite(slopes).all()
+    assert np.asarray(slopes).any()

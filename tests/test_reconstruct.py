@@ -71,10 +71,11 @@ def test_the_loss_is_the_weighted_sum_over_taps(
     small_vgg: Weights, kind: str, taps: tuple[str, ...], weights: tuple[float, ...]
 ) -> None:
     network, other, image = small_vgg.network, photo(32, 24, 1), photo(32, 24)
-    got = FeatureLoss(taps, kind)(other, make_targets(network, image, taps, *weights))
+    got = jax.jit(FeatureLoss(taps, kind))(other, make_targets(network, image, taps, *weights))
     params = {layer: {k: np.asarray(v) for k, v in arrays.items()} for layer, arrays in network.params.items()}
     features = [oracles.vgg(oracles.keras_input(np.asarray(x)), params, taps[-1]) for x in (other, image)]
-    expected = oracles.feature_loss(*([f[tap] for tap in taps] for f in features), list(weights), kind)
+    others, targets = ([f[tap] for tap in taps] for f in features)
+    expected = oracles.feature_loss(others, targets, list(weights), kind)
     assert got.dtype == jnp.float32
     assert got.shape == ()
     np.testing.assert_allclose(got, expected, rtol=1e-5)
@@ -103,19 +104,20 @@ def test_the_gradient_agrees_with_finite_differences(small_vgg: Weights, kind: s
         params = jax.tree.map(lambda a: jnp.asarray(np.asarray(a, np.float64)), small_vgg.network.params)
         image, other = (jnp.asarray(np.asarray(photo(12, 10, seed), np.float64)) for seed in (0, 1))
         targets = make_targets(Network(params, VGG(WIDTHS)), image, taps, 1.0, 0.5)
-        loss = jax.jit(FeatureLoss(taps, kind))
-        gradient = np.asarray(jax.jit(jax.grad(FeatureLoss(taps, kind)))(other, targets))
+        loss = jax.jit(jax.value_and_grad(FeatureLoss(taps, kind)))
+        gradient = np.asarray(loss(other, targets)[1])
         for seed in range(4):
             direction = np.random.default_rng(seed).normal(size=other.shape)
-            ends = [float(loss(other + sign * 1e-6 * direction, targets)) for sign in (1, -1)]
+            ends = [float(loss(other + sign * 1e-6 * direction, targets)[0]) for sign in (1, -1)]
             np.testing.assert_allclose((ends[0] - ends[1]) / 2e-6, (gradient * direction).sum(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["norm", "squared"])
 def test_a_perfect_match_has_no_loss_and_no_gradient(small_vgg: Weights, kind: str) -> None:
-    taps, image = ("block1_conv2", "block2_conv1"), photo(12, 10)
-    targets = make_targets(small_vgg.network, image, taps, 1.0, 1.0)
-    value, gradient = jax.value_and_grad(FeatureLoss(taps, kind))(image, targets)
+    image = photo(12, 10)
+    targets = make_targets(small_vgg.network, image, ("block1_conv1",), 1.0)
+    # Not compiled as a whole, so that both sides round alike and match to the bit.
+    value, gradient = jax.value_and_grad(FeatureLoss(("block1_conv1",), kind))(image, targets)
     assert value == 0
     np.testing.assert_array_equal(gradient, np.zeros_like(gradient))
 
@@ -222,10 +224,12 @@ def test_stages_name_themselves(small_vgg: Weights) -> None:
 
 def test_other_schedules_compile_nothing() -> None:
     descend(Schedule(30, 0.3, True, 1e-3))
-    compiled = optimise._advance._cache_size()
+    # Whether a value compiles anew is what a jitted function's cache tells; its type does not declare that.
+    cache_size = getattr(optimise._advance, "_cache_size")  # noqa: B009
+    compiled = cache_size()
     for schedule in (Schedule(7, 0.3, True, 1e-3), Schedule(255, 2.5, False, 0.0), Schedule(30, 1e-3, True, 0.5)):
         descend(schedule, snapshot_every=5, progress=lambda *_: None)
-    assert optimise._advance._cache_size() == compiled
+    assert cache_size() == compiled
 
 
 def test_every_value_is_projected_and_the_start_is_kept() -> None:
@@ -245,7 +249,7 @@ def test_reconstruction_finds_the_image_and_stays_in_range(small_vgg: Weights, c
     result = reconstruct(FeatureLoss(("block1_conv2",)), start, targets, schedule, snapshot_every=20)
     assert result.losses[-1] < 0.5 * result.losses[0]
     for value in (result.value, *(snapshot for _, snapshot in result.snapshots)):
-        assert 0 <= float(value.min())
+        assert float(value.min()) >= 0
         assert float(value.max()) <= 255
     assert float(result.value.min()) == 0
     assert float(result.value.max()) == 255

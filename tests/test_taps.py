@@ -1,5 +1,6 @@
 """The taps' strides, sizes and receptive fields."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import oracles
@@ -66,7 +67,7 @@ def test_projected_footprint_is_one_block(shallow: str, deep: str) -> None:
 
 
 @pytest.mark.parametrize("footprint", [receptive_footprint, projected_footprint])
-def test_footprint_of_taps_in_the_wrong_order_fails(footprint) -> None:
+def test_footprint_of_taps_in_the_wrong_order_fails(footprint: Callable) -> None:
     with pytest.raises(ValueError, match="block3_conv4 is deeper than block2_conv2"):
         footprint("block3_conv4", "block2_conv2")
 

@@ -1,5 +1,6 @@
 """VGG19's module against plain convolutions: every tap, padding, preprocessing, and how far it computes."""
 
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -7,8 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import oracles_networks as oracles
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from dnr_jax.network import Network
@@ -17,7 +16,14 @@ from dnr_jax.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, VGG, Pre
 from dnr_jax.weights import Weights, read_weights
 
 WIDTHS = (4, 6, 8, 8, 8)
-SOME_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_pool")
+SOME_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4")
+
+
+@partial(jax.jit, static_argnames=("taps",))
+def evaluate(
+    network: Network, image: jax.Array, taps: tuple[str, ...], size: tuple[jax.Array, jax.Array] | None = None
+) -> dict[str, jax.Array]:
+    return network.features(image, taps, size)
 
 
 def photo(height: int, width: int, seed: int = 0) -> jax.Array:
@@ -49,9 +55,9 @@ def test_strides_are_those_of_vgg19() -> None:
 @pytest.mark.parametrize("shape", [(32, 32), (45, 37)])
 def test_every_tap_is_the_oracles(small_vgg: Weights, shape: tuple[int, int]) -> None:
     image = photo(*shape)
-    activations = small_vgg.network.features(image, TAPS)
+    activations = evaluate(small_vgg.network, image, TAPS)
     expected = oracles.vgg(oracles.keras_input(np.asarray(image)), numpy_params(small_vgg.network), "block5_pool")
-    assert list(activations) == list(TAPS)
+    assert sorted(activations) == sorted(TAPS)
     for tap in TAPS:
         stride = oracles.STRIDES[tap]
         assert activations[tap].shape[:2] == tap_size(tap, shape) == (shape[0] // stride, shape[1] // stride)
@@ -60,14 +66,13 @@ def test_every_tap_is_the_oracles(small_vgg: Weights, shape: tuple[int, int]) ->
         assert_close(activations[tap], expected[tap])
 
 
-@given(height=st.integers(1, 9), width=st.integers(1, 9), seed=st.integers(0, 10**6))
-@settings(max_examples=20, deadline=None, derandomize=True)
-def test_pooling_drops_an_odd_row_and_column(height: int, width: int, seed: int) -> None:
-    x = np.random.default_rng(seed).normal(size=(height, width, 2)).astype(np.float32)
+@pytest.mark.parametrize("shape", [(1, 4), (2, 2), (3, 8), (8, 5), (7, 9)])
+def test_pooling_drops_an_odd_row_and_column(shape: tuple[int, int]) -> None:
+    x = np.random.default_rng(0).normal(size=(*shape, 2)).astype(np.float32)
     np.testing.assert_array_equal(max_pool(jnp.asarray(x)), oracles.pool(x))
 
 
-@pytest.mark.parametrize("deepest", ["block1_conv1", "block1_conv2", "block1_pool", "block3_conv2", "block4_pool"])
+@pytest.mark.parametrize("deepest", ["block1_conv1", "block1_pool", "block3_conv2", "block4_pool"])
 def test_nothing_past_the_deepest_tap_is_computed(small_vgg: Weights, deepest: str) -> None:
     layers = conv_layers_below(deepest)
     params = {layer: small_vgg.network.params[layer] for layer in layers}
@@ -75,7 +80,7 @@ def test_nothing_past_the_deepest_tap_is_computed(small_vgg: Weights, deepest: s
     image = photo(32, 32)
     jaxpr = jax.make_jaxpr(lambda image: network.features(image, (deepest,)))(image)
     assert str(jaxpr).count("conv_general_dilated[") == len(layers)
-    assert_close(network.features(image, (deepest,))[deepest], small_vgg.network.features(image, TAPS)[deepest])
+    assert_close(evaluate(network, image, (deepest,))[deepest], evaluate(small_vgg.network, image, TAPS)[deepest])
     with pytest.raises(ValueError, match="block5_conv1"):
         network.check_taps(("block5_conv1",))
     network.check_taps((deepest,))
@@ -89,9 +94,9 @@ def test_padding_changes_nothing_inside_and_is_zero_outside(
     small_vgg: Weights, shape: tuple[int, int], padded_shape: tuple[int, int]
 ) -> None:
     image = photo(*shape)
-    alone = small_vgg.network.features(image, TAPS)
+    alone = evaluate(small_vgg.network, image, TAPS)
     junk, size = padded(image, *padded_shape)
-    masked = small_vgg.network.features(junk, TAPS, size)
+    masked = evaluate(small_vgg.network, junk, TAPS, size)
     for tap in TAPS:
         height, width = alone[tap].shape[:2]
         assert_close(masked[tap][:height, :width], alone[tap])
@@ -107,7 +112,7 @@ def test_padding_has_no_gradient(small_vgg: Weights) -> None:
     @jax.jit
     def loss(image: jax.Array, size: tuple[jax.Array, jax.Array] | None) -> jax.Array:
         total = jnp.float32(0)
-        for features in small_vgg.network.features(image, SOME_TAPS[:3], size).values():
+        for features in small_vgg.network.features(image, SOME_TAPS, size).values():
             # Not uniform over the map, or a neuron's place would not matter.
             rows, columns = jnp.arange(features.shape[0]), jnp.arange(features.shape[1])
             total += jnp.sum(jnp.square(features) * (1 + jnp.cos(rows[:, None, None] + 2.0 * columns[None, :, None])))
@@ -195,7 +200,7 @@ def test_real_weights_agree_with_plain_convolutions(shared: Path) -> None:
     top, left = (image.shape[0] - 96) // 2, (image.shape[1] - 96) // 2
     image = image[top : top + 96, left : left + 96]
     taps = ("block1_conv2", "block2_conv2", "block3_conv4")
-    activations = network.features(jnp.asarray(image), taps)
+    activations = evaluate(network, jnp.asarray(image), taps)
     expected = oracles.vgg(oracles.keras_input(image), numpy_params(network), taps[-1])
     for tap in taps:
         difference = np.linalg.norm(np.asarray(activations[tap], np.float64) - expected[tap])
