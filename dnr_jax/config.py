@@ -60,7 +60,7 @@ class RetargetConfig:
     reconstruct_steps: int = _option(40, "Most Adam steps of the reconstruction (Sec. 3.2).")
     reconstruct_rate: float = _option(4.0, "Adam learning rate of the reconstruction, in grey levels a step.")
     refine_steps: int = _option(20, "Most Adam steps of the grid-sampler refinement (Sec. 3.3); 0 leaves it out.")
-    refine_rate: float = _option(0.02, "Adam learning rate of the refinement, in pixels a step.")
+    refine_rate: float = _option(0.01, "Adam learning rate of the refinement, in pixels a step.")
     rate_schedule: str = _option(
         "cosine", "Learning rate over the steps: falling to 0 along a half cosine, or constant.", "cosine", "constant"
     )
@@ -72,6 +72,7 @@ class RetargetConfig:
     seed: int = _option(0, "Seed of the noise that init=noise starts from.")
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _check_taps(self)
         _check_loss_weights(self)
         for field in dataclasses.fields(self):
@@ -98,6 +99,17 @@ class RetargetConfig:
     def positive_loss_weights(self) -> tuple[float, ...]:
         """The loss weights that belong to `loss_taps`."""
         return tuple(weight for weight in self.loss_weights if weight > 0)
+
+
+def _check_types(config: RetargetConfig) -> None:
+    for field in dataclasses.fields(config):
+        value, kind = getattr(config, field.name), type(field.default)
+        allowed = (int, float) if kind is float else kind
+        if not isinstance(value, allowed) or isinstance(value, bool):
+            raise ValueError(f"{field.name} is {value!r}: give {_KINDS[kind]}")
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "text", tuple: "a tuple"}
 
 
 def _check_taps(config: RetargetConfig) -> None:

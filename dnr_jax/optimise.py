@@ -80,7 +80,7 @@ def minimise(
     """Minimises `objective(value, data)` with Adam from `start` (Kingma and Ba, 2015; beta 0.9 and 0.999).
 
     Step t has the rate `rate * (1 + cos(pi * t / steps)) / 2`, or `rate`. It stops when the losses of the
-    last eleven steps are within `tolerance` of each other.
+    last eleven steps are within `tolerance` of each other, rising or falling.
 
     Args:
       objective: what to minimise.
@@ -89,7 +89,7 @@ def minimise(
       schedule: steps, rate and tolerance; traced, so that other values compile nothing.
       stage: the name that an error gives.
       snapshot_every: keep the value after every so many steps; 0 keeps none.
-      progress: called with (steps done, most steps), a few times a second at most.
+      progress: called with (steps done, most steps) about twenty times over the whole.
 
     Raises:
       FloatingPointError: when a loss is not finite; says at which stage and step.
@@ -100,23 +100,22 @@ def minimise(
     if progress is not None:
         chunk = max(1, schedule.steps // 20)
     snapshots: list[tuple[int, np.ndarray]] = []
+    rates = (float(schedule.rate), bool(schedule.cosine), float(schedule.tolerance))
     done = 0
     while done < schedule.steps:
         until = min(schedule.steps, done + chunk)
         if snapshot_every:
             until = min(until, done - done % snapshot_every + snapshot_every)
-        state = _advance(objective, state, data, until, schedule.steps, *schedule[1:])
+        state = _advance(objective, state, data, until, schedule.steps, *rates)
         done = int(state.step)
-        _check_finite(np.asarray(state.losses[:done]), stage)
+        _check_finite(np.asarray(state.losses)[:done], stage)
         if snapshot_every and done and done % snapshot_every == 0:
             snapshots.append((done, np.asarray(state.value)))
         if progress is not None:
             progress(done, schedule.steps)
         if not bool(state.running):
             break
-    if progress is not None:
-        progress(schedule.steps, schedule.steps)
-    losses = np.append(np.asarray(state.losses[:done]), np.asarray(_evaluate(objective, state.value, data)))
+    losses = np.append(np.asarray(state.losses)[:done], np.asarray(_evaluate(objective, state.value, data)))
     _check_finite(losses, stage)
     return Minimum(state.value, losses, snapshots)
 

@@ -102,7 +102,7 @@ class VGG(nn.Module):
                     size = None if size is None else (size[0] // 2, size[1] // 2)
                 else:
                     x = nn.relu(Convolution(self.widths[block - 1], name=name)(x))
-                    x = x if size is None else jnp.where(valid_mask(x.shape, size), x, 0)
+                x = x if size is None else jnp.where(valid_mask(x.shape, size), x, 0)
                 if name in taps:
                     activations[name] = x
                 if depth == last:

@@ -100,7 +100,7 @@ def test_binomial(shape: tuple[int, int], dilation: int) -> None:
     np.testing.assert_allclose(binomial(jnp.asarray(x), None, dilation), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(5, 7), (25, 13), (40, 52)])
+@pytest.mark.parametrize("shape", [(5, 7), (25, 13), (100, 25)])
 def test_border_contrast(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(3)
     x = np.concatenate([rng.uniform(0, 0.1, (*shape, 6)), rng.exponential(0.02, (*shape, 5))], -1)
