@@ -19,9 +19,9 @@ class Carving(NamedTuple):
     """The seams of every level, shallow to deep.
 
     Attributes:
-      levels: each tap's seams in positions of its map before any removal.
-      guided: MS_l of Eq. 2, the costs that the seams were found on, float32 [h_l, w_l].
-      width: int32, W_mid: the image width that the seams leave.
+      levels: each tap's seams in positions of its map before any removal or insertion.
+      guided: MS_l of Eq. 2, float32 [h_l, w_l], without the bias that masks add.
+      width: int32, W_mid: the image width that the seams lead to.
     """
 
     levels: tuple[Seams, ...]
@@ -39,20 +39,23 @@ def carve_width(
     *,
     taps: tuple[str, ...],
     region: str = "projected",
+    bias: tuple[jax.Array, ...] | None = None,
 ) -> Carving:
     """Finds the seams of every level, each guided by the next deeper one.
 
-    At the deepest tap up to `N = w_L(W) - w_L(W')` seams go, the first always, others while their mean importance is
-    at most `threshold`. Every finer level loses the same share of its width.
+    At the deepest tap up to `N = |w_L(W) - w_L(W')|` seams go, the first always, others while their mean cost is at
+    most `threshold`. Every finer level changes by the same share of its width. To enlarge, the same seams are found as
+    if to remove them, and are then inserted beside (`insert_width`).
 
     Args:
-      importance: S_l, float32 [h_l, w_l], shallow to deep, not negative where alpha is to guide.
+      importance: S_l, float32 [h_l, w_l], shallow to deep.
       size: the valid (height, width) in pixels of the photo that the maps belong to.
-      target_width: W', 1 to the width.
-      threshold: the most mean importance a seam of the deepest tap may have to go.
+      target_width: W', 1 to one and a half times the width.
+      threshold: the most mean cost a seam of the deepest tap may have to go.
       alpha: the factor of Eq. 2.
       taps: the maps' taps.
       region: "projected" or "receptive".
+      bias: what masks add to each level's cost, float32 [h_l, w_l]; not scaled by alpha.
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
     target_width = jnp.asarray(target_width, jnp.int32)
@@ -60,8 +63,11 @@ def carve_width(
     strides = [tap_stride(tap) for tap in taps]
     sizes = [(height // stride, width // stride) for stride in strides]
 
-    most = width // strides[-1] - target_width // strides[-1]
-    deepest = find_seams(importance[-1], most, threshold, sizes[-1])
+    def cost(level: int, guided: jax.Array) -> jax.Array:
+        return guided if bias is None else guided + bias[level]
+
+    most = jnp.abs(width // strides[-1] - target_width // strides[-1])
+    deepest = find_seams(cost(len(taps) - 1, importance[-1]), most, threshold, sizes[-1])
     mid_width = intermediate_width(width, target_width, deepest.removed, most, sizes[-1][1])
 
     levels, guided = [deepest], [importance[-1]]
@@ -69,10 +75,9 @@ def carve_width(
         footprint = _FOOTPRINTS[region](taps[level], taps[level + 1])
         removed = levels[0].order < levels[0].removed
         covered = covered_region(removed, sizes[level + 1], importance[level].shape, footprint)
-        cost = jnp.where(covered, alpha * importance[level], importance[level])
-        count = width // strides[level] - mid_width // strides[level]
-        levels.insert(0, find_seams(cost, count, jnp.inf, sizes[level]))
-        guided.insert(0, cost)
+        guided.insert(0, jnp.where(covered, alpha * importance[level], importance[level]))
+        count = jnp.abs(width // strides[level] - mid_width // strides[level])
+        levels.insert(0, find_seams(cost(level, guided[0]), count, jnp.inf, sizes[level]))
     return Carving(tuple(levels), tuple(guided), mid_width)
 
 
@@ -82,9 +87,13 @@ _FOOTPRINTS = {"projected": projected_footprint, "receptive": receptive_footprin
 def intermediate_width(
     width: jax.Array, target_width: jax.Array, removed: jax.Array, most: jax.Array, deep_width: jax.Array
 ) -> jax.Array:
-    """W_mid: the target where all deep seams went, else `max(W', W - round(W * n / w_L))`, halves rounded up; int32."""
-    lost = (2 * width * removed + deep_width) // (2 * deep_width)
-    return jnp.where(removed == most, target_width, jnp.maximum(target_width, width - lost))
+    """W_mid, int32: the target where all deep seams went, else `W -+ round(W * n / w_L)` as far as the target.
+
+    Halves are rounded up.
+    """
+    change = (2 * width * removed + deep_width) // (2 * deep_width)
+    narrowed, widened = jnp.maximum(target_width, width - change), jnp.minimum(target_width, width + change)
+    return jnp.where(removed == most, target_width, jnp.where(target_width < width, narrowed, widened))
 
 
 def covered_region(removed: jax.Array, size: Size, shape: tuple[int, ...], footprint: Footprint) -> jax.Array:
@@ -116,6 +125,26 @@ def apply_width(array: jax.Array, kept: jax.Array) -> jax.Array:
     """Gathers the kept columns of each row (`F' = F` at K, all channels alike), [h, w] or [h, w, c] as `array`."""
     indices = kept if array.ndim == 2 else kept[..., None]
     return jnp.take_along_axis(array, indices, axis=1, mode="clip")
+
+
+def insert_width(array: jax.Array, seams: Seams, width: int) -> jax.Array:
+    """Inserts beside each seam neuron the mean of it and its right neighbour (itself at the right edge).
+
+    Args:
+      array: [h, w] or [h, w, c], the map that the seams were found on, or one of its shape.
+      seams: found as if to remove them.
+      width: columns of the result, at least the valid width and the seams; those past both are undefined.
+    """
+    columns = jnp.arange(array.shape[1], dtype=jnp.int32)[None, :]
+    seam = seams.order < seams.removed
+    valid = seams.width + seams.removed
+    # Where each original neuron goes; those past the valid part go past everything.
+    places = jnp.where(columns < valid, columns + jnp.cumsum(seam, 1, dtype=jnp.int32) - seam, 2 * array.shape[1])
+    wanted = jnp.arange(width, dtype=jnp.int32)
+    left = jax.vmap(lambda row: jnp.searchsorted(row, wanted, side="right"))(places).astype(jnp.int32) - 1
+    inserted = wanted[None, :] > jnp.take_along_axis(places, left, axis=1)
+    right = jnp.where(inserted, jnp.minimum(left + 1, valid - 1), left)
+    return 0.5 * (apply_width(array, left) + apply_width(array, right))
 
 
 def fit(array: jax.Array, shape: tuple[int, int]) -> jax.Array:

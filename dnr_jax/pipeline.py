@@ -1,8 +1,6 @@
-"""retarget(): the stages of the method, composed. Arrays in, arrays and a record of what happened out; no file I/O."""
+"""retarget() and retarget_frames(): the whole method. Arrays in, arrays and a record out; no file I/O."""
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,32 +8,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnr_jax.carve import Carving, fit
 from dnr_jax.config import RetargetConfig
 from dnr_jax.importance import analyse
-from dnr_jax.optimise import Minimum, Schedule
-from dnr_jax.reconstruct import FeatureLoss, FeatureTargets, reconstruct
-from dnr_jax.refine import refine
-from dnr_jax.sampler import sample
-from dnr_jax.sides import AXES, SIDES, Carved, carve_side, warp_importance, warp_side
+from dnr_jax.masks import NO_MASKS, Masks, check_masks
+from dnr_jax.optimise import Minimum
+from dnr_jax.plan import Plan, make_plan
+from dnr_jax.render import Progress, Rendering, crop, render, timed
+from dnr_jax.sides import Pass
 from dnr_jax.taps import tap_stride
-from dnr_jax.warp import Warp, uniform_warp, warp_width
+from dnr_jax.warp import Warp
 from dnr_jax.weights import Weights
 
-CANVAS_STEP = 64
-"""Reconstructions run on canvases whose sides are multiples of this, so that near sizes share one compilation."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, steps done, most steps)."""
+LARGEST_GROWTH = 4
+"""A side can be enlarged to at most this many times its length."""
 
 
 class Result(NamedTuple):
     """A retargeted photo and how it came about.
 
     Attributes:
-      image: [H', W', 3]; uint8 for a uint8 photo, else float32 in [0, 255].
+      image: [H', W', 3], with a fourth channel for a photo with one; uint8 for a uint8 photo, else float32 in [0, 255].
       importance: S_l of each tap (Eq. 1) of the photo, float32 [h_l, w_l].
-      carvings: the seams of each side that changed ("width", "height"; transposed for the height).
+      passes: the rounds of seams, in order.
       warps: the grid warp of each side whose seams did not suffice.
       start: the image that the reconstruction began with, float32 [H_mid, W_mid, 3].
       reconstructed: what it ended with.
@@ -47,7 +41,7 @@ class Result(NamedTuple):
 
     image: np.ndarray
     importance: tuple[np.ndarray, ...]
-    carvings: dict[str, Carving]
+    passes: tuple[Pass, ...]
     warps: dict[str, Warp]
     start: np.ndarray
     reconstructed: np.ndarray
@@ -63,99 +57,113 @@ def retarget(
     config: RetargetConfig,
     weights: Weights,
     *,
+    masks: Masks = NO_MASKS,
     progress: Progress | None = None,
 ) -> Result:
     """Retargets one photo by Deep Network Resizing (the paper's Sec. 3).
 
     Args:
-      image: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the deepest tap's stride.
-      target: (height, width), each from 1 to the photo's.
+      image: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the deepest tap's stride; a fourth channel
+        is opacity in [0, 255], which follows the same seams, displacements and warp.
+      target: (height, width), each from 1 to four times the photo's. What a mask removes comes off first.
       config: options.
       weights: from `load_weights`.
+      masks: what to protect and what to remove.
       progress: called as the long stages advance.
 
     Raises:
-      ValueError: an image or target that cannot be retargeted, or taps that the weights do not serve.
+      ValueError: an image, target or mask that cannot be served, or taps that the weights do not hold.
       FloatingPointError: an optimisation diverged.
     """
-    photo = _check_image(image, config)
-    size = (photo.shape[0], photo.shape[1])
+    (result,) = retarget_frames([image], target, config, weights, masks=masks, progress=progress)
+    return result
+
+
+def retarget_frames(
+    frames: Sequence[np.ndarray],
+    target: tuple[int, int],
+    config: RetargetConfig,
+    weights: Weights,
+    *,
+    masks: Masks = NO_MASKS,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Retargets all frames of an animation with one set of seams and one warp, so that nothing jitters.
+
+    They are found on the maximum of the frames' importance. Arguments as for `retarget`; frames share one shape.
+    """
+    photos = [_check_image(frame, config) for frame in frames]
+    if any(frame.shape != frames[0].shape for frame in frames):
+        raise ValueError("the frames differ in size: give frames of one size")
+    size = (frames[0].shape[0], frames[0].shape[1])
     _check_target(target, size)
-    weights.network.check_taps(config.taps)
-    seconds: dict[str, float] = {}
+    check_masks(masks, size)
+    _check_taps(config, weights, needs_pixels=masks.remove is not None or frames[0].shape[2] == 4)
 
-    with _timed(seconds, "features"):
-        analysis = analyse(weights.network, photo, config.taps, config.loss_taps)
-        threshold = _threshold(analysis.importance[-1], config.importance_percentile)
-        jax.block_until_ready(analysis)
+    shared: dict[str, float] = {}
+    with timed(shared, "features"):
+        # Features of a single photo are kept; those of many frames are computed again when their turn comes.
+        first = analyse(weights.network, photos[0][0], config.taps, config.loss_taps)
+        importance = first.importance
+        for photo, _ in photos[1:]:
+            maps = analyse(weights.network, photo, config.taps, ()).importance
+            importance = jax.tree.map(jnp.maximum, importance, maps)
+        jax.block_until_ready(importance)
+    with timed(shared, "seams"):
+        plan = make_plan(importance, size, target, config, masks)
 
-    with _timed(seconds, "seams"):
-        carved = Carved(analysis.importance, analysis.features, photo if config.init == "seam" else None)
-        carvings, mid = {}, size
-        for side in SIDES:
-            wanted = target[AXES[side]]
-            if wanted != size[AXES[side]]:
-                carvings[side], carved = carve_side(side, carved, mid, wanted, threshold, config)
-                left = int(carvings[side].width)
-                mid = (mid[0], left) if side == "width" else (left, mid[1])
-        canvas = (_round_up(mid[0]), _round_up(mid[1]))
-        start = _start(photo, carved.image, mid, canvas, config)
-        features = tuple(
-            fit(carved.features[tap], (canvas[0] // tap_stride(tap), canvas[1] // tap_stride(tap)))
-            for tap in config.loss_taps
+    results, features = [], first.features
+    del first
+    for number, (frame, (photo, alpha)) in enumerate(zip(frames, photos, strict=True)):
+        seconds = dict(shared)
+        if number:
+            with timed(seconds, "features"):
+                features = analyse(weights.network, photo, config.taps[:1], config.loss_taps).features
+        report = progress
+        if progress is not None and len(frames) > 1:
+            report = partial(_report_frame, progress, number + 1, len(frames))
+        rendering = render(
+            photo, features, plan, config, weights.network, alpha=alpha, progress=report, seconds=seconds
         )
-        valid = (jnp.int32(mid[0]), jnp.int32(mid[1]))
-        targets = FeatureTargets(weights.network, features, valid, config.positive_loss_weights)
-        maps, importance = carved.maps, tuple(np.asarray(values) for values in analysis.importance)
-        jax.block_until_ready((start, targets))
-        del carved, analysis  # Full-size features need not outlive their carved copies.
+        results.append(_result(rendering, plan, importance, config, seconds, frame.dtype == np.uint8))
+    return results
 
-    with _timed(seconds, "reconstruction"):
-        built = reconstruct(
-            FeatureLoss(config.loss_taps, config.loss),
-            start,
-            targets,
-            _schedule(config, config.reconstruct_steps, config.reconstruct_rate),
-            snapshot_every=config.snapshot_every,
-            progress=None if progress is None else partial(progress, "reconstruction"),
-        )
 
-    with _timed(seconds, "refinement"):
-        shifted = refine(
-            FeatureLoss(config.loss_taps, config.loss),
-            built.value,
-            targets,
-            _schedule(config, config.refine_steps, config.refine_rate),
-            progress=None if progress is None else partial(progress, "refinement"),
-        )
-        refined = jax.block_until_ready(_sample(built.value, shifted.value, valid))
+def _report_frame(progress: Progress, number: int, count: int, stage: str, done: int, most: int) -> None:
+    progress(f"frame {number}/{count} {stage}", done, most)
 
-    with _timed(seconds, "warp"):
-        warps, final, now = {}, refined, mid
-        mu = warp_importance(maps, valid, taps=config.taps, shape=canvas) if mid != target else jnp.zeros(canvas)
-        for side in SIDES:
-            wanted = target[AXES[side]]
-            if now[AXES[side]] != wanted:
-                warps[side], final, mu = warp_side(side, final, mu, now, wanted, config.warp_cell)
-                now = (now[0], wanted) if side == "width" else (wanted, now[1])
-        final = _crop(final, target)
 
+def _result(
+    rendering: Rendering,
+    plan: Plan,
+    importance: tuple[jax.Array, ...],
+    config: RetargetConfig,
+    seconds: dict[str, float],
+    eight_bits: bool,
+) -> Result:
+    image = rendering.image
+    if rendering.alpha is not None:
+        image = np.concatenate([image, 255 * rendering.alpha[..., None]], -1)
+    image = np.clip(image, 0, 255)
+    built, shifted = rendering.reconstruction, rendering.refinement
     return Result(
-        image=np.rint(np.clip(final, 0, 255)).astype(np.uint8) if image.dtype == np.uint8 else final,
-        importance=importance,
-        carvings=carvings,
-        warps=warps,
-        start=_crop(start, mid),
-        reconstructed=_crop(built.value, mid),
-        displacement=_crop(shifted.value, mid),
-        refined=_crop(refined, mid),
-        snapshots=[(step, value[: mid[0], : mid[1]]) for step, value in built.snapshots],
+        image=np.rint(image).astype(np.uint8) if eight_bits else image,
+        importance=tuple(np.asarray(values) for values in importance),
+        passes=tuple(plan.passes),
+        warps=plan.warps,
+        start=rendering.start,
+        reconstructed=crop(built.value, plan.mid),
+        displacement=crop(shifted.value, plan.mid),
+        refined=rendering.refined,
+        snapshots=[(step, crop(value, plan.mid)) for step, value in built.snapshots],
         record={
-            "size": size,
-            "intermediate_size": mid,
-            "target_size": target,
-            "importance_threshold": float(threshold),
-            "seams": _count_seams(carvings, config),
+            "size": plan.size,
+            "intermediate_size": plan.mid,
+            "target_size": plan.target,
+            "importance_threshold": plan.threshold,
+            "passes": [_describe_pass(step, config) for step in plan.passes],
+            "warped": list(plan.warps),
+            "notes": plan.notes,
             "reconstruction": _describe(built, config.reconstruct_steps),
             "refinement": _describe(shifted, config.refine_steps),
             "seconds": seconds,
@@ -163,66 +171,13 @@ def retarget(
     )
 
 
-def _check_image(image: np.ndarray, config: RetargetConfig) -> jax.Array:
-    if image.ndim != 3 or image.shape[-1] != 3 or not (image.dtype == np.uint8 or image.dtype.kind == "f"):
-        raise ValueError(f"image is {image.dtype} {image.shape}: give uint8 or float [height, width, 3]")
-    smallest = tap_stride(config.taps[-1])
-    if min(image.shape[:2]) < smallest:
-        raise ValueError(
-            f"the photo is {image.shape[1]}x{image.shape[0]}: both sides must have at least {smallest} pixels for"
-            f" tap {config.taps[-1]}; name shallower taps for a smaller one"
-        )
-    photo = np.asarray(image, np.float32)
-    if not (np.isfinite(photo).all() and photo.min() >= 0 and photo.max() <= 255):
-        raise ValueError("image holds values outside [0, 255]: scale it to that range")
-    return jnp.asarray(photo)
-
-
-def _check_target(target: tuple[int, int], size: tuple[int, int]) -> None:
-    for name, wanted, has in zip(("height", "width"), target, size, strict=True):
-        if not 1 <= wanted <= has:
-            raise ValueError(f"the target {name} is {wanted}: it must be from 1 to the photo's {has} pixels")
-
-
-def _threshold(deepest: jax.Array, q: float) -> jax.Array:
-    """The most mean importance of a deepest seam: the q-th percentile of S_L, and no limit at all for 100."""
-    return jnp.percentile(deepest, q) if q < 100 else jnp.float32(jnp.inf)
-
-
-def _start(
-    photo: jax.Array,
-    carved: jax.Array | None,
-    mid: tuple[int, int],
-    canvas: tuple[int, int],
-    config: RetargetConfig,
-) -> jax.Array:
-    """The image to begin with, float32 [*canvas, 3], valid in `mid`."""
-    if carved is not None:
-        return fit(carved, canvas)
-    if config.init == "noise":
-        return jax.random.uniform(jax.random.key(config.seed), (*canvas, 3), jnp.float32, 0, 255)
-    height, width = photo.shape[:2]
-    narrowed = warp_width(photo, uniform_warp(width, mid[1]), canvas[1])
-    lowered = warp_width(jnp.swapaxes(narrowed, 0, 1), uniform_warp(height, mid[0]), canvas[0])
-    return jnp.swapaxes(lowered, 0, 1)
-
-
-def _schedule(config: RetargetConfig, steps: int, rate: float) -> Schedule:
-    return Schedule(steps, rate, config.rate_schedule == "cosine", config.tolerance)
-
-
-def _round_up(length: int) -> int:
-    return max(1, -(-length // CANVAS_STEP)) * CANVAS_STEP
-
-
-def _crop(array: jax.Array, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(array[: size[0], : size[1]])
-
-
-def _count_seams(carvings: dict[str, Carving], config: RetargetConfig) -> dict[str, dict[str, int]]:
+def _describe_pass(step: Pass, config: RetargetConfig) -> dict[str, Any]:
     return {
-        side: {tap: int(seams.removed) for tap, seams in zip(config.taps, carving.levels, strict=True)}
-        for side, carving in carvings.items()
+        "side": step.side,
+        "action": "insert" if step.grow else "remove",
+        "size": step.size,
+        "new_size": step.new_size,
+        "seams": {tap: int(s.removed) for tap, s in zip(config.taps, step.carving.levels, strict=True)},
     }
 
 
@@ -234,11 +189,32 @@ def _describe(minimum: Minimum, most: int) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[stage] = round(time.perf_counter() - start, 4)
+def _check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, jax.Array | None]:
+    """The photo's pixels, float32 [H, W, 3] in [0, 255], and its opacity, float32 [H, W] in [0, 1]."""
+    if image.ndim != 3 or image.shape[-1] not in (3, 4) or not (image.dtype == np.uint8 or image.dtype.kind == "f"):
+        raise ValueError(f"image is {image.dtype} {image.shape}: give uint8 or float [height, width, 3 or 4]")
+    smallest = tap_stride(config.taps[-1])
+    if min(image.shape[:2]) < smallest:
+        raise ValueError(
+            f"the photo is {image.shape[1]}x{image.shape[0]}: both sides must have at least {smallest} pixels for"
+            f" tap {config.taps[-1]}; name shallower taps for a smaller one"
+        )
+    photo = np.asarray(image, np.float32)
+    if not (np.isfinite(photo).all() and photo.min() >= 0 and photo.max() <= 255):
+        raise ValueError("image holds values outside [0, 255]: scale it to that range")
+    alpha = jnp.asarray(photo[..., 3] / 255) if photo.shape[-1] == 4 else None
+    return jnp.asarray(photo[..., :3]), alpha
 
 
-_sample = jax.jit(sample)
+def _check_target(target: tuple[int, int], size: tuple[int, int]) -> None:
+    for name, wanted, has in zip(("height", "width"), target, size, strict=True):
+        if not 1 <= wanted <= LARGEST_GROWTH * has:
+            raise ValueError(
+                f"the target {name} is {wanted}: it must be from 1 to {LARGEST_GROWTH} times the photo's {has} pixels"
+            )
+
+
+def _check_taps(config: RetargetConfig, weights: Weights, *, needs_pixels: bool) -> None:
+    weights.network.check_taps(config.taps)
+    if needs_pixels and tap_stride(config.taps[0]) != 1:
+        raise ValueError(f"masks and transparency need a full-resolution tap first, not {config.taps[0]}")

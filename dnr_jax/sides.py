@@ -1,6 +1,7 @@
-"""Width, then height: each side's seams on what the side before left, and each side's warp (method for both sides).
+"""Width, then height: the passes of seams that lead from the photo to the intermediate image, and their replay.
 
-Seams and warp are written for width; here the height is transposed to and fro.
+Seams are written for width; here the height is transposed to and fro. A pass is found on importance maps alone and then
+replayed on whatever belongs to the same photo: features, pixels, transparency, other frames.
 """
 
 from functools import partial
@@ -8,98 +9,148 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from dnr_jax.carve import Carving, apply_width, carve_width
+from dnr_jax.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.config import RetargetConfig
-from dnr_jax.importance import aggregate
+from dnr_jax.masks import widest
+from dnr_jax.seams import Seams
 from dnr_jax.taps import tap_stride
-from dnr_jax.vgg import Size
-from dnr_jax.warp import Warp, plan_warp, warp_width
 
 SIDES = ("width", "height")
 AXES = {"height": 0, "width": 1}
+CANVAS_STEP = 64
+"""Arrays that change size have sides that are multiples of this, so that near sizes share one compilation."""
 
 
-class Carved(NamedTuple):
-    """All that loses seams together.
+class Pass(NamedTuple):
+    """One round of seams on one side.
 
     Attributes:
-      maps: S_l of each tap, float32 [h_l, w_l]; the valid part shrinks with every side, the shape stays.
-      features: F_l of the loss's taps, float32 [h_l, w_l, C].
-      image: the photo, float32 [H, W, 3]; None where nothing starts from its carved pixels.
+      side: "width" or "height"; for the height, the carving's arrays are transposed.
+      grow: whether seams are inserted rather than removed.
+      carving: the seams of every level.
+      size: valid (height, width) in pixels before the pass.
+      new_size: valid (height, width) after it.
+    """
+
+    side: str
+    grow: bool
+    carving: Carving
+    size: tuple[int, int]
+    new_size: tuple[int, int]
+
+
+class Layers(NamedTuple):
+    """The maps that passes are found on; their valid part changes with every pass.
+
+    Attributes:
+      maps: S_l of each tap, float32 [h_l, w_l].
+      bias: what masks add to the costs, likewise; None without masks.
     """
 
     maps: tuple[jax.Array, ...]
-    features: dict[str, jax.Array]
-    image: jax.Array | None
+    bias: tuple[jax.Array, ...] | None
 
 
-def carve_side(
-    side: str,
-    carved: Carved,
+def find_passes(
+    layers: Layers,
     size: tuple[int, int],
-    target: int,
+    target: tuple[int, int],
     threshold: jax.Array,
     config: RetargetConfig,
-) -> tuple[Carving, Carved]:
-    """Removes the seams of one side from everything.
+) -> tuple[list[Pass], Layers, tuple[int, int]]:
+    """Everything the seams do: first what is marked for removal goes, then width, then height approach the target.
 
     Args:
-      side: "width" or "height".
-      carved: what the sides before left.
-      size: its valid (height, width) in pixels.
-      target: the pixels wanted of this side.
+      layers: the photo's maps.
+      size: its (height, width) in pixels.
+      target: the (height, width) wanted.
       threshold: the most mean importance of a deepest seam.
 
     Returns:
-      The seams, transposed for the height, and what they leave, not transposed.
+      The passes in order, the maps they leave, and the valid (height, width) of those in pixels.
+
+    Raises:
+      ValueError: the remove mask leaves nothing of a side.
     """
-    carved = carved if side == "width" else _transpose(carved)
-    size = size if side == "width" else (size[1], size[0])
-    carving = carve_width(carved.maps, size, target, threshold, config.alpha, taps=config.taps, region=config.region)
-    carved = _apply(carved, carving, config.taps)
-    return carving, carved if side == "width" else _transpose(carved)
+    passes: list[Pass] = []
+
+    def add(side: str, wanted: int, limit: jax.Array) -> int:
+        """Runs one pass; returns the side's new length."""
+        nonlocal layers, size
+        axis = AXES[side]
+        turned = layers if side == "width" else _transpose(layers)
+        carving = carve_width(
+            turned.maps,
+            size if side == "width" else size[::-1],
+            wanted,
+            limit,
+            config.alpha,
+            taps=config.taps,
+            region=config.region,
+            bias=turned.bias,
+        )
+        length = int(carving.width)
+        new_size = (size[0], length) if side == "width" else (length, size[1])
+        step = Pass(side, wanted > size[axis], carving, size, new_size)
+        passes.append(step)
+        layers = Layers(
+            tuple(replay([step], m, i, config) for i, m in enumerate(layers.maps)),
+            None if layers.bias is None else tuple(replay([step], b, i, config) for i, b in enumerate(layers.bias)),
+        )
+        size = new_size
+        return length
+
+    while (marked := _marked(layers, size)) is not None:
+        extents = {"width": widest(marked), "height": widest(marked.T)}
+        side = min(extents, key=extents.__getitem__)
+        wanted = size[AXES[side]] - extents[side]
+        if wanted < tap_stride(config.taps[-1]):
+            raise ValueError(f"the remove mask leaves {wanted} pixels of the {side}: mark less")
+        add(side, wanted, jnp.float32(jnp.inf))
+    for side in SIDES:
+        while (length := size[AXES[side]]) != target[AXES[side]]:
+            # At most half the side in one round of insertions, so that no seam is needed twice.
+            wanted = min(target[AXES[side]], length + length // 2)
+            if add(side, wanted, threshold) != wanted:
+                break
+    return passes, layers, size
 
 
-@partial(jax.jit, static_argnames=("taps",))
-def _apply(carved: Carved, carving: Carving, taps: tuple[str, ...]) -> Carved:
-    kept = {tap: seams.kept for tap, seams in zip(taps, carving.levels, strict=True)}
-    maps = tuple(apply_width(values, kept[tap]) for tap, values in zip(taps, carved.maps, strict=True))
-    features = {tap: apply_width(values, kept[tap]) for tap, values in carved.features.items()}
-    # The first tap has full resolution wherever an image is to be carved (see config).
-    return Carved(maps, features, None if carved.image is None else apply_width(carved.image, kept[taps[0]]))
+def replay(passes: list[Pass], array: jax.Array, level: int, config: RetargetConfig) -> jax.Array:
+    """Removes or inserts in an array of one level, [h_l, w_l] or [h_l, w_l, c], what the passes did there.
+
+    A removal keeps the array's shape; an insertion gives it that of a canvas which holds the new size.
+    """
+    stride = tap_stride(config.taps[level])
+    for step in passes:
+        room = canvas_length(step.new_size[AXES[step.side]]) // stride if step.grow else None
+        array = _replay_one(array, step.carving.levels[level], step.side == "height", room)
+    return array
+
+
+@partial(jax.jit, static_argnames=("turned", "room"))
+def _replay_one(array: jax.Array, seams: Seams, turned: bool, room: int | None) -> jax.Array:
+    array = jnp.swapaxes(array, 0, 1) if turned else array
+    # Arrays may be wider than the map that the seams were found on, never narrower.
+    array = apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)
+    return jnp.swapaxes(array, 0, 1) if turned else array
+
+
+def canvas_length(length: int) -> int:
+    """The canvas side that holds `length` pixels."""
+    return max(1, -(-length // CANVAS_STEP)) * CANVAS_STEP
 
 
 @jax.jit
-def _transpose(carved: Carved) -> Carved:
-    return jax.tree.map(lambda array: jnp.swapaxes(array, 0, 1), carved)
+def _transpose(layers: Layers) -> Layers:
+    return jax.tree.map(lambda array: jnp.swapaxes(array, 0, 1), layers)
 
 
-def warp_side(
-    side: str, image: jax.Array, importance: jax.Array, size: tuple[int, int], target: int, cell: int
-) -> tuple[Warp, jax.Array, jax.Array]:
-    """Warps one side of an image to its target, and the importance along with it (for the side that follows).
-
-    Args:
-      image: float32 [H, W, 3] whose valid part is `size`; its shape stays.
-      importance: float32 [H, W], mu of Eq. 3 before the mean over cells.
-      target: the pixels wanted of this side, at most what `size` has.
-    """
-    if side == "height":
-        image, importance, size = jnp.swapaxes(image, 0, 1), importance.T, (size[1], size[0])
-    warp = plan_warp(importance, size, target, cell)
-    image = warp_width(image, warp, image.shape[1])
-    importance = warp_width(importance[..., None], warp, importance.shape[1])[..., 0]
-    if side == "height":
-        image, importance = jnp.swapaxes(image, 0, 1), importance.T
-    return warp, image, importance
-
-
-@partial(jax.jit, static_argnames=("taps", "shape"))
-def warp_importance(
-    maps: tuple[jax.Array, ...], size: Size, *, taps: tuple[str, ...], shape: tuple[int, int]
-) -> jax.Array:
-    """The carved maps' normalised sum in pixels (mu of Eq. 3 before the mean over cells), float32 of `shape`."""
-    strides = tuple(tap_stride(tap) for tap in taps)
-    sizes = tuple((jnp.asarray(size[0]) // stride, jnp.asarray(size[1]) // stride) for stride in strides)
-    return aggregate(maps, sizes, strides, shape)
+def _marked(layers: Layers, size: tuple[int, int]) -> np.ndarray | None:
+    """What is still to be removed at the finest level, bool [H, W]; None for nothing."""
+    if layers.bias is None:
+        return None
+    marked = np.asarray(layers.bias[0] < 0)[: size[0], : size[1]]
+    return marked if marked.any() else None

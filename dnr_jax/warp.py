@@ -31,15 +31,19 @@ def plan_warp(
     target_width: jax.Array | int,
     cell: int,
 ) -> Warp:
-    """Shares the target width out over the cells in proportion to their importance and width (Eq. 3).
+    """Shares the target width out over the cells by their importance (Eq. 3).
 
-    No cell grows: those that would are kept at their width, and what is left is shared out among the others, until
-    none grows. Cells without any importance left to share by are shared out by their widths.
+    Narrowing: widths in proportion to importance times width. No cell grows: those that would are kept at their
+    width, and what is left is shared out among the others, until none grows. Cells without any importance left to
+    share by are shared out by their widths.
+
+    Enlarging: no cell shrinks, and what is added is shared out in proportion to width over importance. Differs from
+    the paper, which only narrows: Eq. 3 as it stands would stretch most what matters most.
 
     Args:
       importance: float32 [H, W], not negative.
       size: its valid (height, width).
-      target_width: 1 to the valid width.
+      target_width: at least 1.
       cell: w_G in pixels; the last cell may be narrower.
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
@@ -50,10 +54,10 @@ def plan_warp(
     inside = jnp.where((rows < height) & (columns < width), jnp.maximum(importance, 0), 0)
     sums = jax.ops.segment_sum(jnp.sum(inside, 0), columns[0] // cell, cells)
     # mu_i times the cell's width is the sum over the cell but for its height, which all cells share.
-    new = _share_out(sums / height.astype(jnp.float32), old, jnp.asarray(target_width, jnp.float32))
+    shares, end = sums / height.astype(jnp.float32), jnp.asarray(target_width, jnp.float32)
+    new = jnp.where(end > edges[-1], _grow(shares, old, end), _share_out(shares, old, end))
     new_edges = jnp.concatenate([jnp.zeros(1), jnp.cumsum(new)])
     # Whatever the sum's rounding, edges stay monotone, the end is exact, and so is the identity.
-    end = jnp.asarray(target_width, jnp.float32)
     new_edges = jnp.where(edges >= edges[-1], end, jnp.minimum(new_edges, end))
     return Warp(edges, jnp.where(end == edges[-1], edges, new_edges))
 
@@ -77,6 +81,14 @@ def _share_out(shares: jax.Array, old: jax.Array, target: jax.Array) -> jax.Arra
     return jnp.where(full, old, jnp.minimum(free_widths(full), old))
 
 
+def _grow(shares: jax.Array, old: jax.Array, target: jax.Array) -> jax.Array:
+    """New widths, none below `old`, that sum to `target` >= sum(old); float32 [cells]."""
+    importance = shares / jnp.maximum(old, 1e-6)
+    floor = jnp.maximum(1e-3 * jnp.sum(shares) / jnp.maximum(jnp.sum(old), 1e-6), 1e-6)
+    added = old / (importance + floor)
+    return old + (target - jnp.sum(old)) * added / jnp.sum(added)
+
+
 def uniform_warp(width: jax.Array | int, target_width: jax.Array | int) -> Warp:
     """The warp of one cell: uniform scaling of `width` columns to `target_width`."""
     ends = [jnp.asarray([0, n], jnp.float32) for n in (width, target_width)]
@@ -85,7 +97,8 @@ def uniform_warp(width: jax.Array | int, target_width: jax.Array | int) -> Warp:
 
 @partial(jax.jit, static_argnames=("width",))
 def warp_width(image: jax.Array, warp: Warp, width: int) -> jax.Array:
-    """Scales each cell linearly, with a box filter over what an output pixel covers; exact at the identity.
+    """Scales each cell linearly, with a box filter over what an output pixel covers, or over one pixel where that is
+    less (linear interpolation); exact at the identity.
 
     Args:
       image: float32 [H, W, C].
@@ -96,7 +109,8 @@ def warp_width(image: jax.Array, warp: Warp, width: int) -> jax.Array:
       float32 [H, width, C].
     """
     ends = jnp.interp(jnp.arange(width + 1, dtype=jnp.float32), warp.new_edges, warp.old_edges)
-    low, high = ends[:-1, None], ends[1:, None]
+    centres, half = (ends[1:] + ends[:-1]) / 2, jnp.maximum(ends[1:] - ends[:-1], 1) / 2
+    low, high = (jnp.clip(x, 0, warp.old_edges[-1])[:, None] for x in (centres - half, centres + half))
     pixels = jnp.arange(image.shape[1], dtype=jnp.float32)[None, :]
     overlap = jnp.maximum(0, jnp.minimum(high, pixels + 1) - jnp.maximum(low, pixels))
     overlap = jnp.where(jnp.arange(width)[:, None] < warp.new_edges[-1], overlap, 0)

@@ -10,8 +10,6 @@ import pytest
 
 from dnr_jax import carve
 from dnr_jax.carve import Carving, apply_width, carve_width, covered_region, fit, intermediate_width
-from dnr_jax.config import RetargetConfig
-from dnr_jax.sides import Carved, carve_side
 from dnr_jax.taps import projected_footprint, receptive_footprint
 
 FINE_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4")
@@ -260,34 +258,3 @@ def test_fit_crops_and_pads_with_zeros(shape: tuple[int, int], channels: tuple[i
     for i, j in np.ndindex(min(5, shape[0]), min(7, shape[1])):
         expected[i, j] = array[i, j]
     np.testing.assert_array_equal(fit(jnp.asarray(array), shape), expected)
-
-
-def test_height_is_the_transposed_width() -> None:
-    config = RetargetConfig(taps=FINE_TAPS)
-    size, target, rng = (15, 27), 16, np.random.default_rng(3)
-    maps = pyramid(size, FINE_TAPS, 4)
-    features = {
-        tap: rng.normal(size=(*values.shape, 2)).astype(np.float32) for tap, values in zip(FINE_TAPS, maps, strict=True)
-    }
-    carved = Carved(
-        tuple(jnp.asarray(values) for values in maps),
-        {tap: jnp.asarray(values) for tap, values in features.items()},
-        jnp.asarray(rng.uniform(0, 255, (*size, 3)).astype(np.float32)),
-    )
-    threshold = jnp.asarray(percentile(maps, 60), jnp.float32)
-    upright = jax.tree.map(lambda array: jnp.swapaxes(array, 0, 1), carved)
-    seams, wide = carve_side("width", carved, size, target, threshold, config)
-    turned, high = carve_side("height", upright, (27, 15), target, threshold, config)
-    jax.tree.map(np.testing.assert_array_equal, turned, seams)
-    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, jnp.swapaxes(b, 0, 1)), high, wide)
-    # The shapes stay; the valid part is every tap's own kept columns.
-    expected = oracles.carve_width(maps, 27, target, float(threshold), config.alpha, FINE_TAPS, config.region)
-    check(seams, expected, size, FINE_TAPS)
-    for tap, level, left in zip(FINE_TAPS, expected.levels, wide.maps, strict=True):
-        index = FINE_TAPS.index(tap)
-        np.testing.assert_array_equal(left[:, : level.width], oracles.gather_columns(maps[index], level.kept))
-        gathered = oracles.gather_columns(features[tap], level.kept)
-        np.testing.assert_array_equal(wide.features[tap][:, : level.width], gathered)
-    assert wide.image is not None
-    pixels = oracles.gather_columns(np.asarray(carved.image), expected.levels[0].kept)
-    np.testing.assert_array_equal(wide.image[:, : expected.levels[0].width], pixels)

@@ -73,8 +73,8 @@ def test_height_is_the_transpose_of_width(small_vgg: Weights) -> None:
     config = dataclasses.replace(QUICK, importance_percentile=50, reconstruct_rate=0.5)
     across = retarget(photo, (64, 70), config, weights)
     down = retarget(np.ascontiguousarray(photo.swapaxes(0, 1)), (70, 64), config, weights)
-    assert across.record["seams"]["width"] == down.record["seams"]["height"]
-    for a, b in zip(across.carvings["width"].levels, down.carvings["height"].levels, strict=True):
+    assert across.record["passes"][0]["seams"] == down.record["passes"][0]["seams"]
+    for a, b in zip(across.passes[0].carving.levels, down.passes[0].carving.levels, strict=True):
         np.testing.assert_array_equal(a.order, b.order)
     assert np.abs(across.image.astype(int) - down.image.swapaxes(0, 1)).mean() < 0.1
 
@@ -82,7 +82,7 @@ def test_height_is_the_transpose_of_width(small_vgg: Weights) -> None:
 def test_both_sides_at_once(embedded: Weights) -> None:
     result = retarget(disc_photo(), (160, 200), QUICK, embedded)
     assert result.image.shape == (160, 200, 3)
-    assert list(result.carvings) == ["width", "height"]
+    assert [step.side for step in result.passes] == ["width", "height"]
     assert abs(disc_aspect(result.image) - 1) < 0.04
 
 
@@ -97,7 +97,7 @@ def test_the_full_size_returns_the_photo(embedded: Weights) -> None:
     photo = textured_photo(70, 96)
     result = retarget(photo, (70, 96), RetargetConfig(), embedded)
     np.testing.assert_array_equal(result.image, photo)
-    assert not result.carvings
+    assert not result.passes
     assert not result.warps
 
 
@@ -117,7 +117,7 @@ def test_the_three_starts(embedded: Weights) -> None:
     photo = textured_photo(64, 96)
     config = dataclasses.replace(QUICK, importance_percentile=100)
     seam = retarget(photo, (64, 72), config, embedded)
-    kept = np.asarray(seam.carvings["width"].levels[0].kept)[:, :72]
+    kept = np.asarray(seam.passes[0].carving.levels[0].kept)[:, :72]
     np.testing.assert_array_equal(seam.start, np.take_along_axis(photo, kept[..., None], 1))
     linear = retarget(photo, (64, 72), dataclasses.replace(config, init="linear"), embedded)
     # 96 / 72 = 4 / 3: the first output column covers one pixel and a third of the next.
@@ -127,12 +127,13 @@ def test_the_three_starts(embedded: Weights) -> None:
 
 def test_options_have_their_effect(small_vgg: Weights) -> None:
     """Every option that shapes the result changes it (the others have tests of their own)."""
-    photo = textured_photo(64, 128)
-    base = dataclasses.replace(QUICK, importance_percentile=60)
+    photo = textured_photo(64, 128).astype(np.float32)  # Its result is not rounded.
+    base = dataclasses.replace(QUICK, importance_percentile=0)
     result = retarget(photo, (64, 80), base, small_vgg)
+    assert result.warps
     changes = {
         "taps": ("block1_conv2", "block3_conv4"),
-        "importance_percentile": 0.0,
+        "importance_percentile": 100.0,
         "alpha": 0.0,
         "region": "receptive",
         "init": "linear",
@@ -178,7 +179,7 @@ def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
         (photo * 2.0, (64, 72), r"outside \[0, 255\]"),
         (np.full((64, 96, 3), np.nan), (64, 72), r"outside \[0, 255\]"),
         (photo, (64, 0), "target width is 0"),
-        (photo, (65, 72), "target height is 65"),
+        (photo, (257, 72), "target height is 257"),
     ]
     for image, target, message in cases:
         with pytest.raises(ValueError, match=message):

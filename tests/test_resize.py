@@ -54,8 +54,8 @@ def test_the_record_tells_what_happened(photo: Path) -> None:
     )
     told = json.loads(record.read_text())
     assert (told["size"], told["target_size"]) == ([64, 96], [60, 72])
-    assert set(told["seams"]) == {"width", "height"}
-    assert set(told["seams"]["width"]) == {"block1_conv2", "block3_conv4"}
+    assert [step["side"] for step in told["passes"]] == ["width", "height"]
+    assert set(told["passes"][0]["seams"]) == {"block1_conv2", "block3_conv4"}
     assert told["config"]["alpha"] == 0.25
     assert told["config"]["loss_weights"] == [1, 0.5]
     assert told["reconstruction"]["steps"] == 2

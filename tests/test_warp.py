@@ -1,13 +1,11 @@
 """The grid warp against plain loops: cell widths, their bounds, and the box filter."""
 
-import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dnr_jax.sides import warp_side
 from dnr_jax.warp import Warp, plan_warp, uniform_warp, warp_width
 
 # Positions up to a few hundred, summed from float32 widths.
@@ -173,18 +171,3 @@ def test_nothing_lies_past_the_target_where_a_cell_vanishes(empty: tuple[int, ..
     found = np.asarray(warp_width(np.full((1, 32, 3), 5.0, np.float32), warp, 16))
     np.testing.assert_allclose(found[:, :10], 5, rtol=1e-6)
     np.testing.assert_array_equal(found[:, 10:], 0)
-
-
-def test_height_is_the_transposed_width() -> None:
-    image, importance = random_image((20, 36), 1), random_map((20, 36), 2)
-    wide = warp_side("width", jnp.asarray(image), jnp.asarray(importance), (18, 33), 21, 8)
-    upright = jnp.asarray(image.swapaxes(0, 1)), jnp.asarray(importance.T)
-    high = warp_side("height", *upright, (33, 18), 21, 8)
-    for a, b in zip(wide[0], high[0], strict=True):
-        np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(wide[1], jnp.swapaxes(high[1], 0, 1))
-    np.testing.assert_array_equal(wide[2], high[2].T)
-    # The importance moves with its pixels.
-    old, new = arrays(wide[0])
-    expected = oracles.warp_columns(importance[:, :33, None], old.tolist(), new.tolist(), 21)
-    np.testing.assert_allclose(wide[2][:, :21], expected[..., 0], rtol=1e-3, atol=EDGE)

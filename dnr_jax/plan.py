@@ -1,0 +1,127 @@
+"""The plan of a retargeting: seams, canvas and warp, made from importance alone, before any rendering."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.importance import aggregate
+from dnr_jax.masks import NO_MASKS, Masks, mask_bias, protect_importance, widest
+from dnr_jax.sides import AXES, SIDES, Layers, Pass, canvas_length, find_passes
+from dnr_jax.taps import tap_stride
+from dnr_jax.vgg import Size
+from dnr_jax.warp import Warp, plan_warp, warp_width
+
+
+class Plan(NamedTuple):
+    """How a photo gets from its size to the target.
+
+    Attributes:
+      size: (height, width) of the photo.
+      mid: (height, width) that the seams lead to.
+      target: (height, width) wanted.
+      canvas: (height, width) of the arrays that hold the intermediate image.
+      passes: the seams, in order.
+      warps: the grid warp of each side that the seams did not bring to its target.
+      threshold: the most mean importance that a deepest seam could have.
+      notes: what the user should be told.
+    """
+
+    size: tuple[int, int]
+    mid: tuple[int, int]
+    target: tuple[int, int]
+    canvas: tuple[int, int]
+    passes: list[Pass]
+    warps: dict[str, Warp]
+    threshold: float
+    notes: list[str]
+
+
+def make_plan(
+    importance: tuple[jax.Array, ...],
+    size: tuple[int, int],
+    target: tuple[int, int],
+    config: RetargetConfig,
+    masks: Masks = NO_MASKS,
+) -> Plan:
+    """Finds seams and warps for importance maps S_l, float32 [h_l, w_l], of a photo of `size`.
+
+    Raises:
+      ValueError: masks that leave nothing.
+    """
+    threshold = _threshold(importance[-1], config.importance_percentile)
+    bias, notes = None, []
+    if masks.protect is not None or masks.remove is not None:
+        nothing = jnp.zeros(size, bool)
+        protect, remove = (nothing if mask is None else jnp.asarray(mask) for mask in masks)
+        bias = mask_bias(importance, protect, remove, strides=tuple(tap_stride(tap) for tap in config.taps))
+        notes = _too_wide(masks.protect, target)
+    passes, layers, mid = find_passes(Layers(importance, bias), size, target, threshold, config)
+    canvas = (canvas_length(mid[0]), canvas_length(mid[1]))
+    warps = _find_warps(layers, mid, target, config) if mid != target else {}
+    return Plan(size, mid, target, canvas, passes, warps, float(threshold), notes)
+
+
+def apply_warps(image: jax.Array, plan: Plan) -> jax.Array:
+    """Warps an image, float32 [H, W, C] valid in `plan.mid`, to the target in the corner of a canvas."""
+    for side, warp in plan.warps.items():
+        image = _warp_side(image, warp, side, canvas_length(plan.target[AXES[side]]))
+    return image
+
+
+def _threshold(deepest: jax.Array, q: float) -> jax.Array:
+    """The most mean importance of a deepest seam: the q-th percentile of S_L, and no limit at all for 100."""
+    return jnp.percentile(deepest, q) if q < 100 else jnp.float32(jnp.inf)
+
+
+def _too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:
+    """One line for each side on which the protect mask does not fit into the target."""
+    if protect is None:
+        return []
+    extents = {"height": widest(protect.T), "width": widest(protect)}
+    return [
+        f"the protected part is {extent} pixels of the {side}, {extent - target[AXES[side]]} more than the target:"
+        " it gives way with the rest"
+        for side, extent in extents.items()
+        if extent > target[AXES[side]]
+    ]
+
+
+def _find_warps(
+    layers: Layers, mid: tuple[int, int], target: tuple[int, int], config: RetargetConfig
+) -> dict[str, Warp]:
+    strides = tuple(tap_stride(tap) for tap in config.taps)
+    canvas = (canvas_length(mid[0]), canvas_length(mid[1]))
+    importance = _warp_importance(layers, (jnp.int32(mid[0]), jnp.int32(mid[1])), strides=strides, shape=canvas)
+    warps, now = {}, mid
+    for side in SIDES:
+        wanted = target[AXES[side]]
+        if now[AXES[side]] != wanted:
+            turned, size = (importance, now) if side == "width" else (importance.T, now[::-1])
+            warps[side] = plan_warp(turned, size, wanted, config.warp_cell)
+            importance = _warp_side(importance[..., None], warps[side], side, canvas_length(wanted))[..., 0]
+            now = (now[0], wanted) if side == "width" else (wanted, now[1])
+    return warps
+
+
+@partial(jax.jit, static_argnames=("strides", "shape"))
+def _warp_importance(layers: Layers, size: Size, *, strides: tuple[int, ...], shape: tuple[int, int]) -> jax.Array:
+    """The carved maps' normalised sum in pixels (mu of Eq. 3 before the mean over cells), float32 of `shape`."""
+    sizes = tuple((size[0] // stride, size[1] // stride) for stride in strides)
+    importance = aggregate(layers.maps, sizes, strides, shape)
+    if layers.bias is None:
+        return importance
+    rows, columns = (jnp.arange(n) // strides[0] for n in shape)
+    bias = layers.bias[0]
+    bias = bias[jnp.minimum(rows, bias.shape[0] - 1)[:, None], jnp.minimum(columns, bias.shape[1] - 1)[None, :]]
+    return protect_importance(importance, bias)
+
+
+@partial(jax.jit, static_argnames=("side", "length"))
+def _warp_side(image: jax.Array, warp: Warp, side: str, length: int) -> jax.Array:
+    if side == "width":
+        return warp_width(image, warp, length)
+    return jnp.swapaxes(warp_width(jnp.swapaxes(image, 0, 1), warp, length), 0, 1)
