@@ -101,7 +101,7 @@ def test_auto_prefers_vgg19_and_says_when_it_is_not_there(
     assert len(lines) == 1
     for part in ("embedded network", str(tmp_path), "network is switched off", "dnr_jax.weights fetch", "convert"):
         assert part in lines[0]
-    with pytest.raises(FileNotFoundError, match="dnr_jax.weights fetch"):
+    with pytest.raises(FileNotFoundError, match=r"dnr_jax\.weights fetch"):
         load_weights("vgg19")
 
     save_weights(tmp_path / CACHED_VGG19, random_layers(WIDTHS), KERAS_PREPROCESSING, PROVENANCE)

@@ -82,7 +82,7 @@ def _fetch_first(registry: Registry, sources: Iterable[Source], directory: Path,
     limits = LIMITS
     known = cache.read_record(directory).get("sources", {})
     staging = directory / _STAGING
-    reasons = []
+    reasons, advice = [], ""
     try:
         for source in sources:
             # A process that was killed leaves its staging behind; the lock says that nobody is using it now.
@@ -102,14 +102,14 @@ def _fetch_first(registry: Registry, sources: Iterable[Source], directory: Path,
                 if isinstance(error, NoConnectionError):
                     # Where nothing answers, further sources share what is left of the connect limit.
                     left = limits.connect - (time.monotonic() - start)
-                    limits = limits._replace(connect=max(left, 1.0))
+                    limits, advice = limits._replace(connect=max(left, 1.0)), ": check the network and HTTPS_PROXY"
                 continue
             note = "; not the paper's weights: features differ, see weights/README.md" if "torchvision" in found else ""
             say(f"{source.name}: {found}{note}")
             return
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    raise FetchError("; ".join(reasons) + ": check the network and HTTPS_PROXY")
+    raise FetchError("; ".join(reasons) + advice)
 
 
 def _check_recorded(file: Path, recorded: dict[str, str] | None) -> None:
