@@ -4,6 +4,7 @@ Each case asserts the message, the exit code, that nothing half-written is left,
 for `auto` alone.
 """
 
+import concurrent.futures
 import contextlib
 import errno
 import io
@@ -363,6 +364,34 @@ def test_proxy_variables_are_honoured(
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert run("fetch") == 0
     assert server.requests == {"http://weights.invalid/good": 1}
+
+
+def test_a_process_that_must_wait_says_so(
+    tmp_path: Path, server: Server, body: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(tmp_path, body, keras=server.url("good"))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        with cache.cache_lock(tmp_path / "cache", print):
+            waiting = pool.submit(fetch_vgg19)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.8)
+            assert not server.requests
+        assert waiting.result(timeout=60).is_file()
+    assert f"another process is filling {tmp_path / 'cache'}" in capsys.readouterr().err
+
+
+def test_progress_is_for_terminals(
+    tmp_path: Path, server: Server, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    publish(tmp_path, body, keras=server.url("good"))
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert run("fetch", "--force") == 0
+        assert ("0%|" in stream.getvalue()) is shown
 
 
 def test_two_processes_at_once_share_one_download(tmp_path: Path, server: Server, body: bytes) -> None:

@@ -211,6 +211,47 @@ def test_our_reader_of_state_dicts_agrees_with_torch(tmp_path: Path, zipped: boo
         np.testing.assert_array_equal(ours[name].read(), tensor.float().numpy())
 
 
+def test_a_state_dict_as_the_first_pytorch_wrote_it_is_read(tmp_path: Path) -> None:
+    # torchvision's file is of 2017: pairs in a list, tensors without gradients, storages from a GPU, raw at the end.
+    torch = pytest.importorskip("torch")
+    arrays = torchvision_arrays(random_layers(WIDTHS))
+
+    class Storage(str):
+        __slots__ = ()
+
+    class Tensor:
+        def __init__(self, name: str):
+            self.name = name
+
+        def __reduce__(self):
+            array = arrays[self.name]
+            strides = tuple(step // 4 for step in array.strides)
+            return torch._utils._rebuild_tensor, (Storage(self.name), 0, array.shape, strides)
+
+    class State:
+        def __reduce__(self):
+            return OrderedDict, ([[name, Tensor(name)] for name in arrays],)
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, obj: object) -> object:
+            if not isinstance(obj, Storage):
+                return None
+            return "storage", torch.FloatStorage, f"key of {obj}", "cuda:0", arrays[obj].size, None
+
+    with (tmp_path / "old.pth").open("wb") as file:
+        for header in (0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True}):
+            pickle.dump(header, file, protocol=2)
+        Pickler(file, protocol=2).dump(State())
+        pickle.dump([f"key of {name}" for name in arrays], file, protocol=2)
+        for array in arrays.values():
+            file.write(array.size.to_bytes(8, "little") + array.tobytes())
+    tensors = read_state_dict(tmp_path / "old.pth")
+    assert list(tensors) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(tensors[name].read(), array)
+    assert layer_widths(read_layout(tmp_path / "old.pth").layers) == WIDTHS
+
+
 def zipped(data: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:

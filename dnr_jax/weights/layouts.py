@@ -97,7 +97,8 @@ def _read_keras(path: Path) -> tuple[str, Layers]:
                 style, groups = "Keras 3 weights HDF5", _numbered_layers(saved)
             else:
                 root = file.get("model_weights", file)
-                assert isinstance(root, h5py.Group)
+                if not isinstance(root, h5py.Group):
+                    raise ValueError("its model_weights is no group")
                 style, groups = _named_layers(root)
             layers: Layers = {}
             top = False
@@ -112,7 +113,7 @@ def _read_keras(path: Path) -> tuple[str, Layers]:
                     layers[name] = {f"array {i}": np.asarray(array) for i, array in enumerate(arrays)}
                 elif name in CONV_LAYERS:
                     raise ValueError(f"layer {name} holds no kernel and bias by its weight_names")
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path} is a damaged HDF5 file: {error}") from None
     return f"{style} {_with(top)} the classifier", layers
 
