@@ -163,7 +163,9 @@ def _define_flags(command: str) -> flags.FlagValues:
     )
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
     if command in ("fetch", "convert"):
-        help_text = "Stored type; bfloat16 halves the file. Default: float32, for fetch whatever is there already."
+        help_text = (
+            "Stored type; bfloat16 halves the file. Default: float32; fetch is content with either that is there."
+        )
         flags.DEFINE_enum("store", None, ["float32", "bfloat16"], help_text, **text)
     if command == "fetch":
         flags.DEFINE_string("source", None, "Use this source only, by its name in `list`. Default: all.", **text)

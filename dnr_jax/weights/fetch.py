@@ -37,7 +37,8 @@ def fetch_vgg19(
 
     Args:
       weights_dir: the cache directory instead of $DNR_JAX_CACHE and the platform's.
-      store: "float32" or "bfloat16"; weights cached otherwise are fetched again. Default: as cached, else float32.
+      store: "float32" or "bfloat16"; weights cached otherwise are fetched again. Default: either will do, and float32
+        is what is fetched.
       source: name of the only source to use; weights from elsewhere are fetched again. Default: all, in order.
       force: fetch even what is there.
       automatic: nobody asked for this fetch: give up at once where another failed within the hour, and note a failure.
