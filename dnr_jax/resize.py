@@ -56,10 +56,17 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string(
         "weights",
         "auto",
-        "Network: vgg19 (the paper's), embedded (built in), the path of a weights file, or auto: vgg19 where it is"
-        " found, else embedded.",
+        "Network: vgg19 (the paper's, fetched on first use), embedded (built in), the path of a weights file, or auto:"
+        " vgg19 where it can be had, else embedded.",
         **text,
     )
+    flags.DEFINE_string(
+        "weights_dir",
+        None,
+        "Directory that keeps VGG19's weights. Default: $DNR_JAX_CACHE, else the platform's cache directory.",
+        **text,
+    )
+    flags.DEFINE_boolean("offline", None, "Never use the network. Default: as $DNR_JAX_OFFLINE says.", **text)
     flags.DEFINE_enum("preset", "default", list(PRESETS), "Set of options to start from.", **text)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
     text["module_name"] = "options of the method"
@@ -95,7 +102,7 @@ def _run(values: flags.FlagValues, config: RetargetConfig) -> None:
     from dnr_jax.record import run_record
     from dnr_jax.weights import load_weights
 
-    weights = load_weights(str(values["weights"].value))
+    weights = load_weights(str(values["weights"].value), values["weights_dir"].value, values["offline"].value)
     with ProgressLine(sys.stderr) as line:
         result = retarget(image, target, config, weights, progress=line.update)
     image_io.write_image(output, result.image)

@@ -16,6 +16,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_threefry_partitionable", True)
 
 
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a test runs looks for VGG19 on the network or among the developer's own settings."""
+    monkeypatch.setenv("DNR_JAX_OFFLINE", "1")
+    for name in ("DNR_JAX_WEIGHTS", "DNR_JAX_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of shared photos and weights; tests that need it are skipped, visibly, where it is not there."""

@@ -1,59 +1,35 @@
-"""Weights files: layouts read, format round trip, what is refused and how."""
+"""Weights files: format round trip, stored types, what is refused and how, and where VGG19 is looked for."""
 
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
-import h5py
+import ml_dtypes
 import numpy as np
+import platformdirs
 import pytest
 import safetensors
 import safetensors.numpy
 from conftest import random_layers
+from weight_files import write_keras
 
-from dnr_jax.taps import CONV_LAYERS
 from dnr_jax.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING
 from dnr_jax.weights import (
     CACHED_VGG19,
-    Layers,
     Provenance,
+    cache_dir,
     find_vgg19,
     layer_widths,
     load_weights,
-    read_keras_h5,
     read_weights,
     save_weights,
 )
-from scripts.convert_vgg19 import main as convert
+from dnr_jax.weights.cache import is_offline
 
 WIDTHS = (4, 5, 6, 7, 8)
 PROVENANCE = Provenance("tiny", "random.h5", "ab" * 32, "none")
-
-
-def write_keras(path: Path, layers: Layers, names: str, *, nested: bool = False) -> None:
-    """Writes Keras's layout with old (`_W_1:0`) or new (`/kernel:0`) weight names, with a layer that has no weights."""
-    with h5py.File(path, "w") as file:
-        root = file.create_group("model_weights") if nested else file
-        root.create_group("input_1").attrs["weight_names"] = np.array([], dtype="S1")
-        for layer, arrays in layers.items():
-            group = root.create_group(layer)
-            old = [f"{layer}_W_1:0", f"{layer}_b_1:0"]
-            written = old if names == "old" else [f"{layer}/kernel:0", f"{layer}/bias:0"]
-            group.attrs["weight_names"] = np.array([name.encode() for name in written])
-            for name, kind in zip(written, ("kernel", "bias"), strict=True):
-                group.create_dataset(name, data=arrays[kind])
-
-
-@pytest.mark.parametrize("names", ["old", "new"])
-@pytest.mark.parametrize("nested", [False, True])
-def test_keras_layouts_are_read(tmp_path: Path, names: str, nested: bool) -> None:
-    layers = random_layers(WIDTHS)
-    write_keras(tmp_path / "w.h5", layers, names, nested=nested)
-    read = read_keras_h5(tmp_path / "w.h5")
-    assert list(read) == list(CONV_LAYERS)
-    for layer in CONV_LAYERS:
-        np.testing.assert_array_equal(read[layer]["kernel"], layers[layer]["kernel"])
-        np.testing.assert_array_equal(read[layer]["bias"], layers[layer]["bias"])
 
 
 @pytest.mark.parametrize("preprocessing", [KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING])
@@ -75,7 +51,7 @@ def test_our_format_keeps_everything(tmp_path: Path, preprocessing) -> None:
 
 def test_partial_weights_serve_shallow_taps_and_name_what_deep_ones_lack(tmp_path: Path) -> None:
     layers = {layer: arrays for layer, arrays in random_layers(WIDTHS).items() if layer < "block4"}
-    write_keras(tmp_path / "w.h5", layers, "new")
+    write_keras(tmp_path / "w.h5", layers, "2")
     network = read_weights(tmp_path / "w.h5").network
     network.check_taps(("block1_conv2", "block3_conv4", "block3_pool"))
     with pytest.raises(ValueError, match=r"block4_conv2 needs .*block4_conv1, block4_conv2.*up to block3_conv4"):
@@ -97,7 +73,7 @@ def test_every_problem_is_listed() -> None:
 def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
     good = tmp_path / "good.safetensors"
     save_weights(good, random_layers(WIDTHS), KERAS_PREPROCESSING, PROVENANCE)
-    write_keras(tmp_path / "good.h5", random_layers(WIDTHS), "old")
+    write_keras(tmp_path / "good.h5", random_layers(WIDTHS), "1")
     foreign = safetensors.numpy.save({"a": np.zeros(3, np.float32)})
     cases = {
         "empty": b"",
@@ -119,14 +95,13 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
 def test_auto_prefers_vgg19_and_says_when_it_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("DNR_JAX_WEIGHTS", raising=False)
     monkeypatch.setenv("DNR_JAX_CACHE", str(tmp_path))
     assert load_weights("auto").provenance.name == "embedded"
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert "embedded" in lines[0]
-    assert "convert_vgg19" in lines[0]
-    with pytest.raises(FileNotFoundError, match="no VGG19 weights"):
+    for part in ("embedded network", str(tmp_path), "network is switched off", "dnr_jax.weights fetch", "convert"):
+        assert part in lines[0]
+    with pytest.raises(FileNotFoundError, match=r"dnr_jax\.weights fetch"):
         load_weights("vgg19")
 
     save_weights(tmp_path / CACHED_VGG19, random_layers(WIDTHS), KERAS_PREPROCESSING, PROVENANCE)
@@ -142,19 +117,53 @@ def test_auto_prefers_vgg19_and_says_when_it_is_not_there(
         find_vgg19()
 
 
-def test_the_converter_writes_what_vgg19_finds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("DNR_JAX_WEIGHTS", raising=False)
-    monkeypatch.setenv("DNR_JAX_CACHE", str(tmp_path / "cache"))
-    write_keras(tmp_path / "keras.h5", random_layers(WIDTHS), "old")
-    assert convert(["convert", f"--input={tmp_path / 'keras.h5'}"]) == 0
-    assert "16 convolutions" in capsys.readouterr().out
-    weights = load_weights("vgg19")
-    assert weights.provenance.source == "keras.h5"
-    assert len(weights.provenance.sha256) == 64
-    assert convert(["convert", f"--input={tmp_path / 'none.h5'}"]) == 2
-    assert "none.h5" in capsys.readouterr().err
+@pytest.mark.parametrize("store", ["float32", "bfloat16"])
+def test_weights_are_stored_as_asked_and_read_as_float32(tmp_path: Path, store: str) -> None:
+    layers = random_layers(WIDTHS)
+    save_weights(tmp_path / "w", layers, KERAS_PREPROCESSING, PROVENANCE, store=store)
+    with safetensors.safe_open(tmp_path / "w", framework="numpy") as file:
+        assert file.metadata()["store"] == store
+        assert file.get_tensor("block3_conv2/kernel").dtype == (
+            np.float32 if store == "float32" else ml_dtypes.bfloat16
+        )
+    params = read_weights(tmp_path / "w").network.params
+    for layer, arrays in layers.items():
+        for kind, array in arrays.items():
+            assert params[layer][kind].dtype == np.float32
+            rounded = array if store == "float32" else array.astype(ml_dtypes.bfloat16).astype(np.float32)
+            np.testing.assert_array_equal(params[layer][kind], rounded)
+    with pytest.raises(ValueError, match="float32 or bfloat16"):
+        save_weights(tmp_path / "w", layers, KERAS_PREPROCESSING, PROVENANCE, store="int8")
+
+
+def test_the_cache_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DNR_JAX_CACHE", str(tmp_path / "env"))
+    assert cache_dir(tmp_path / "given") == tmp_path / "given"
+    assert cache_dir() == tmp_path / "env"
+    monkeypatch.delenv("DNR_JAX_CACHE")
+    assert cache_dir() == Path(platformdirs.user_cache_dir("dnr_jax", appauthor=False))
+    assert cache_dir().name == "dnr_jax"
+
+
+@pytest.mark.parametrize(
+    ("value", "offline"), [("1", True), ("yes", True), ("0", False), ("", False), ("False", False)]
+)
+def test_offline_as_the_environment_says(monkeypatch: pytest.MonkeyPatch, value: str, offline: bool) -> None:
+    monkeypatch.setenv("DNR_JAX_OFFLINE", value)
+    assert is_offline() is offline
+    assert is_offline(True)
+    assert not is_offline(False)
+
+
+def test_importing_the_package_imports_neither_jax_nor_pooch() -> None:
+    program = (
+        "import sys, dnr_jax, dnr_jax.weights; print([m for m in ('jax', 'pooch', 'requests') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    program = "import sys; from dnr_jax import load_weights; load_weights('embedded'); print('pooch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_the_shared_file_holds_the_first_three_blocks(shared: Path) -> None:

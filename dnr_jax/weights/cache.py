@@ -1,0 +1,125 @@
+"""The cache: where converted weights live, what is recorded beside them, and the memory of a failed fetch.
+
+vgg19.safetensors   the converted weights
+vgg19.json          the record: digests of this file and of every source file ever fetched, which later ones must match
+fetch_failed.json   when and why a fetch on `auto`'s behalf failed last; `auto` does not try again for an hour
+.lock               held while a process fetches or converts
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dnr_jax.atomic import write_atomically
+
+CACHED_VGG19 = "vgg19.safetensors"
+RECORD = "vgg19.json"
+FAILURE = "fetch_failed.json"
+FAILURE_SECONDS = 3600.0
+_NO = ("", "0", "false", "no", "off")
+
+
+def cache_dir(weights_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The directory that holds converted weights: `weights_dir`, $DNR_JAX_CACHE, or the platform's cache directory."""
+    named = weights_dir or os.environ.get("DNR_JAX_CACHE")
+    if named:
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("dnr_jax", appauthor=False))
+
+
+def find_vgg19(weights_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """The VGG19 weights at $DNR_JAX_WEIGHTS, else in the cache, else None; FileNotFoundError if the former is amiss."""
+    named = os.environ.get("DNR_JAX_WEIGHTS")
+    if named and not weights_dir:
+        if not Path(named).is_file():
+            raise FileNotFoundError(f"DNR_JAX_WEIGHTS names {named}, which is no file: correct or unset it")
+        return Path(named)
+    cached = cache_dir(weights_dir) / CACHED_VGG19
+    return cached if cached.is_file() else None
+
+
+def is_offline(offline: bool | None = None) -> bool:
+    """Whether the network is not to be used: `offline` where it is given, else whether $DNR_JAX_OFFLINE is set."""
+    return os.environ.get("DNR_JAX_OFFLINE", "").strip().lower() not in _NO if offline is None else offline
+
+
+@contextlib.contextmanager
+def cache_lock(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Makes the cache directory and holds its lock; a process that must wait for another says so.
+
+    Raises:
+      OSError: the directory cannot be made or written.
+    """
+    import filelock
+
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(directory / ".lock")
+    try:
+        lock.acquire(timeout=0.5)
+    except filelock.Timeout:
+        say(f"another process is filling {directory}: waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """The record beside the cached weights; empty where there is none.
+
+    Raises:
+      ValueError: it is there and unreadable. Its digests cannot be enforced then, so that is no case to pass over.
+    """
+    path = directory / RECORD
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        if not isinstance(record, dict) or not isinstance(record.get("sources", {}), dict):
+            raise ValueError("not what this package writes")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is unreadable ({error}): delete it, then fetch again with --force") from None
+    return record
+
+
+def write_record(directory: Path, record: dict[str, Any]) -> None:
+    """Writes the record beside the cached weights."""
+    write_atomically(directory / RECORD, json.dumps(record, indent=1).encode())
+
+
+def recent_failure(directory: Path) -> str | None:
+    """Why a fetch failed within the last hour, with its age in minutes; None where none did."""
+    try:
+        failure = json.loads((directory / FAILURE).read_text("utf-8"))
+        age, reason = time.time() - float(failure["time"]), str(failure["reason"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    if not 0 <= age < FAILURE_SECONDS:
+        return None
+    return f"{reason}; {age / 60:.0f} min ago, and auto tries once an hour"
+
+
+def remember_failure(directory: Path, reason: str) -> None:
+    """Notes that a fetch failed now; where even that cannot be written, nothing is noted."""
+    with contextlib.suppress(OSError):
+        write_atomically(directory / FAILURE, json.dumps({"time": time.time(), "reason": reason}).encode())
+
+
+def forget_failure(directory: Path) -> None:
+    """A fetch succeeded: what failed before no longer counts."""
+    with contextlib.suppress(OSError):
+        (directory / FAILURE).unlink(missing_ok=True)
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,116 @@
+"""Converts a local weights file to our format, into the cache with a record, and verifies what was converted."""
+
+from pathlib import Path
+from typing import Any
+
+from dnr_jax.taps import CONV_LAYERS
+from dnr_jax.vgg import VGG19_WIDTHS
+from dnr_jax.weights import cache
+from dnr_jax.weights.files import layer_widths, save_weights
+from dnr_jax.weights.layouts import Found, read_layout
+from dnr_jax.weights.registry import Source
+
+
+def convert_file(source: Path, output: Path, *, store: str = "float32", any_shape: bool = False) -> str:
+    """Converts `source`, in any layout, to our format at `output`; returns what was found, in words.
+
+    Args:
+      source: the file to convert.
+      output: the file to write.
+      store: "float32" or "bfloat16".
+      any_shape: take any VGG19-shaped network, also one that ends early; else only VGG19.
+
+    Raises:
+      ValueError: not VGG19; the message lists what is missing, extra or misshapen.
+      OSError: the file cannot be read or written.
+    """
+    found = _checked(source, None if any_shape else VGG19_WIDTHS)
+    save_weights(output, found.layers, found.preprocessing, found.provenance, store=store)
+    return _words(found, store)
+
+
+def install(
+    directory: Path,
+    source: Path,
+    *,
+    store: str = "float32",
+    any_shape: bool = False,
+    widths: tuple[int, ...] = VGG19_WIDTHS,
+    origin: Source | None = None,
+) -> str:
+    """Converts `source` into the cache and records its digest; the caller holds the cache's lock.
+
+    Args:
+      directory: the cache directory.
+      source: the file to convert, in any layout.
+      store: "float32" or "bfloat16".
+      any_shape: as for `convert_file`.
+      widths: the channels that VGG19's blocks must have.
+      origin: the registry's source that the file was fetched from, where it was; its SHA-256 then binds later fetches.
+
+    Returns:
+      What was found, in words.
+
+    Raises:
+      ValueError: not VGG19; the message lists what is missing, extra or misshapen.
+      OSError: the cache cannot hold it.
+    """
+    record = cache.read_record(directory)
+    found = _checked(source, None if any_shape else widths)
+    path = directory / cache.CACHED_VGG19
+    provenance = found.provenance._replace(name="vgg19")
+    if origin is not None:
+        digests = {"sha256": provenance.sha256, "bytes": source.stat().st_size, "url": origin.url}
+        record.setdefault("sources", {})[origin.file] = digests
+    save_weights(path, found.layers, found.preprocessing, provenance, store=store)
+    record["file"] = {"sha256": cache.file_sha256(path), "bytes": path.stat().st_size, "store": store}
+    record["origin"] = {**provenance._asdict(), "layout": found.layout}
+    cache.write_record(directory, record)
+    return _words(found, store)
+
+
+def verify_file(path: Path) -> str:
+    """Checks a weights file, and the record beside it where it is the cache's; returns what was checked, in words.
+
+    Raises:
+      ValueError: the file is not what was recorded, or holds no VGG19-shaped network.
+    """
+    found = read_layout(path)
+    _checked_widths(path, found, None)
+    words = _words(found, None)
+    record = cache.read_record(path.parent) if path.name == cache.CACHED_VGG19 else {}
+    if "file" not in record:
+        return f"{words}; sound, but nothing was recorded about it"
+    remedy = "fetch again with --force"
+    if cache.file_sha256(path) != record["file"].get("sha256"):
+        raise ValueError(f"{path} has changed since it was converted (SHA-256): {remedy}")
+    source = found.provenance.source
+    recorded: dict[str, Any] = record.get("sources", {}).get(source, {})
+    if recorded and recorded.get("sha256") != found.provenance.sha256:
+        raise ValueError(f"{path} comes from another {source} than the first fetch recorded (SHA-256): {remedy}")
+    origin = f"its source {source}, SHA-256 {found.provenance.sha256}"
+    return f"{words}; digest as recorded; {origin}" + (", as at the first fetch" if recorded else "")
+
+
+def _checked(source: Path, widths: tuple[int, ...] | None) -> Found:
+    found = read_layout(source)
+    _checked_widths(source, found, widths)
+    return found
+
+
+def _checked_widths(path: Path, found: Found, widths: tuple[int, ...] | None) -> None:
+    try:
+        layer_widths(found.layers, widths)
+    except ValueError as error:
+        raise ValueError(f"{path.name} ({found.layout}): {error}") from None
+
+
+def _words(found: Found, store: str | None) -> str:
+    missing = [layer for layer in CONV_LAYERS if layer not in found.layers]
+    order, scale = found.preprocessing.order.upper(), "0..1" if found.preprocessing.scale < 1 else "0..255"
+    parts = [f"{found.layout}, {len(found.layers)} convolutions", f"preprocessing {order} {scale}"]
+    if missing:
+        parts.append(f"without {', '.join(missing)}")
+    if store:
+        parts.append(f"stored as {store}")
+    return "; ".join(parts)

@@ -1,0 +1,82 @@
+"""Weights ready to run: by name, from the cache, fetched on first use, or from any file."""
+
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from dnr_jax.embedded import Embedded
+from dnr_jax.network import Network
+from dnr_jax.vgg import VGG
+from dnr_jax.weights.cache import cache_dir, find_vgg19, is_offline
+from dnr_jax.weights.fetch import FetchError, fetch_vgg19
+from dnr_jax.weights.files import Provenance, layer_widths
+from dnr_jax.weights.layouts import read_layout
+
+EMBEDDED_IMPORTANCE_SIDE = 384
+_ADVICE = "`python -m dnr_jax.weights fetch` gets it, `python -m dnr_jax.weights convert` takes a file you have"
+
+
+class Weights(NamedTuple):
+    """A network and where it comes from."""
+
+    network: Network
+    provenance: Provenance
+
+
+def load_weights(
+    name: str = "auto", weights_dir: str | os.PathLike[str] | None = None, offline: bool | None = None
+) -> Weights:
+    """Loads the network called `name`.
+
+    Args:
+      name: "embedded" for the built-in network; "vgg19" for the file at $DNR_JAX_WEIGHTS or, failing that, in the
+        cache, fetched first where it is not there; "auto" for the same, or the embedded network, with a line on stderr,
+        where VGG19 is not to be had; anything else is the path of a weights file, see `read_weights`.
+      weights_dir: where VGG19 is kept instead of $DNR_JAX_CACHE and the platform's cache directory.
+      offline: never use the network. Default: as $DNR_JAX_OFFLINE says.
+
+    Raises:
+      ValueError: when the file is not what it should be; the message lists what is missing, extra or misshapen.
+      FileNotFoundError: when there is no such file.
+      FetchError: "vgg19" alone: it is not there and could not be fetched.
+    """
+    if name == "embedded":
+        provenance = Provenance("embedded", "dnr_jax.embedded (analytic)", "", "as the package")
+        return Weights(Network({}, Embedded(), EMBEDDED_IMPORTANCE_SIDE), provenance)
+    if name not in ("auto", "vgg19"):
+        return read_weights(Path(name))
+    path = find_vgg19(weights_dir)
+    if path is not None:
+        return read_weights(path)
+    if is_offline(offline):
+        missing = f"VGG19 is not at {cache_dir(weights_dir)} and the network is switched off"
+        if name == "vgg19":
+            raise FileNotFoundError(f"{missing}: once with a network, {_ADVICE}")
+    else:
+        try:
+            return read_weights(fetch_vgg19(weights_dir, automatic=name == "auto"))
+        except FetchError as error:
+            if name == "vgg19":
+                raise
+            missing = f"VGG19 could not be fetched ({error})"
+    print(f"weights: {missing}; using the embedded network. For the paper's features, {_ADVICE}", file=sys.stderr)
+    return load_weights("embedded")
+
+
+def read_weights(path: Path) -> Weights:
+    """Reads a weights file: ours, or any layout that `read_layout` knows, of VGG19's shape and any width.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: it is neither, is damaged, or does not hold a VGG19-shaped network from its first layer on.
+    """
+    found = read_layout(path)
+    try:
+        widths = layer_widths(found.layers)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    params = {layer: {k: jnp.asarray(v) for k, v in arrays.items()} for layer, arrays in found.layers.items()}
+    return Weights(Network(params, VGG(widths, found.preprocessing)), found.provenance)
