@@ -58,9 +58,8 @@ def main(argv: Sequence[str]) -> int:
             target = image.shape[0], parse_side("width", str(values["width"].value), image.shape[1])
             full, rounded = (retarget(image, target, config, weights) for weights in networks)
             moved = []
-            for tap, a, b in zip(
-                config.taps, full.carvings["width"].levels, rounded.carvings["width"].levels, strict=True
-            ):
+            passes = [result.passes[0].carving.levels for result in (full, rounded)]
+            for tap, a, b in zip(config.taps, *passes, strict=True):
                 height = tap_size(tap, (image.shape[0], image.shape[1]))[0]
                 moved.append(f"{tap} {_share_moved(a, b, height):.2%} of {int(a.width)}")
             difference = np.abs(full.image.astype(float) - rounded.image.astype(float))
