@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import PIL.Image
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.importance import analyse
@@ -27,7 +28,7 @@ class Result(NamedTuple):
     """A retargeted photo and how it came about.
 
     Attributes:
-      image: [H', W', 3], with a fourth channel for a photo with one; uint8 for a uint8 photo, else float32 in [0, 255].
+      image: [H', W', 3], with a fourth channel or none as the photo; uint8 for a uint8 photo, else float32 in [0, 255].
       importance: S_l of each tap (Eq. 1) of the photo, float32 [h_l, w_l].
       passes: the rounds of seams, in order.
       warps: the grid warp of each side whose seams did not suffice.
@@ -52,7 +53,7 @@ class Result(NamedTuple):
 
 
 def retarget(
-    image: np.ndarray,
+    image: np.ndarray | PIL.Image.Image,
     target: tuple[int, int],
     config: RetargetConfig,
     weights: Weights,
@@ -63,8 +64,9 @@ def retarget(
     """Retargets one photo by Deep Network Resizing (the paper's Sec. 3).
 
     Args:
-      image: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the deepest tap's stride; a fourth channel
-        is opacity in [0, 255], which follows the same seams, displacements and warp.
+      image: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the deepest tap's stride; or [H, W], grey,
+        which stays grey; or [H, W, 4], whose fourth channel is opacity in [0, 255], which follows the same seams,
+        displacements and warp; or a PIL image.
       target: (height, width), each from 1 to four times the photo's. What a mask removes comes off first.
       config: options.
       weights: from `load_weights`.
@@ -75,8 +77,15 @@ def retarget(
       ValueError: an image, target or mask that cannot be served, or taps that the weights do not hold.
       FloatingPointError: an optimisation diverged.
     """
-    (result,) = retarget_frames([image], target, config, weights, masks=masks, progress=progress)
-    return result
+    if isinstance(image, PIL.Image.Image):
+        image = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+    grey = image.ndim == 2
+    frames = [np.repeat(image[..., None], 3, -1) if grey else image]
+    (result,) = retarget_frames(frames, target, config, weights, masks=masks, progress=progress)
+    if not grey:
+        return result
+    mean = result.image.mean(-1, dtype=np.float32)
+    return result._replace(image=np.rint(mean).astype(np.uint8) if image.dtype == np.uint8 else mean)
 
 
 def retarget_frames(

@@ -3,24 +3,30 @@
   python -m dnr_jax.resize --input=photo.jpg --output=out.png --width=75%
 
 narrows photo.jpg to three quarters of its width. Objects keep their shape; what gives way is what the network finds
-unimportant. --height lowers it; both together do both. The first run at a new size spends some seconds compiling.
+unimportant. --height lowers it; both together do both; sizes above 100% enlarge. --protect and --remove take masks.
+"-" reads standard input or writes standard output. The first run at a new size spends some seconds compiling.
 """
 
+import contextlib
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from dnr_jax.atomic import write_atomically
 from dnr_jax.config import PRESETS, RetargetConfig, preset_config
 from dnr_jax.progress import ProgressLine
-from dnr_jax.sizes import parse_side
+from dnr_jax.sizes import Target, parse_target
+
+if TYPE_CHECKING:
+    from dnr_jax.photo_kinds import Photo
 
 _DEFINERS = {"str": flags.DEFINE_string, "int": flags.DEFINE_integer, "float": flags.DEFINE_float}
+_EXAMPLE = "python -m dnr_jax.resize --input=photo.jpg --output=out.png --width=75%"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,13 +35,16 @@ def main(argv: Sequence[str]) -> int:
     try:
         rest = values(argv)[1:]
         if values["help"].value:
-            print(_help_text(values))
+            print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
             return 0
         if rest:
             raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value")
-        config = _config(values)
-        _run(values, config)
-    except (flags.Error, ValueError, OSError, FloatingPointError) as error:
+        for name in ("input", "output"):
+            if not values[name].value:
+                raise ValueError(f"--{name} is missing: {_EXAMPLE}")
+        options = {name: values[name].value for name in values}
+        _run(options, _config(options))
+    except (flags.Error, ValueError, OSError, FloatingPointError, MemoryError) as error:
         print(f"dnr_jax.resize: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -47,29 +56,44 @@ def main(argv: Sequence[str]) -> int:
 def define_flags() -> flags.FlagValues:
     """The command's flags: files and sizes, and one for every option of `RetargetConfig` under its name."""
     values = flags.FlagValues()
-    text = {"flag_values": values, "module_name": "files and sizes"}
-    flags.DEFINE_string("input", None, "Photo to retarget (JPEG, PNG or WebP).", **text)
-    flags.DEFINE_string("output", None, "File to write; its extension (.png, .jpg, .webp) says the format.", **text)
+    text = {"flag_values": values, "module_name": "files"}
+    flags.DEFINE_string(
+        "input", None, "Photo to retarget, of any kind that Pillow reads; - for standard input.", **text
+    )
+    flags.DEFINE_string(
+        "output", None, "File to write; its extension says the format. - for standard output, as the input.", **text
+    )
+    flags.DEFINE_boolean("overwrite", False, "Allow the output to replace the input.", **text)
+    flags.DEFINE_string("protect", None, "Mask of the photo's size: what is white keeps its shape.", **text)
+    flags.DEFINE_string("remove", None, "Mask of the photo's size: what is white disappears.", **text)
+    flags.DEFINE_string("background", None, "Colour behind a transparent photo where JPEG is written.", **text)
+    flags.DEFINE_enum("frames", "refuse", ["refuse", "all"], "Animations: refuse, or retarget all frames.", **text)
+    flags.DEFINE_float("max_megapixels", 25.0, "Largest photo to decode.", **text)
+    flags.DEFINE_string("record", None, "JSON file to write what happened to: sizes, seams, losses, times.", **text)
+    flags.DEFINE_string(
+        "inspect_dir", None, "Directory for pictures of every stage and a page that shows them.", **text
+    )
+    flags.DEFINE_boolean("quiet", False, "No progress and no notes on stderr.", **text)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
+    text["module_name"] = "sizes"
     flags.DEFINE_string("width", None, "Target width: pixels (480) or percent (75%). Default: unchanged.", **text)
     flags.DEFINE_string("height", None, "Target height: pixels or percent. Default: unchanged.", **text)
-    flags.DEFINE_string("record", None, "JSON file to write what happened to: sizes, seams, losses, times.", **text)
+    flags.DEFINE_string("size", None, "Both in pixels, width first: 480x320.", **text)
+    flags.DEFINE_string("aspect", None, "Width to height (16:9 or 1.5): changes one side, and says which.", **text)
+    flags.DEFINE_enum("fit", None, ["shrink", "grow"], "What --aspect may do to that side. Default: shrink.", **text)
+    flags.DEFINE_integer("max_side", None, "Most pixels of the longer side; both shrink by the same share.", **text)
+    text["module_name"] = "network"
     flags.DEFINE_string(
         "weights",
         "auto",
-        "Network: vgg19 (the paper's, fetched on first use), embedded (built in), the path of a weights file, or auto:"
-        " vgg19 where it can be had, else embedded.",
+        "Network: vgg19 (the paper's), embedded (built in), the path of a weights file, or auto: vgg19 where it is"
+        " cached or can be fetched, else embedded.",
         **text,
     )
-    flags.DEFINE_string(
-        "weights_dir",
-        None,
-        "Directory that keeps VGG19's weights. Default: $DNR_JAX_CACHE, else the platform's cache directory.",
-        **text,
-    )
+    flags.DEFINE_string("weights_dir", None, "Where VGG19 is kept. Default: the user's cache directory.", **text)
     flags.DEFINE_boolean("offline", None, "Never use the network. Default: as $DNR_JAX_OFFLINE says.", **text)
-    flags.DEFINE_enum("preset", "default", list(PRESETS), "Set of options to start from.", **text)
-    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
     text["module_name"] = "options of the method"
+    flags.DEFINE_enum("preset", "default", list(PRESETS), "Set of options to start from.", **text)
     for field in dataclasses.fields(RetargetConfig):
         default = field.default
         help_text = f"{field.metadata['help']} Default: {_show(default)}."
@@ -82,38 +106,10 @@ def define_flags() -> flags.FlagValues:
     return values
 
 
-def _run(values: flags.FlagValues, config: RetargetConfig) -> None:
-    source, output = _required(values, "input"), _required(values, "output")
-    record = Path(values["record"].value) if values["record"].value else None
-    # JAX takes a second or two to import: everything that can be refused without it has been by now.
-    from dnr_jax import image_io
-
-    image_io.output_format(output)
-    for path in (output, record):
-        if path is not None and not path.parent.is_dir():
-            raise ValueError(f"{path.parent} is no directory: create it first")
-    image = image_io.read_image(source)
-    target = (
-        parse_side("height", values["height"].value, image.shape[0]),
-        parse_side("width", values["width"].value, image.shape[1]),
-    )
-
-    from dnr_jax.pipeline import retarget
-    from dnr_jax.record import run_record
-    from dnr_jax.weights import load_weights
-
-    weights = load_weights(str(values["weights"].value), values["weights_dir"].value, values["offline"].value)
-    with ProgressLine(sys.stderr) as line:
-        result = retarget(image, target, config, weights, progress=line.update)
-    image_io.write_image(output, result.image)
-    if record is not None:
-        write_atomically(record, json.dumps(run_record(result, config, weights), indent=1).encode())
-
-
-def _config(values: flags.FlagValues) -> RetargetConfig:
-    options: dict[str, Any] = {}
+def _config(options: dict[str, Any]) -> RetargetConfig:
+    chosen: dict[str, Any] = {}
     for field in dataclasses.fields(RetargetConfig):
-        value = values[field.name].value
+        value = options[field.name]
         if value is None:
             continue
         if field.name == "loss_weights":
@@ -121,21 +117,104 @@ def _config(values: flags.FlagValues) -> RetargetConfig:
                 value = [float(item) for item in value]
             except ValueError:
                 raise ValueError(f"loss_weights is {','.join(value)}: give numbers, for instance 1,0.5") from None
-        options[field.name] = tuple(value) if isinstance(value, list) else value
-    return preset_config(str(values["preset"].value), **options)
+        chosen[field.name] = tuple(value) if isinstance(value, list) else value
+    return preset_config(options["preset"], **chosen)
 
 
-def _required(values: flags.FlagValues, name: str) -> Path:
-    value = values[name].value
-    if not value:
-        raise ValueError(
-            f"--{name} is missing: python -m dnr_jax.resize --input=photo.jpg --output=out.png --width=75%"
+def _run(options: dict[str, Any], config: RetargetConfig) -> None:
+    # Photo files need no JAX, whose import takes a second or two: what can be refused without it is refused first.
+    from dnr_jax import image_io
+    from dnr_jax.photo_kinds import parse_background
+
+    background = None if options["background"] is None else parse_background(options["background"])
+    for path in (options["output"], options["record"]):
+        if path is not None:
+            image_io.check_writable(path)
+    image_io.output_format(options["output"])
+    _check_distinct(options)
+    photo = image_io.read_photo(options["input"], max_megapixels=options["max_megapixels"], frames=options["frames"])
+    target = _target(options, photo.size)
+    masks = {
+        name: image_io.read_mask(options[name], photo.size, max_megapixels=options["max_megapixels"])
+        for name in ("protect", "remove")
+        if options[name] is not None
+    }
+    _note(options, *photo.notes, *([target.note] if target.note else []))
+
+    from dnr_jax.masks import Masks
+    from dnr_jax.pipeline import retarget_frames
+    from dnr_jax.weights import load_weights
+
+    quieted = contextlib.redirect_stderr(open(os.devnull, "w")) if options["quiet"] else contextlib.nullcontext()  # noqa: PTH123, SIM115
+    with quieted:
+        weights = load_weights(options["weights"], options["weights_dir"], options["offline"])
+    with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
+        results = retarget_frames(
+            _arrays(photo), (target.height, target.width), config, weights, masks=Masks(**masks), progress=line.update
         )
-    return Path(value)
+    _note(options, *results[0].record["notes"])
+    _write(options["output"], [result.image for result in results], photo, background)
+    if options["inspect_dir"] is not None:
+        from dnr_jax.inspection import write_inspection
+
+        write_inspection(Path(options["inspect_dir"]), photo.pixels, results[0], config)
+    if options["record"] is not None:
+        from dnr_jax.record import run_record
+
+        image_io.write_bytes(options["record"], json.dumps(run_record(results[0], config, weights), indent=1).encode())
 
 
-def _help_text(values: flags.FlagValues) -> str:
-    return f"{__doc__}\n{values.get_help(include_special_flags=False)}"
+def _check_distinct(options: dict[str, Any]) -> None:
+    """Refuses an output that is one of the inputs, unless it may replace them."""
+    output = options["output"]
+    for name in ("input", "protect", "remove"):
+        source = options[name]
+        if source is None or "-" in (source, output) or options["overwrite"]:
+            continue
+        if Path(output).exists() and Path(source).exists() and Path(output).samefile(source):
+            raise ValueError(f"{output} is the {name} as well: give --overwrite to replace it, or another name")
+
+
+def _target(options: dict[str, Any], size: tuple[int, int]) -> Target:
+    return parse_target(
+        size,
+        width=options["width"],
+        height=options["height"],
+        size_text=options["size"],
+        aspect=options["aspect"],
+        fit=options["fit"],
+        max_side=options["max_side"],
+    )
+
+
+def _arrays(photo: "Photo") -> list[Any]:
+    """Each frame as float32 [H, W, 3], or [H, W, 4] with opacity in [0, 255]."""
+    import numpy as np
+
+    return [
+        frame.pixels if frame.alpha is None else np.concatenate([frame.pixels, 255 * frame.alpha[..., None]], -1)
+        for frame in photo.frames
+    ]
+
+
+def _write(output: str, images: list[Any], photo: "Photo", background: tuple[int, int, int] | None) -> None:
+    from dnr_jax import image_io
+    from dnr_jax.photo_kinds import straighten
+
+    pictures = []
+    for image in images:
+        pixels, alpha = image[..., :3], image[..., 3] / 255 if image.shape[-1] == 4 else None
+        pictures.append((pixels if alpha is None else straighten(pixels, alpha), alpha))
+    if photo.kind.animation is not None:
+        image_io.write_animation(output, pictures, photo.kind, background=background)
+    else:
+        image_io.write_photo(output, *pictures[0], photo.kind, background=background)
+
+
+def _note(options: dict[str, Any], *lines: str) -> None:
+    if not options["quiet"]:
+        for line in lines:
+            print(f"dnr_jax.resize: {line}", file=sys.stderr)
 
 
 def _show(default: Any) -> str:
@@ -145,6 +224,8 @@ def _show(default: Any) -> str:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "not enough memory for this photo: scale it down first, or close other programs"
     return " ".join(str(error).split())
 
 
