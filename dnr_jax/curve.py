@@ -51,7 +51,7 @@ def place_curve(losses: Sequence[float]) -> Curve:
 
 
 def curve_svg(losses: Sequence[float], title: str) -> str:
-    """An <svg> element that stands alone; its text takes the page's colour."""
+    """An <svg> element for an HTML page; its text takes the page's colour."""
     curve = place_curve(losses)
     grid = [
         f'<line x1="{_LEFT}" y1="{y}" x2="{WIDTH - _RIGHT}" y2="{y}" stroke="{_GRID}" stroke-opacity="0.4"/>'

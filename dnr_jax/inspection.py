@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
@@ -16,11 +17,11 @@ from dnr_jax.curve import curve_svg, draw_curve
 from dnr_jax.importance import aggregate
 from dnr_jax.page import Chapter, Figure, render_page
 from dnr_jax.pipeline import Result
-from dnr_jax.record_table import count, show_size, stop_reason, table_rows
+from dnr_jax.record_table import count, in_order, show_size, stop_reason, table_rows
+from dnr_jax.sides import AXES, SIDES
 from dnr_jax.taps import tap_stride
 from dnr_jax.warp import Warp, uniform_warp, warp_width
 
-_AXES = {"height": 0, "width": 1}
 _COMPRESSION = 1  # Quick: a run of a large photo draws dozens of full-size pictures.
 _WHEEL = 96
 _PATCH, _PATCH_ZOOM = 96, 4
@@ -102,7 +103,7 @@ def _importance(photo: np.ndarray, result: Result, config: RetargetConfig) -> Se
     if not result.carvings:
         drawn = drawing.colour_map(effective_map(result.importance, config.taps, size))
         pictures.append(Picture("2_effective", drawn, "Effective importance: the sum of the maps"))
-    for side, carving in result.carvings.items():
+    for side, carving in in_order(result.carvings).items():
         area = _size_before(side, result)
         values = effective_map(_turned(side, carving.guided), config.taps, area)
         pictures.append(
@@ -129,12 +130,12 @@ def effective_map(maps: tuple[np.ndarray, ...], taps: tuple[str, ...], size: tup
     """
     strides = tuple(tap_stride(tap) for tap in taps)
     sizes = tuple((jnp.int32(size[0] // stride), jnp.int32(size[1] // stride)) for stride in strides)
-    return np.asarray(aggregate(tuple(jnp.asarray(values) for values in maps), sizes, strides, size))
+    return np.asarray(_aggregate(maps, sizes, strides=strides, shape=size))
 
 
 def _seams(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
     pictures = []
-    for side, carving in result.carvings.items():
+    for side, carving in in_order(result.carvings).items():
         ground = _ground(photo, side, result, config)
         reason = stop_reason(side, result.record, config)
         for tap, seams in reversed(list(zip(config.taps, carving.levels, strict=True))):
@@ -145,10 +146,8 @@ def _seams(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section
             valid = [max(1, n // stride) for n in ground.shape[:2]]
             ranks = _turned(side, (ranks,))[0][: valid[0], : valid[1]]
             drawn = drawing.draw_seams(ground, ranks, stride)
-            caption = f"{side}, {tap}: {count(removed, 'seam')}"
-            if tap == config.taps[-1]:
-                caption += f"; {reason}"
-            pictures.append(Picture(f"3_seams_{side}_{tap}", drawn, caption))
+            told = reason if tap == config.taps[-1] else f"{tap}: {count(removed, 'seam')}"
+            pictures.append(Picture(f"3_seams_{side}_{tap}", drawn, f"{side}, {told}"))
     text = (
         "From the deepest level to the finest, each level's seams lead those of the next (Fig. 5, 6). The first seam"
         " is red, the last one yellow. The second side's seams are drawn over what the first side left."
@@ -163,14 +162,14 @@ def _starts(photo: np.ndarray, result: Result, config: RetargetConfig) -> Sectio
     pictures = [Picture(f"4_start_{config.init}", chosen, f"The start: {names[config.init]}, {show_size(mid)}")]
     if config.init != "seam" and result.carvings:
         carved = photo
-        for side in result.carvings:
+        for side in in_order(result.carvings):
             carved = _step(carved, side, result, config)
         pictures.append(Picture("4_start_seam", carved, "For comparison: the seam-carved photo"))
     if config.init != "linear":
         pictures.append(Picture("4_start_linear", _scale(photo, mid), "For comparison: the uniformly scaled photo"))
     if result.warps:
         warped = result.start
-        for side, warp in result.warps.items():
+        for side, warp in in_order(result.warps).items():
             warped = _warp_columns(warped, side, warp)
         caption = f"The start through the warp, {show_size(warped.shape)}"
         pictures.append(Picture("4_start_warped", drawing.to_picture(warped), caption))
@@ -183,7 +182,7 @@ def _reconstruction(result: Result) -> Section:
         for step, image in result.snapshots
     ]
     pictures.append(_curve("5_loss_reconstruction", "reconstruction", result))
-    text = "Pixels change until their features are those that the seams left (Fig. 1, 3). The loss is Eq. 4's."
+    text = "Pixels change until their features are those that the seams left (Fig. 1, 3); the loss after each step."
     return Section("Reconstruction", text, pictures)
 
 
@@ -207,7 +206,7 @@ def _refinement(result: Result) -> Section:
 
 def _warps(result: Result) -> Section:
     pictures, image = [], result.refined
-    for side, warp in result.warps.items():
+    for side, warp in in_order(result.warps).items():
         warped = _warp_columns(image, side, warp)
         before, after = _turned(side, (drawing.to_picture(image), drawing.to_picture(warped)))
         drawn = drawing.draw_cells(before, after, np.asarray(warp.old_edges), np.asarray(warp.new_edges))
@@ -230,7 +229,7 @@ def _curve(name: str, stage: str, result: Result) -> Picture:
 
 def _ground(photo: np.ndarray, side: str, result: Result, config: RetargetConfig) -> np.ndarray:
     """The photo as the sides before `side` left it."""
-    for earlier in result.carvings:
+    for earlier in in_order(result.carvings):
         if earlier == side:
             break
         photo = _step(photo, earlier, result, config)
@@ -239,7 +238,7 @@ def _ground(photo: np.ndarray, side: str, result: Result, config: RetargetConfig
 
 def _step(photo: np.ndarray, side: str, result: Result, config: RetargetConfig) -> np.ndarray:
     """The photo without the seams of one side's finest level; a side that grows is scaled instead."""
-    axis, carving = _AXES[side], result.carvings[side]
+    axis, carving = AXES[side], result.carvings[side]
     width = _pair(result.record["intermediate_size"])[axis]
     if width > photo.shape[axis]:
         return _scale(photo, (width, photo.shape[1]) if side == "height" else (photo.shape[0], width))
@@ -252,13 +251,13 @@ def _step(photo: np.ndarray, side: str, result: Result, config: RetargetConfig) 
 def _size_before(side: str, result: Result) -> tuple[int, int]:
     """The (height, width) in which a side's seams were found."""
     size, mid = _pair(result.record["size"]), _pair(result.record["intermediate_size"])
-    earlier = list(result.carvings)[: list(result.carvings).index(side)]
+    earlier = [other for other in result.carvings if SIDES.index(other) < SIDES.index(side)]
     return (mid[0] if "height" in earlier else size[0], mid[1] if "width" in earlier else size[1])
 
 
 def _scale(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     scaled = np.asarray(photo, np.float32)
-    for side, axis in _AXES.items():
+    for side, axis in AXES.items():
         scaled = _warp_columns(scaled, side, uniform_warp(photo.shape[axis], size[axis]))
     return drawing.to_picture(scaled)
 
@@ -282,3 +281,6 @@ def _encode(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     PIL.Image.fromarray(pixels).save(buffer, "PNG", compress_level=_COMPRESSION)
     return buffer.getvalue()
+
+
+_aggregate = jax.jit(aggregate, static_argnames=("strides", "shape"))

@@ -2,13 +2,14 @@
 
 import json
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import Result
+from dnr_jax.sides import AXES, SIDES
 from dnr_jax.taps import tap_stride
 
-_AXES = {"height": 0, "width": 1}
+_Value = TypeVar("_Value")
 _TOLD = (
     "size",
     "intermediate_size",
@@ -30,7 +31,7 @@ def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
         ("Result", show_size(record["target_size"])),
         ("Threshold", _threshold(record["importance_threshold"], config)),
     ]
-    for side, seams in record["seams"].items():
+    for side, seams in in_order(record["seams"]).items():
         rows.append((f"Seams of the {side}", ", ".join(f"{tap}: {removed}" for tap, removed in seams.items())))
         rows.append((f"Why the {side}'s seams stopped", stop_reason(side, record, config)))
     if not record["seams"]:
@@ -47,17 +48,20 @@ def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
 
 def stop_reason(side: str, record: dict[str, Any], config: RetargetConfig) -> str:
     """Why no more seams of the deepest level went on a side that changed."""
-    deepest, axis = config.taps[-1], _AXES[side]
+    deepest, axis = config.taps[-1], AXES[side]
     stride, removed = tap_stride(deepest), record["seams"][side][deepest]
     most = abs(record["size"][axis] // stride - record["target_size"][axis] // stride)
     if not most:
-        return f"the change is smaller than a neuron of {deepest}, which gives no guidance then"
+        return f"{deepest}: the change is smaller than one neuron, so it gives no guidance"
+    told = f"{deepest}: {removed} of {count(most, 'seam')}"
     if removed >= most:
-        return f"all {most} of {deepest} that the target asks for were found"
-    return (
-        f"{removed} of the {most} of {deepest} that the target asks for: the next one's mean importance is above the"
-        f" threshold of {record['importance_threshold']:.4g}"
-    )
+        return f"{told}, as many as the target asks for"
+    return f"{told}; the next one's mean importance is above the threshold of {record['importance_threshold']:.4g}"
+
+
+def in_order(sides: dict[str, _Value]) -> dict[str, _Value]:
+    """What belongs to each side, in the order in which sides are worked on; a dictionary's own may have changed."""
+    return {side: sides[side] for side in SIDES if side in sides}
 
 
 def show_size(size: tuple[int, ...]) -> str:

@@ -120,6 +120,14 @@ def test_each_step_of_the_method_is_drawn(case: tuple[Result, RetargetConfig]) -
     assert all(pixels.dtype == np.uint8 for pixels in drawn.values())
 
 
+def test_sides_come_in_their_order_whatever_the_dictionaries_have(both: Result) -> None:
+    swapped = both._replace(**{name: dict(reversed(getattr(both, name).items())) for name in ("carvings", "warps")})
+    for one, other in zip(draw_sections(PHOTO, both, BASE), draw_sections(PHOTO, swapped, BASE), strict=True):
+        assert [picture.name for picture in one.pictures] == [picture.name for picture in other.pictures]
+        for a, b in zip(one.pictures, other.pictures, strict=True):
+            np.testing.assert_array_equal(a.pixels, b.pixels)
+
+
 def test_seams_lie_over_the_photo_and_over_what_the_first_side_left(both: Result) -> None:
     drawn = pictures(list(draw_sections(PHOTO, both, BASE)))
     across, down = (both.carvings[side].levels[0] for side in ("width", "height"))
@@ -198,11 +206,11 @@ def test_a_full_disk_leaves_no_page_and_no_half_files(
 @pytest.mark.parametrize(
     ("size", "target", "removed", "reason"),
     [
-        ((64, 320), (64, 160), 5, "all 5 of block5_pool"),
-        ((64, 320), (64, 480), 5, "all 5 of block5_pool"),
-        ((64, 320), (64, 160), 2, "2 of the 5 of block5_pool.*above the threshold of 1.5"),
-        ((64, 320), (64, 310), 1, "all 1 of"),
-        ((64, 330), (64, 325), 0, "smaller than a neuron of block5_pool"),
+        ((64, 320), (64, 160), 5, "block5_pool: 5 of 5 seams, as many as"),
+        ((64, 320), (64, 480), 5, "block5_pool: 5 of 5 seams, as many as"),
+        ((64, 320), (64, 160), 2, "block5_pool: 2 of 5 seams; .*above the threshold of 1.5"),
+        ((64, 320), (64, 310), 1, "1 of 1 seam, as many"),
+        ((64, 330), (64, 325), 0, "block5_pool: the change is smaller than one neuron"),
     ],
 )
 def test_why_the_seams_stopped(size: tuple[int, int], target: tuple[int, int], removed: int, reason: str) -> None:
