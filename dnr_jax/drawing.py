@@ -9,8 +9,12 @@ _VIRIDIS = (
     "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219"
     " fde725"
 )
-_ANCHORS = np.array([[int(colour[i : i + 2], 16) for i in (0, 2, 4)] for colour in _VIRIDIS.split()], np.float64)
-_FIRST_SEAM, _LAST_SEAM = np.array([255, 30, 0], np.float32), np.array([255, 225, 60], np.float32)
+_ANCHORS = np.array([[int(colour[i : i + 2], 16) for i in (0, 2, 4)] for colour in _VIRIDIS.split()])
+_PLACES = np.linspace(0, len(_ANCHORS) - 1, 256)
+_COLOURS = np.rint(
+    np.stack([np.interp(_PLACES, np.arange(len(_ANCHORS)), channel) for channel in _ANCHORS.T], -1)
+).astype(np.uint8)
+_FIRST_SEAM, _LAST_SEAM = np.array([255, 30, 0]), np.array([255, 225, 60])
 _SEAM_OPACITY = 0.75
 _EDGE = np.array([255, 225, 60], np.uint8)
 _PAPER = 255
@@ -25,9 +29,8 @@ def to_picture(image: np.ndarray) -> np.ndarray:
 def colour_map(values: np.ndarray) -> np.ndarray:
     """Dark blue for the lowest value to yellow for the highest, lightness rising evenly; [H, W] -> picture."""
     low, high = float(values.min()), float(values.max())
-    places = (values - low) / (high - low if high > low else 1) * (len(_ANCHORS) - 1)
-    channels = [np.interp(places, np.arange(len(_ANCHORS)), anchors) for anchors in _ANCHORS.T]
-    return np.rint(np.stack(channels, -1)).astype(np.uint8)
+    places = (values - low) * ((len(_COLOURS) - 1) / (high - low if high > low else 1))
+    return _COLOURS[np.rint(places).astype(np.uint8)]
 
 
 def spread(values: np.ndarray, stride: int, shape: tuple[int, int]) -> np.ndarray:
@@ -51,10 +54,12 @@ def draw_seams(picture: np.ndarray, ranks: np.ndarray, stride: int) -> np.ndarra
       stride: pixels per neuron of the map.
     """
     ranks = spread(ranks, stride, (picture.shape[0], picture.shape[1]))
-    place = (ranks / max(1, int(ranks.max())))[..., None].astype(np.float32)
+    seams = ranks >= 0
+    place = (ranks[seams] / max(1, int(ranks.max())))[:, None]
     tint = _FIRST_SEAM * (1 - place) + _LAST_SEAM * place
-    tinted = (1 - _SEAM_OPACITY) * picture[..., :3] + _SEAM_OPACITY * tint
-    return np.where(ranks[..., None] < 0, picture[..., :3], np.rint(tinted).astype(np.uint8))
+    drawn = picture[..., :3].copy()
+    drawn[seams] = np.rint((1 - _SEAM_OPACITY) * drawn[seams] + _SEAM_OPACITY * tint)
+    return drawn
 
 
 def remove_columns(picture: np.ndarray, kept: np.ndarray, stride: int, width: int) -> np.ndarray:
@@ -83,12 +88,12 @@ def draw_displacement(displacement: np.ndarray) -> tuple[np.ndarray, float]:
     Returns:
       The picture, and the length in pixels that has full saturation: the longest there is.
     """
-    dy, dx = displacement[..., 0].astype(np.float64), displacement[..., 1].astype(np.float64)
+    dy, dx = displacement[..., 0].astype(np.float32), displacement[..., 1].astype(np.float32)
     length = np.hypot(dy, dx)
     scale = float(length.max(initial=0))
     saturation = length / scale if scale > 0 else length
-    sector = (np.arctan2(dy, dx) / (2 * np.pi) % 1)[..., None] * 6
-    hue = np.clip(np.abs((sector + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
+    sector = (np.arctan2(dy, dx) * np.float32(3 / np.pi))[..., None]
+    hue = np.clip(np.abs((sector + np.array([0, 4, 2], np.float32)) % 6 - 3) - 1, 0, 1)
     return np.rint(255 * (1 - saturation[..., None] * (1 - hue))).astype(np.uint8), scale
 
 
