@@ -1,7 +1,69 @@
-"""Target sizes as people write them."""
+"""Target sizes as people write them. Plain Python, so that a size can be refused before JAX is imported."""
 
-import math
 import re
+from fractions import Fraction
+from typing import NamedTuple
+
+SMALLEST, LARGEST = Fraction(1, 10), Fraction(4)
+"""A side's limits as shares of the photo's."""
+
+FITS = ("shrink", "grow")
+
+_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
+
+
+class Target(NamedTuple):
+    """The size asked for.
+
+    Attributes:
+      height: in pixels.
+      width: in pixels.
+      note: the line that says which side an aspect changes; None where the size was said outright.
+    """
+
+    height: int
+    width: int
+    note: str | None = None
+
+
+def parse_target(
+    size: tuple[int, int],
+    *,
+    width: str | None = None,
+    height: str | None = None,
+    size_text: str | None = None,
+    aspect: str | None = None,
+    fit: str | None = None,
+    max_side: int | None = None,
+) -> Target:
+    """The target size of a photo of (height, width) `size`, from what was asked for; nothing asked: unchanged.
+
+    An aspect changes one side. Given one side, it sets the other; else `fit` says whether the side that is too long
+    for it shrinks or the other one grows. `max_side` keeps the aspect, as fitting into a box does everywhere: both
+    sides shrink by the same share until the longer one has at most so many pixels; it never enlarges.
+
+    Args:
+      size: the photo's (height, width).
+      width: pixels ("480") or percent ("75%") of the photo's.
+      height: likewise.
+      size_text: both at once in pixels, width first ("480x320").
+      aspect: width to height ("16:9", "16/9" or "1.5").
+      fit: "shrink" (default) or "grow"; only for an aspect without a width or height.
+      max_side: the most pixels of the longer side.
+
+    Raises:
+      ValueError: one line naming the flag: it is malformed, contradicts another, or asks for less than 10 % or more
+        than 400 % of a side.
+    """
+    _check_combination(width, height, size_text, aspect, fit, max_side)
+    if size_text is not None:
+        return _parse_size(size_text, size)
+    if aspect is not None:
+        target, ratio = _apply_aspect(size, aspect, width, height, fit or FITS[0])
+    else:
+        target = Target(parse_side("height", height, size[0]), parse_side("width", width, size[1]))
+        ratio = Fraction(size[1], size[0])
+    return target if max_side is None else _limit(target, ratio, max_side, size)
 
 
 def parse_side(name: str, text: str | None, has: int) -> int:
@@ -13,14 +75,111 @@ def parse_side(name: str, text: str | None, has: int) -> int:
       has: the photo's pixels on that side.
 
     Raises:
-      ValueError: when it is no size, or not from 1 pixel to the photo's.
+      ValueError: when it is no size, or not from 10 % to 400 % of the photo's.
     """
     if text is None:
         return has
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%|px)?\s*", text)
+    match = re.fullmatch(rf" *({_NUMBER}) *(%|px)? *", text)
     if match is None or (match[2] != "%" and "." in match[1]):
-        raise ValueError(f"--{name} is {text!r}: give pixels (480) or percent (75%)")
-    pixels = math.floor(has * float(match[1]) / 100 + 0.5) if match[2] == "%" else int(match[1])
-    if not 1 <= pixels <= has:
-        raise ValueError(f"--{name} is {text} ({pixels} pixels): it must be from 1 to the photo's {has} pixels")
+        raise ValueError(f"--{name} is {_shown(text)}: give pixels (480) or percent (75%)")
+    pixels = _nearest(has * Fraction(match[1]) / 100) if match[2] == "%" else int(match[1])
+    return _check_side(f"--{name} is {text.strip()} ({pixels} pixels)", name, pixels, has)
+
+
+def _check_combination(
+    width: str | None,
+    height: str | None,
+    size_text: str | None,
+    aspect: str | None,
+    fit: str | None,
+    max_side: int | None,
+) -> None:
+    given = {"width": width, "height": height, "size": size_text, "aspect": aspect, "max_side": max_side}
+    names = [name for name, value in given.items() if value is not None]
+    outright = [name for name in names if name in ("width", "height", "size")]
+    if size_text is not None and len(names) > 1:
+        others = " and ".join(f"--{name}" for name in names if name != "size")
+        raise ValueError(f"--size sets both sides, so {others} would contradict it: give one or the other")
+    if max_side is not None and outright:
+        raise ValueError(
+            f"--max_side limits a size that is not given, but --{outright[0]} gives one: leave one of them out"
+        )
+    if aspect is not None and width is not None and height is not None:
+        raise ValueError("--width and --height settle the aspect: leave out --aspect or one of them")
+    if fit is None:
+        return
+    if fit not in FITS:
+        raise ValueError(f"--fit is {_shown(fit)}: choose {' or '.join(FITS)}")
+    if aspect is None:
+        raise ValueError("--fit says how to reach an --aspect: give --aspect=16:9, or leave --fit out")
+    if outright:
+        raise ValueError(f"--{outright[0]} and --aspect settle both sides, so --fit has no say: leave it out")
+
+
+def _parse_size(text: str, size: tuple[int, int]) -> Target:
+    match = re.fullmatch(r" *([0-9]{1,9}) *[xX\u00d7] *([0-9]{1,9}) *", text)
+    if match is None:
+        raise ValueError(f"--size is {_shown(text)}: give width x height in pixels (480x320)")
+    width, height = int(match[1]), int(match[2])
+    subject = f"--size is {text.strip()}"
+    return Target(_check_side(subject, "height", height, size[0]), _check_side(subject, "width", width, size[1]))
+
+
+def _apply_aspect(
+    size: tuple[int, int], text: str, width: str | None, height: str | None, fit: str
+) -> tuple[Target, Fraction]:
+    ratio = _parse_aspect(text)
+    if width is not None:
+        wide = parse_side("width", width, size[1])
+        changed, tall = "height", _nearest(wide / ratio)
+    elif height is not None:
+        tall = parse_side("height", height, size[0])
+        changed, wide = "width", _nearest(tall * ratio)
+    elif (size[1] > size[0] * ratio) == (fit == "shrink"):
+        changed, tall, wide = "width", size[0], _nearest(size[0] * ratio)
+    else:
+        changed, tall, wide = "height", _nearest(size[1] / ratio), size[1]
+    before, after = (size[0], tall) if changed == "height" else (size[1], wide)
+    text = text.strip()
+    _check_side(f"--aspect is {text}, which makes the {changed} {after} pixels", changed, after, before)
+    if before == after:
+        return Target(tall, wide, f"aspect {text}: the {changed} has its {before} pixels already"), ratio
+    verb = "shrinks" if after < before else "grows"
+    return Target(tall, wide, f"aspect {text}: the {changed} {verb} from {before} to {after} pixels"), ratio
+
+
+def _parse_aspect(text: str) -> Fraction:
+    match = re.fullmatch(rf" *({_NUMBER}) *(?:[:/] *({_NUMBER}) *)?", text)
+    if match is None or not Fraction(match[1]) or not Fraction(match[2] or 1):
+        raise ValueError(f"--aspect is {_shown(text)}: give width to height, both above 0 (16:9, 16/9 or 1.5)")
+    return Fraction(match[1]) / Fraction(match[2] or 1)
+
+
+def _limit(target: Target, ratio: Fraction, most: int, size: tuple[int, int]) -> Target:
+    if most < 1:
+        raise ValueError(f"--max_side is {most}: give the most pixels of the longer side (1080)")
+    if max(target.height, target.width) <= most:
+        return target
+    # The shorter side comes from the exact aspect, not from sides that were rounded to it.
+    tall, wide = (_nearest(most / ratio), most) if target.width >= target.height else (most, _nearest(most * ratio))
+    subject = f"--max_side is {most}, which makes the target {wide}x{tall}"
+    tall, wide = _check_side(subject, "height", tall, size[0]), _check_side(subject, "width", wide, size[1])
+    note = None if target.note is None else f"{target.note}; max_side {most}: both sides shrink to {wide}x{tall}"
+    return Target(tall, wide, note)
+
+
+def _check_side(subject: str, name: str, pixels: int, has: int) -> int:
+    """Returns `pixels` of the side; ValueError about the `subject` where they are outside the limits."""
+    low, high = max(1, _nearest(has * SMALLEST)), int(has * LARGEST)
+    if not low <= pixels <= high:
+        raise ValueError(f"{subject}: the {name} must be from {low} to {high} pixels, 10% to 400% of the photo's {has}")
     return pixels
+
+
+def _nearest(value: Fraction) -> int:
+    """The nearest whole number, halves up."""
+    return int(value + Fraction(1, 2))
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")

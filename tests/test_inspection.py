@@ -1,0 +1,237 @@
+"""The look inside: what the page lists is what was written, and what was written is what happened."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from test_pipeline import textured_photo
+
+from dnr_jax import inspection
+from dnr_jax.config import RetargetConfig
+from dnr_jax.drawing import draw_seams, to_picture
+from dnr_jax.inspection import Section, draw_sections, effective_map, write_inspection
+from dnr_jax.page import Chapter, Figure, render_page
+from dnr_jax.pipeline import Result, retarget
+from dnr_jax.record_table import stop_reason, table_rows
+from dnr_jax.weights import Weights
+
+PHOTO = textured_photo(64, 96)
+BASE = RetargetConfig(reconstruct_steps=3, refine_steps=1, snapshot_every=2, tolerance=0)
+CASES: dict[str, tuple[tuple[int, int], RetargetConfig]] = {
+    "both sides": ((50, 60), BASE),
+    "unchanged": ((64, 96), BASE),
+    "coarse taps": (
+        (64, 70),
+        dataclasses.replace(BASE, taps=("block2_conv2", "block3_conv4"), init="linear", importance_percentile=100.0),
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=list(CASES))
+def case(request: pytest.FixtureRequest, small_vgg: Weights) -> tuple[Result, RetargetConfig]:
+    target, config = CASES[request.param]
+    return retarget(PHOTO, target, config, small_vgg), config
+
+
+@pytest.fixture(scope="module")
+def both(small_vgg: Weights) -> Result:
+    return retarget(PHOTO, (50, 60), BASE, small_vgg)
+
+
+class Page(HTMLParser):
+    """A page's links, tags that are left open, and text."""
+
+    VOID = ("meta", "img", "line", "circle", "polyline")
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.files: list[str] = []
+        self.sizes: dict[str, tuple[int, int]] = {}
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        assert tag not in ("script", "link", "iframe", "object")
+        if tag == "img":
+            self.files.append(values["src"])
+            self.sizes[values["src"]] = (int(values["width"]), int(values["height"]))
+            assert values["alt"]
+        elif "href" in values and self.open[-1] != "figure":
+            self.files.append(values["href"])
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in self.VOID
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def pictures(sections: list[Section]) -> dict[str, np.ndarray]:
+    return {picture.name: picture.pixels for section in sections for picture in section.pictures}
+
+
+def test_the_page_lists_every_picture_and_nothing_else(case: tuple[Result, RetargetConfig], tmp_path: Path) -> None:
+    result, config = case
+    folder = tmp_path / "made" / "here"
+    write_inspection(folder, PHOTO, result, config)
+    html = (folder / "index.html").read_text()
+    page = Page(html)
+    assert not page.open
+    assert sorted(page.files) == sorted(path.name for path in folder.iterdir() if path.name != "index.html")
+    assert [file[0] for file in page.files] == sorted(file[0] for file in page.files)
+    assert "://" not in html
+    for file, size in page.sizes.items():
+        with PIL.Image.open(folder / file) as image:
+            assert image.size == size
+    for name, value in table_rows(result, config):
+        assert name in page.text
+        assert value in page.text
+    losses = result.record["reconstruction"]["losses"]
+    assert f"{losses[0]:.6g} to {losses[-1]:.6g}" in page.text
+
+
+def test_each_step_of_the_method_is_drawn(case: tuple[Result, RetargetConfig]) -> None:
+    result, config = case
+    drawn = pictures(list(draw_sections(PHOTO, result, config)))
+    np.testing.assert_array_equal(drawn["1_photo"], PHOTO)
+    np.testing.assert_array_equal(drawn["8_result"], result.image)
+    np.testing.assert_array_equal(drawn["5_reconstruction_00002"], to_picture(result.snapshots[0][1]))
+    np.testing.assert_array_equal(drawn["6_after"], to_picture(result.refined))
+    assert {f"2_importance_{tap}" for tap in config.taps} <= set(drawn)
+    for side in ("width", "height"):
+        seams = {f"3_seams_{side}_{tap}" for tap in config.taps}
+        assert (seams <= set(drawn)) == (side in result.carvings)
+        assert (f"2_effective_{side}" in drawn) == (side in result.carvings)
+        assert (f"7_warp_{side}" in drawn) == (side in result.warps)
+    assert ("2_effective" in drawn) == (not result.carvings)
+    assert all(pixels.dtype == np.uint8 for pixels in drawn.values())
+
+
+def test_sides_come_in_their_order_whatever_the_dictionaries_have(both: Result) -> None:
+    swapped = both._replace(**{name: dict(reversed(getattr(both, name).items())) for name in ("carvings", "warps")})
+    for one, other in zip(draw_sections(PHOTO, both, BASE), draw_sections(PHOTO, swapped, BASE), strict=True):
+        assert [picture.name for picture in one.pictures] == [picture.name for picture in other.pictures]
+        for a, b in zip(one.pictures, other.pictures, strict=True):
+            np.testing.assert_array_equal(a.pixels, b.pixels)
+
+
+def test_seams_lie_over_the_photo_and_over_what_the_first_side_left(both: Result) -> None:
+    drawn = pictures(list(draw_sections(PHOTO, both, BASE)))
+    across, down = (both.carvings[side].levels[0] for side in ("width", "height"))
+    order = np.asarray(across.order)
+    ranks = np.where(order < int(across.removed), order, -1)
+    np.testing.assert_array_equal(drawn["3_seams_width_block1_conv2"], draw_seams(PHOTO, ranks, 1))
+    left = int(both.carvings["width"].width)
+    ground = np.take_along_axis(PHOTO, np.asarray(across.kept)[:, :left, None], 1)
+    order = np.asarray(down.order).T[:, :left]
+    ranks = np.where(order < int(down.removed), order, -1)
+    assert (ranks >= 0).any(0).all()
+    np.testing.assert_array_equal(drawn["3_seams_height_block1_conv2"], draw_seams(ground, ranks, 1))
+
+
+def test_starts_that_were_not_chosen_are_those_that_would_have_been(both: Result, small_vgg: Weights) -> None:
+    noise = dataclasses.replace(BASE, init="noise")
+    drawn = pictures(list(draw_sections(PHOTO, both, noise)))
+    np.testing.assert_array_equal(drawn["4_start_seam"], to_picture(both.start))
+    linear = retarget(PHOTO, (50, 60), dataclasses.replace(BASE, init="linear"), small_vgg)
+    np.testing.assert_allclose(drawn["4_start_linear"], linear.start, atol=0.51)
+
+
+def test_the_drawn_warps_end_at_the_result(both: Result) -> None:
+    side = list(both.warps)[-1]
+    drawn = pictures(list(draw_sections(PHOTO, both, BASE)))[f"7_warp_{side}"]
+    drawn = drawn if side == "width" else drawn.swapaxes(0, 1)
+    image = both.image if side == "width" else both.image.swapaxes(0, 1)
+    bottom = drawn[-image.shape[0] :, : image.shape[1]]
+    edges = np.minimum(np.rint(np.asarray(both.warps[side].new_edges)[1:-1]), image.shape[1] - 1).astype(int)
+    same = (bottom == image).all(-1).all(0)
+    assert same[np.setdiff1d(np.arange(image.shape[1]), edges)].all()
+
+
+def test_the_effective_map_sums_maps_of_mean_one() -> None:
+    maps = (np.full((8, 8), 3.0, np.float32), np.full((4, 4), 0.5, np.float32))
+    taps = ("block1_conv2", "block2_conv2")
+    np.testing.assert_allclose(effective_map(maps, taps, (8, 8)), np.full((8, 8), 2.0), rtol=1e-6)
+    spoilt = tuple(np.pad(values, ((0, 2), (0, 3)), constant_values=99) for values in maps)
+    np.testing.assert_allclose(effective_map(spoilt, taps, (8, 8)), np.full((8, 8), 2.0), rtol=1e-6)
+
+
+def test_a_float_photo_and_transparent_results_are_drawn(both: Result, tmp_path: Path) -> None:
+    image = np.dstack([both.image, np.full(both.image.shape[:2], 7, np.uint8)])
+    write_inspection(tmp_path, PHOTO.astype(np.float32), both._replace(image=image), BASE)
+    with PIL.Image.open(tmp_path / "8_result.png") as written:
+        np.testing.assert_array_equal(np.asarray(written), image)
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_file_is_no_directory(both: Result, tmp_path: Path, below: bool) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"mine")
+    with pytest.raises(ValueError, match="is no directory"):
+        write_inspection(file / "below" if below else file, PHOTO, both, BASE)
+    assert file.read_bytes() == b"mine"
+
+
+def test_a_full_disk_leaves_no_page_and_no_half_files(
+    both: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = inspection.write_atomically
+
+    def fail_at_the_fifth(path: Path, data: bytes) -> None:
+        if len(written) == 4:
+            raise OSError(28, "No space left on device", str(path))
+        written.append(path.name)
+        write(path, data)
+
+    monkeypatch.setattr(inspection, "write_atomically", fail_at_the_fifth)
+    with pytest.raises(OSError, match="No space"):
+        write_inspection(tmp_path, PHOTO, both, BASE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(written)
+
+
+@pytest.mark.parametrize(
+    ("size", "target", "removed", "reason"),
+    [
+        ((64, 320), (64, 160), 5, "block5_pool: 5 of 5 seams, as many as"),
+        ((64, 320), (64, 480), 5, "block5_pool: 5 of 5 seams, as many as"),
+        ((64, 320), (64, 160), 2, "block5_pool: 2 of 5 seams; .*above the threshold of 1.5"),
+        ((64, 320), (64, 310), 1, "1 of 1 seam, as many"),
+        ((64, 330), (64, 325), 0, "block5_pool: the change is smaller than one neuron"),
+    ],
+)
+def test_why_the_seams_stopped(size: tuple[int, int], target: tuple[int, int], removed: int, reason: str) -> None:
+    record: dict[str, Any] = {
+        "size": size,
+        "target_size": target,
+        "importance_threshold": 1.5,
+        "seams": {"width": {"block5_pool": removed}},
+    }
+    assert re.search(reason, stop_reason("width", record, RetargetConfig()))
+
+
+def test_the_table_tells_whatever_else_the_record_holds(both: Result) -> None:
+    rows = table_rows(both._replace(record={**both.record, "protect_mask": {"width": 12}}), BASE)
+    assert ("Protect mask", '{"width": 12}') in rows
+    assert ("Photo", "96x64") in rows
+    assert ("Result", "60x50") in rows
+
+
+def test_text_cannot_break_the_page() -> None:
+    nasty = '<b> & "quotes"'
+    page = Page(render_page(nasty, [Chapter(nasty, nasty, [Figure("a.png", (1, 2), nasty)])], [(nasty, nasty)]))
+    assert page.text.count(nasty) == 7
+    assert not page.open
