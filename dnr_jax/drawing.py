@@ -62,21 +62,6 @@ def draw_seams(picture: np.ndarray, ranks: np.ndarray, stride: int) -> np.ndarra
     return drawn
 
 
-def remove_columns(picture: np.ndarray, kept: np.ndarray, stride: int, width: int) -> np.ndarray:
-    """The picture without the blocks of pixels that a level's seams took, cut to `width` columns.
-
-    Args:
-      picture: [H, W, C].
-      kept: int32 [h, w'], the original neuron of each that is left, as `Seams.kept` has them.
-      stride: pixels per neuron.
-      width: W' in pixels; columns left over by pooling follow the last neuron's.
-    """
-    rows = np.minimum(np.arange(picture.shape[0]) // stride, kept.shape[0] - 1)
-    cells = np.minimum(np.arange(width) // stride, max(1, min(width // stride, kept.shape[1])) - 1)
-    columns = kept[rows[:, None], cells[None, :]] * stride + (np.arange(width) - cells * stride)[None, :]
-    return np.take_along_axis(picture, np.minimum(columns, picture.shape[1] - 1)[..., None], axis=1)
-
-
 def draw_displacement(displacement: np.ndarray) -> tuple[np.ndarray, float]:
     """A colour wheel's picture of (dy, dx): the hue says where to, the saturation how far; white stays in place.
 

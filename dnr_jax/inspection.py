@@ -17,8 +17,8 @@ from dnr_jax.curve import curve_svg, draw_curve
 from dnr_jax.importance import aggregate
 from dnr_jax.page import Chapter, Figure, render_page
 from dnr_jax.pipeline import Result
-from dnr_jax.record_table import count, in_order, show_size, stop_reason, table_rows
-from dnr_jax.sides import AXES, SIDES
+from dnr_jax.record_table import count, show_size, stop_reason, table_rows
+from dnr_jax.sides import AXES, Pass, replay
 from dnr_jax.taps import tap_stride
 from dnr_jax.warp import Warp, uniform_warp, warp_width
 
@@ -82,7 +82,7 @@ def draw_sections(photo: np.ndarray, result: Result, config: RetargetConfig) -> 
     picture = drawing.to_picture(photo)
     yield Section("Photo", "What was given.", [Picture("1_photo", picture, show_size(picture.shape))])
     yield _importance(picture, result, config)
-    if result.carvings:
+    if result.passes:
         yield _seams(picture, result, config)
     yield _starts(picture, result, config)
     yield _reconstruction(result)
@@ -100,17 +100,16 @@ def _importance(photo: np.ndarray, result: Result, config: RetargetConfig) -> Se
         drawn = drawing.spread(drawing.colour_map(values), tap_stride(tap), size)
         caption = f"{tap}: {show_size(values.shape)} neurons, from {values.min():.4g} (blue) to {values.max():.4g}"
         pictures.append(Picture(f"2_importance_{tap}", drawn, caption))
-    if not result.carvings:
+    if not result.passes:
         drawn = drawing.colour_map(effective_map(result.importance, config.taps, size))
         pictures.append(Picture("2_effective", drawn, "Effective importance: the sum of the maps"))
-    for side, carving in in_order(result.carvings).items():
-        area = _size_before(side, result)
-        values = effective_map(_turned(side, carving.guided), config.taps, area)
+    for number, step in enumerate(result.passes, 1):
+        values = effective_map(_turned(step.side, step.carving.guided), config.taps, step.size)
         pictures.append(
             Picture(
-                f"2_effective_{side}",
+                f"2_effective_{number}_{step.side}",
                 drawing.colour_map(values),
-                f"Effective importance for the {side}'s seams, from {values.min():.3g} to {values.max():.3g}",
+                f"Effective importance for pass {number}, from {values.min():.3g} to {values.max():.3g}",
             )
         )
     text = (
@@ -135,22 +134,24 @@ def effective_map(maps: tuple[np.ndarray, ...], taps: tuple[str, ...], size: tup
 
 def _seams(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
     pictures = []
-    for side, carving in in_order(result.carvings).items():
-        ground = _ground(photo, side, result, config)
-        reason = stop_reason(side, result.record, config)
-        for tap, seams in reversed(list(zip(config.taps, carving.levels, strict=True))):
+    for number, step in enumerate(result.passes, 1):
+        ground = _after(photo, result.passes[: number - 1], config)
+        told = result.record["passes"][number - 1]
+        reason = stop_reason(told, result.record["importance_threshold"], config)
+        title = f"Pass {number}, seams to {told['action']} from the {step.side}"
+        for tap, seams in reversed(list(zip(config.taps, step.carving.levels, strict=True))):
             removed = int(seams.removed)
             ranks = np.where(np.asarray(seams.order) < removed, np.asarray(seams.order), -1)
             stride = tap_stride(tap)
             # Past the valid part of a map no seam can pass; what pooling left over belongs to the last neuron.
             valid = [max(1, n // stride) for n in ground.shape[:2]]
-            ranks = _turned(side, (ranks,))[0][: valid[0], : valid[1]]
+            ranks = _turned(step.side, (ranks,))[0][: valid[0], : valid[1]]
+            detail = reason if tap == config.taps[-1] else f"{tap}: {count(removed, 'seam')}"
             drawn = drawing.draw_seams(ground, ranks, stride)
-            told = reason if tap == config.taps[-1] else f"{tap}: {count(removed, 'seam')}"
-            pictures.append(Picture(f"3_seams_{side}_{tap}", drawn, f"{side}, {told}"))
+            pictures.append(Picture(f"3_seams_{number}_{step.side}_{tap}", drawn, f"{title}, {detail}"))
     text = (
         "From the deepest level to the finest, each level's seams lead those of the next (Fig. 5, 6). The first seam"
-        " is red, the last one yellow. The second side's seams are drawn over what the first side left."
+        " is red, the last one yellow. Each pass is drawn over what the passes before it left."
     )
     return Section("Seams", text, pictures)
 
@@ -160,16 +161,14 @@ def _starts(photo: np.ndarray, result: Result, config: RetargetConfig) -> Sectio
     chosen = drawing.to_picture(result.start)
     names = {"seam": "the seam-carved photo", "linear": "the uniformly scaled photo", "noise": "noise"}
     pictures = [Picture(f"4_start_{config.init}", chosen, f"The start: {names[config.init]}, {show_size(mid)}")]
-    if config.init != "seam" and result.carvings:
-        carved = photo
-        for side in in_order(result.carvings):
-            carved = _step(carved, side, result, config)
+    if config.init != "seam" and result.passes:
+        carved = _after(photo, result.passes, config)
         pictures.append(Picture("4_start_seam", carved, "For comparison: the seam-carved photo"))
     if config.init != "linear":
         pictures.append(Picture("4_start_linear", _scale(photo, mid), "For comparison: the uniformly scaled photo"))
     if result.warps:
         warped = result.start
-        for side, warp in in_order(result.warps).items():
+        for side, warp in result.warps.items():
             warped = _warp_columns(warped, side, warp)
         caption = f"The start through the warp, {show_size(warped.shape)}"
         pictures.append(Picture("4_start_warped", drawing.to_picture(warped), caption))
@@ -206,7 +205,7 @@ def _refinement(result: Result) -> Section:
 
 def _warps(result: Result) -> Section:
     pictures, image = [], result.refined
-    for side, warp in in_order(result.warps).items():
+    for side, warp in result.warps.items():
         warped = _warp_columns(image, side, warp)
         before, after = _turned(side, (drawing.to_picture(image), drawing.to_picture(warped)))
         drawn = drawing.draw_cells(before, after, np.asarray(warp.old_edges), np.asarray(warp.new_edges))
@@ -227,32 +226,15 @@ def _curve(name: str, stage: str, result: Result) -> Picture:
     return Picture(name, draw_curve(losses), caption, curve_svg(losses, caption))
 
 
-def _ground(photo: np.ndarray, side: str, result: Result, config: RetargetConfig) -> np.ndarray:
-    """The photo as the sides before `side` left it."""
-    for earlier in in_order(result.carvings):
-        if earlier == side:
-            break
-        photo = _step(photo, earlier, result, config)
-    return photo
-
-
-def _step(photo: np.ndarray, side: str, result: Result, config: RetargetConfig) -> np.ndarray:
-    """The photo without the seams of one side's finest level; a side that grows is scaled instead."""
-    axis, carving = AXES[side], result.carvings[side]
-    width = _pair(result.record["intermediate_size"])[axis]
-    if width > photo.shape[axis]:
-        return _scale(photo, (width, photo.shape[1]) if side == "height" else (photo.shape[0], width))
-    seams, stride = carving.levels[0], tap_stride(config.taps[0])
-    (turned,) = _turned(side, (photo,))
-    kept = np.asarray(seams.kept)[: max(1, turned.shape[0] // stride), : max(1, int(seams.width))]
-    return _turned(side, (drawing.remove_columns(turned, kept, stride, width),))[0]
-
-
-def _size_before(side: str, result: Result) -> tuple[int, int]:
-    """The (height, width) in which a side's seams were found."""
-    size, mid = _pair(result.record["size"]), _pair(result.record["intermediate_size"])
-    earlier = [other for other in result.carvings if SIDES.index(other) < SIDES.index(side)]
-    return (mid[0] if "height" in earlier else size[0], mid[1] if "width" in earlier else size[1])
+def _after(photo: np.ndarray, passes: Sequence[Pass], config: RetargetConfig) -> np.ndarray:
+    """The photo's pixels after some passes; uniformly scaled where no level has their resolution."""
+    if not passes:
+        return photo
+    size = passes[-1].new_size
+    if tap_stride(config.taps[0]) != 1:
+        return _scale(photo, size)
+    carved = replay(list(passes), jnp.asarray(photo, jnp.float32), 0, config)
+    return drawing.to_picture(np.asarray(carved[: size[0], : size[1]]))
 
 
 def _scale(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:

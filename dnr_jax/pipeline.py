@@ -186,6 +186,7 @@ def _describe_pass(step: Pass, config: RetargetConfig) -> dict[str, Any]:
         "action": "insert" if step.grow else "remove",
         "size": step.size,
         "new_size": step.new_size,
+        "wanted": step.wanted,
         "seams": {tap: int(s.removed) for tap, s in zip(config.taps, step.carving.levels, strict=True)},
     }
 

@@ -2,20 +2,19 @@
 
 import json
 import math
-from typing import Any, TypeVar
+from typing import Any
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import Result
-from dnr_jax.sides import AXES, SIDES
+from dnr_jax.sides import AXES
 from dnr_jax.taps import tap_stride
 
-_Value = TypeVar("_Value")
 _TOLD = (
     "size",
     "intermediate_size",
     "target_size",
     "importance_threshold",
-    "seams",
+    "passes",
     "reconstruction",
     "refinement",
     "seconds",
@@ -31,10 +30,11 @@ def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
         ("Result", show_size(record["target_size"])),
         ("Threshold", _threshold(record["importance_threshold"], config)),
     ]
-    for side, seams in in_order(record["seams"]).items():
-        rows.append((f"Seams of the {side}", ", ".join(f"{tap}: {removed}" for tap, removed in seams.items())))
-        rows.append((f"Why the {side}'s seams stopped", stop_reason(side, record, config)))
-    if not record["seams"]:
+    for number, step in enumerate(record["passes"], 1):
+        seams = ", ".join(f"{tap}: {removed}" for tap, removed in step["seams"].items())
+        rows.append((f"Pass {number}, {step['side']}, seams to {step['action']}", seams))
+        rows.append((f"Why pass {number} stopped", stop_reason(step, record["importance_threshold"], config)))
+    if not record["passes"]:
         rows.append(("Seams", "none: the size is unchanged"))
     for stage in ("reconstruction", "refinement"):
         losses, steps = record[stage]["losses"], record[stage]["steps"]
@@ -46,22 +46,17 @@ def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
     return rows
 
 
-def stop_reason(side: str, record: dict[str, Any], config: RetargetConfig) -> str:
-    """Why no more seams of the deepest level went on a side that changed."""
-    deepest, axis = config.taps[-1], AXES[side]
-    stride, removed = tap_stride(deepest), record["seams"][side][deepest]
-    most = abs(record["size"][axis] // stride - record["target_size"][axis] // stride)
+def stop_reason(step: dict[str, Any], threshold: float, config: RetargetConfig) -> str:
+    """Why no more seams of the deepest level went in one pass of the record."""
+    deepest, axis = config.taps[-1], AXES[step["side"]]
+    stride, removed = tap_stride(deepest), step["seams"][deepest]
+    most = abs(step["size"][axis] // stride - step["wanted"] // stride)
     if not most:
         return f"{deepest}: the change is smaller than one neuron, so it gives no guidance"
     told = f"{deepest}: {removed} of {count(most, 'seam')}"
     if removed >= most:
         return f"{told}, as many as the target asks for"
-    return f"{told}; the next one's mean importance is above the threshold of {record['importance_threshold']:.4g}"
-
-
-def in_order(sides: dict[str, _Value]) -> dict[str, _Value]:
-    """What belongs to each side, in the order in which sides are worked on; a dictionary's own may have changed."""
-    return {side: sides[side] for side in SIDES if side in sides}
+    return f"{told}; the next one's mean importance is above the threshold of {threshold:.4g}"
 
 
 def show_size(size: tuple[int, ...]) -> str:

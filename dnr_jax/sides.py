@@ -32,6 +32,7 @@ class Pass(NamedTuple):
       carving: the seams of every level.
       size: valid (height, width) in pixels before the pass.
       new_size: valid (height, width) after it.
+      wanted: pixels of the side that were asked for; the threshold may have stopped it short of them.
     """
 
     side: str
@@ -39,6 +40,7 @@ class Pass(NamedTuple):
     carving: Carving
     size: tuple[int, int]
     new_size: tuple[int, int]
+    wanted: int
 
 
 class Layers(NamedTuple):
@@ -93,7 +95,7 @@ def find_passes(
         )
         length = int(carving.width)
         new_size = (size[0], length) if side == "width" else (length, size[1])
-        step = Pass(side, wanted > size[axis], carving, size, new_size)
+        step = Pass(side, wanted > size[axis], carving, size, new_size, wanted)
         passes.append(step)
         layers = Layers(
             tuple(replay([step], m, i, config) for i, m in enumerate(layers.maps)),

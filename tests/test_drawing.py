@@ -14,7 +14,6 @@ from dnr_jax.drawing import (
     draw_seams,
     draw_wheel,
     most_moved,
-    remove_columns,
     spread,
     to_picture,
 )
@@ -56,16 +55,6 @@ def test_seams_are_drawn_where_they_pass_and_nowhere_else() -> None:
     for where, tint in ((first, [255, 30, 0]), (last, [255, 225, 60])):
         np.testing.assert_allclose(drawn[where], 0.25 * picture[where] + 0.75 * np.array(tint), atol=0.51)
     np.testing.assert_array_equal(draw_seams(picture, np.full((2, 3), -1), 2), picture)
-
-
-def test_columns_are_removed_in_blocks() -> None:
-    picture = np.arange(2 * 7 * 3, dtype=np.uint8).reshape(2, 7, 3)
-    fine = remove_columns(picture, np.array([[0, 1, 3, 4, 6], [1, 2, 3, 4, 5]]), 1, 5)
-    np.testing.assert_array_equal(fine[0], picture[0, [0, 1, 3, 4, 6]])
-    np.testing.assert_array_equal(fine[1], picture[1, [1, 2, 3, 4, 5]])
-    # Neurons 0 and 2 of three are left, and after them the column that pooling left over.
-    coarse = remove_columns(picture, np.array([[0, 2]]), 2, 5)
-    np.testing.assert_array_equal(coarse, picture[:, [0, 1, 4, 5, 6]])
 
 
 def test_displacements_have_the_hue_of_their_direction() -> None:

@@ -25,6 +25,7 @@ BASE = RetargetConfig(reconstruct_steps=3, refine_steps=1, snapshot_every=2, tol
 CASES: dict[str, tuple[tuple[int, int], RetargetConfig]] = {
     "both sides": ((50, 60), BASE),
     "unchanged": ((64, 96), BASE),
+    "enlarged": ((64, 120), BASE),
     "coarse taps": (
         (64, 70),
         dataclasses.replace(BASE, taps=("block2_conv2", "block3_conv4"), init="linear", importance_percentile=100.0),
@@ -111,35 +112,28 @@ def test_each_step_of_the_method_is_drawn(case: tuple[Result, RetargetConfig]) -
     np.testing.assert_array_equal(drawn["5_reconstruction_00002"], to_picture(result.snapshots[0][1]))
     np.testing.assert_array_equal(drawn["6_after"], to_picture(result.refined))
     assert {f"2_importance_{tap}" for tap in config.taps} <= set(drawn)
-    for side in ("width", "height"):
-        seams = {f"3_seams_{side}_{tap}" for tap in config.taps}
-        assert (seams <= set(drawn)) == (side in result.carvings)
-        assert (f"2_effective_{side}" in drawn) == (side in result.carvings)
-        assert (f"7_warp_{side}" in drawn) == (side in result.warps)
-    assert ("2_effective" in drawn) == (not result.carvings)
+    passes = [f"{number}_{step.side}" for number, step in enumerate(result.passes, 1)]
+    assert {name for name in drawn if name.startswith("3_seams")} == {
+        f"3_seams_{name}_{tap}" for name in passes for tap in config.taps
+    }
+    assert {f"2_effective_{name}" for name in passes} <= set(drawn)
+    assert {name for name in drawn if name.startswith("7_warp")} == {f"7_warp_{side}" for side in result.warps}
+    assert ("2_effective" in drawn) == (not result.passes)
     assert all(pixels.dtype == np.uint8 for pixels in drawn.values())
-
-
-def test_sides_come_in_their_order_whatever_the_dictionaries_have(both: Result) -> None:
-    swapped = both._replace(**{name: dict(reversed(getattr(both, name).items())) for name in ("carvings", "warps")})
-    for one, other in zip(draw_sections(PHOTO, both, BASE), draw_sections(PHOTO, swapped, BASE), strict=True):
-        assert [picture.name for picture in one.pictures] == [picture.name for picture in other.pictures]
-        for a, b in zip(one.pictures, other.pictures, strict=True):
-            np.testing.assert_array_equal(a.pixels, b.pixels)
 
 
 def test_seams_lie_over_the_photo_and_over_what_the_first_side_left(both: Result) -> None:
     drawn = pictures(list(draw_sections(PHOTO, both, BASE)))
-    across, down = (both.carvings[side].levels[0] for side in ("width", "height"))
+    across, down = (step.carving.levels[0] for step in both.passes)
     order = np.asarray(across.order)
     ranks = np.where(order < int(across.removed), order, -1)
-    np.testing.assert_array_equal(drawn["3_seams_width_block1_conv2"], draw_seams(PHOTO, ranks, 1))
-    left = int(both.carvings["width"].width)
+    np.testing.assert_array_equal(drawn["3_seams_1_width_block1_conv2"], draw_seams(PHOTO, ranks, 1))
+    left = both.passes[0].new_size[1]
     ground = np.take_along_axis(PHOTO, np.asarray(across.kept)[:, :left, None], 1)
     order = np.asarray(down.order).T[:, :left]
     ranks = np.where(order < int(down.removed), order, -1)
     assert (ranks >= 0).any(0).all()
-    np.testing.assert_array_equal(drawn["3_seams_height_block1_conv2"], draw_seams(ground, ranks, 1))
+    np.testing.assert_array_equal(drawn["3_seams_2_height_block1_conv2"], draw_seams(ground, ranks, 1))
 
 
 def test_starts_that_were_not_chosen_are_those_that_would_have_been(both: Result, small_vgg: Weights) -> None:
@@ -214,13 +208,8 @@ def test_a_full_disk_leaves_no_page_and_no_half_files(
     ],
 )
 def test_why_the_seams_stopped(size: tuple[int, int], target: tuple[int, int], removed: int, reason: str) -> None:
-    record: dict[str, Any] = {
-        "size": size,
-        "target_size": target,
-        "importance_threshold": 1.5,
-        "seams": {"width": {"block5_pool": removed}},
-    }
-    assert re.search(reason, stop_reason("width", record, RetargetConfig()))
+    step: dict[str, Any] = {"side": "width", "size": size, "wanted": target[1], "seams": {"block5_pool": removed}}
+    assert re.search(reason, stop_reason(step, 1.5, RetargetConfig()))
 
 
 def test_the_table_tells_whatever_else_the_record_holds(both: Result) -> None:
