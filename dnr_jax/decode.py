@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
@@ -56,7 +57,7 @@ def decode(data: bytes, name: str, *, max_megapixels: float, frames: Frames) -> 
     if not data:
         raise PhotoError(f"{name} is empty: give a photo")
     limit = round(max_megapixels * 1e6)
-    with _quiet(limit):
+    with _quiet(limit), _silent_libtiff() if data.startswith((b"II", b"MM")) else contextlib.nullcontext():
         try:
             with _open(data) as image:
                 return _decode(image, data, limit, frames)
@@ -194,6 +195,24 @@ def _too_large(limit: int) -> str:
 
 def _open(data: bytes) -> ImageFile:
     return PIL.Image.open(io.BytesIO(data), formats=[name for name in PIL.Image.ID if name not in _BARRED])
+
+
+@contextlib.contextmanager
+def _silent_libtiff() -> Iterator[None]:
+    """Points standard error elsewhere: libtiff writes there about damage, past Python, and has no other switch."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # There is no standard error to keep clean.
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -33,7 +33,9 @@ def is_deep(image: ImageFile, data: bytes) -> bool:
         planes = image.tag_v2.get(_PLANES, 1) if len(image.getbands()) > 1 else 1
         supported = image.mode in _GREY or any(raw.startswith(("RGB;", "RGBA;")) for raw in raw_modes)
         if most > 16 or image.mode in ("I", "F") or (most > 8 and (most != 16 or planes != 1 or not supported)):
-            raise PhotoError(f"has {most}-bit pixels ({image.mode}) stored in a way that 8 bits would cut")
+            raise PhotoError(
+                f"has {most}-bit pixels ({image.mode}) stored in a way that 8 bits would cut: make it a 16-bit PNG first"
+            )
         return most == 16
     if isinstance(image, PngImageFile):
         return deep
@@ -42,7 +44,9 @@ def is_deep(image: ImageFile, data: bytes) -> bool:
     if image.format == "JPEG2000" and image.mode in _GREY:
         return True
     if image.mode in ("I", "F") or deep or _hides_depth(image, data):
-        raise PhotoError(f"is a {image.format} of more than 8 bits a channel, which 8 bits would cut")
+        raise PhotoError(
+            f"is a {image.format} of more than 8 bits a channel, which 8 bits would cut: make it a 16-bit PNG first"
+        )
     return False
 
 
@@ -65,7 +69,7 @@ def read_deep(image: ImageFile, reopen: Callable[[], ImageFile]) -> np.ndarray:
         image.load()
         grey = np.asarray(image)[..., None]
         if grey.min() < 0 or grey.max() > 65535:
-            raise PhotoError("has grey values beyond 16 bits")
+            raise PhotoError("has grey values beyond 16 bits: make it a 16-bit PNG first")
         return 65535 - grey.astype(np.uint16) if inverted else grey.astype(np.uint16)
     native = "L" if sys.byteorder == "little" else "B"
     order = native if raw[-1] == "N" else raw[-1]

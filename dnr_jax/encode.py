@@ -248,6 +248,8 @@ def _save(
     carried = [options]
     if file_format in _WITH_METADATA and kind.exif is not None:
         carried = [{**options, "exif": kind.exif}, options]
+        if file_format == "TIFF":  # Pillow writes EXIF's inner blocks into uncompressed files only.
+            del carried[0]["compression"]
     for index, chosen in enumerate(carried):
         try:
             if kind.animation is not None:
