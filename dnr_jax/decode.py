@@ -119,10 +119,11 @@ class _Still(NamedTuple):
 
 def _photo(image: ImageFile, data: bytes, still: _Still, metadata: Metadata, kind: Kind) -> Photo:
     upright = _UPRIGHT[metadata.orientation]
+    opaque = all(alpha is None or bool((alpha == 1).all()) for _, alpha in still.pictures)
     frames = []
     for colours, alpha in still.pictures:
-        colours = np.ascontiguousarray(upright(colours))
-        frames.append(make_frame(colours, None if alpha is None else np.ascontiguousarray(upright(alpha))))
+        alpha = None if opaque or alpha is None else np.ascontiguousarray(upright(alpha))
+        frames.append(make_frame(np.ascontiguousarray(upright(colours)), alpha))
     file_format = {"MPO": "JPEG", "DIB": "BMP"}.get(str(image.format), str(image.format))
     return Photo(
         tuple(frames),
@@ -131,7 +132,7 @@ def _photo(image: ImageFile, data: bytes, still: _Still, metadata: Metadata, kin
             mode=still.mode,
             depth=kind.depth,
             lossless=image.format not in _LOSSY and (image.format != "WEBP" or b"VP8L" in data),
-            transparent=any(frame.alpha is not None for frame in frames),
+            transparent=not opaque,
             profile=still.profile,
             converted=still.converted,
             exif=metadata.exif,

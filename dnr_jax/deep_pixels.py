@@ -34,7 +34,7 @@ def is_deep(image: ImageFile, data: bytes) -> bool:
         supported = image.mode in _GREY or any(raw.startswith(("RGB;", "RGBA;")) for raw in raw_modes)
         if most > 16 or image.mode in ("I", "F") or (most > 8 and (most != 16 or planes != 1 or not supported)):
             raise PhotoError(
-                f"has {most}-bit pixels ({image.mode}) stored in a way that 8 bits would cut: make it a 16-bit PNG first"
+                f"has {most}-bit pixels ({image.mode}) stored so that 8 bits would cut them: make it a 16-bit PNG first"
             )
         return most == 16
     if isinstance(image, PngImageFile):

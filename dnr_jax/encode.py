@@ -112,6 +112,8 @@ def _encode(pictures: Sequence[Picture], kind: Kind, file_format: str, backgroun
     transparent = any(alpha is not None for _, alpha in pictures)
     kind = dataclasses.replace(kind, transparent=transparent)
     check_output(kind, file_format, background, pictures[0][0].shape[:2])
+    if transparent:
+        pictures = [(c, np.ones(c.shape[:2], np.float32) if alpha is None else alpha) for c, alpha in pictures]
     if transparent and background is not None:
         pictures, kind = _lay_on(pictures, kind, background)
     if kind.depth == 16:
@@ -144,8 +146,9 @@ def _lay_on(pictures: Sequence[Picture], kind: Kind, background: Colour) -> tupl
             colour = np.asarray(from_srgb(swatch, kind.profile)).ravel().tolist()
     ground = (float(colour[0]), float(colour[1]), float(colour[2]))
     flat: list[Picture] = [
-        (pixels if alpha is None else composite(pixels.astype(np.float32), np.clip(alpha, 0, 1), ground), None)
+        (composite(pixels.astype(np.float32), np.clip(alpha, 0, 1), ground), None)
         for pixels, alpha in pictures
+        if alpha is not None
     ]
     mode = "rgb" if kind.mode == "grey" and len(set(background)) > 1 else kind.mode
     palettes = tuple(None if palette is None else _flat_palette(palette, ground) for palette in kind.palettes)

@@ -4,11 +4,13 @@
 same kind again. `read_image` and `write_image` are the plain way for scripts: 8-bit RGB, anything else refused.
 """
 
+import math
 import re
 import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -35,7 +37,7 @@ def read_photo(source: Path | str, *, max_megapixels: float = MAX_MEGAPIXELS, fr
     Raises:
       ValueError: no photo, or one that cannot be kept whole; one line that names the file and the remedy.
     """
-    if not max_megapixels > 0:
+    if not 0 < max_megapixels < math.inf:
         raise ValueError(f"max_megapixels is {max_megapixels}: give a number above 0")
     if frames not in ("refuse", "all"):
         raise ValueError(f"frames is {frames!r}: choose refuse or all")
@@ -186,7 +188,9 @@ def _read_bytes(source: Path | str, name: str, max_megapixels: float) -> bytes:
     most = round(max_megapixels * 1e6) * 64 + (64 << 20)  # Room for 16-bit RGBA, metadata and several frames.
     try:
         if str(source) == "-":
-            data = sys.stdin.buffer.read(most + 1)
+            if sys.stdin is None:
+                raise PhotoError("standard input is closed: pipe a photo into it")
+            data = _read_at_most(sys.stdin.buffer, most + 1)
         elif _URL.match(str(source)):
             raise PhotoError(
                 f"{name} is an address, not a file: fetch it, for instance curl -sL ADDRESS | python -m dnr_jax.resize"
@@ -199,7 +203,7 @@ def _read_bytes(source: Path | str, name: str, max_megapixels: float) -> bytes:
             if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
                 raise PhotoError(f"{name} is no plain file: give a photo")
             with Path(source).open("rb") as file:
-                data = file.read(most + 1)
+                data = _read_at_most(file, most + 1)
     except FileNotFoundError:
         raise PhotoError(f"no such file: {name} (check the path)") from None
     except PhotoError:
@@ -210,6 +214,15 @@ def _read_bytes(source: Path | str, name: str, max_megapixels: float) -> bytes:
     if len(data) > most:
         raise PhotoError(f"{name} is larger than any photo of {max_megapixels:g} megapixels: raise --max_megapixels")
     return data
+
+
+def _read_at_most(file: BinaryIO, most: int) -> bytes:
+    """Up to `most` bytes in pieces: asked for all at once, Python would set the memory aside before it looks."""
+    parts, left = [], most
+    while left > 0 and (part := file.read(min(left, 1 << 20))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _name(source: Path | str) -> str:

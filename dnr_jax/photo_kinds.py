@@ -93,7 +93,7 @@ class Photo:
     """A photo file's content: one frame, or those of an animation, all of one size.
 
     Attributes:
-      frames: at least one.
+      frames: at least one; either all have an alpha or none has.
       kind: what the file was.
       notes: lines that a person should know of, for instance that a broken profile was ignored.
     """
@@ -124,8 +124,8 @@ class Photo:
 
 
 def make_frame(straight: np.ndarray, alpha: np.ndarray | None) -> Frame:
-    """A frame of stored colours float32 [H, W, 3] and alpha float32 [H, W]; an alpha of 1 everywhere is none."""
-    if alpha is None or bool((alpha == 1).all()):
+    """A frame of stored colours float32 [H, W, 3] and alpha float32 [H, W]."""
+    if alpha is None:
         return Frame(straight, None, straight)
     return Frame(composite(straight, alpha, (GROUND, GROUND, GROUND)), alpha, straight)
 
