@@ -1,0 +1,176 @@
+"""What a photo is here: frames as arrays, and the kind of file that they came from and return to.
+
+The contract of all modules that touch photo files: sizes are (height, width); colours are float32 [H, W, 3] RGB in
+[0, 255], whole numbers for 8-bit files and multiples of 1/257 for 16-bit ones; alpha is float32 [H, W] in [0, 1].
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import PIL.ImageColor
+
+GROUND = 128.0
+"""The neutral grey on which features see a transparent photo."""
+
+Mode = Literal["grey", "palette", "rgb"]
+Depth = Literal[8, 16]
+Colour = tuple[int, int, int]
+
+
+class PhotoError(ValueError):
+    """A photo file that cannot be used as asked; the message is one line that names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Animation:
+    """The timing of a moving picture.
+
+    How frames dispose of each other is not kept: frames are read composited, so whatever writes them decides.
+
+    Attributes:
+      durations: of each frame, in milliseconds.
+      plays: how often it runs; 0 for ever.
+    """
+
+    durations: tuple[int, ...]
+    plays: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What a photo's file was, so that the result can be written as the same.
+
+    Attributes:
+      format: Pillow's name: "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF" or another that can be read.
+      mode: grey, palette or rgb.
+      depth: bits a channel; `dataclasses.replace(kind, depth=8)` is the explicit choice to lose the lower ones.
+      lossless: whether the file held its pixels exactly.
+      transparent: whether any pixel is not opaque.
+      profile: the ICC profile to carry to the output.
+      converted: whether the pixels were taken from that profile into sRGB, and are to be taken back. If not, they are
+        the file's own numbers.
+      exif: the EXIF block without orientation and pixel size, "Exif\\0\\0" first.
+      palettes: for palette photos the colours that each frame uses, uint8 RGBA quadruples; None for a frame of more
+        than 256.
+      animation: the timing of a moving picture, else None.
+    """
+
+    format: str = "PNG"
+    mode: Mode = "rgb"
+    depth: Depth = 8
+    lossless: bool = True
+    transparent: bool = False
+    profile: bytes | None = None
+    converted: bool = False
+    exif: bytes | None = None
+    palettes: tuple[bytes | None, ...] = ()
+    animation: Animation | None = None
+
+    @property
+    def colours(self) -> int | None:
+        """How many colours a still palette photo uses; None for any other."""
+        return len(self.palettes[0]) // 4 if len(self.palettes) == 1 and self.palettes[0] else None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One upright picture.
+
+    Attributes:
+      pixels: float32 [H, W, 3], what features see: the colours on neutral grey where they are transparent.
+      alpha: float32 [H, W], or None for an opaque photo.
+      straight: float32 [H, W, 3], the colours as stored, also where they are hidden; `pixels` itself if opaque.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None
+    straight: np.ndarray
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo file's content: one frame, or those of an animation, all of one size.
+
+    Attributes:
+      frames: at least one; either all have an alpha or none has.
+      kind: what the file was.
+      notes: lines that a person should know of, for instance that a broken profile was ignored.
+    """
+
+    frames: tuple[Frame, ...]
+    kind: Kind
+    notes: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The first frame's pixels, float32 [H, W, 3]."""
+        return self.frames[0].pixels
+
+    @property
+    def alpha(self) -> np.ndarray | None:
+        """The first frame's alpha, float32 [H, W], or None."""
+        return self.frames[0].alpha
+
+    @property
+    def straight(self) -> np.ndarray:
+        """The first frame's colours as stored, float32 [H, W, 3]."""
+        return self.frames[0].straight
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+def make_frame(straight: np.ndarray, alpha: np.ndarray | None) -> Frame:
+    """A frame of stored colours float32 [H, W, 3] and alpha float32 [H, W]."""
+    if alpha is None:
+        return Frame(straight, None, straight)
+    return Frame(composite(straight, alpha, (GROUND, GROUND, GROUND)), alpha, straight)
+
+
+def composite(straight: np.ndarray, alpha: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
+    """a c + (1 - a) b: colours [H, W, 3] over a background; exactly the colours where alpha [H, W] is 1."""
+    weight = alpha[..., None].astype(np.float32)
+    return weight * straight + (1 - weight) * np.asarray(background, np.float32)
+
+
+def straighten(pixels: np.ndarray, alpha: np.ndarray, straight: np.ndarray | None = None) -> np.ndarray:
+    """Undoes the neutral ground: the colours to store with `alpha` so that they look like `pixels` over grey.
+
+    c = (p - (1 - a) g) / a, clipped to [0, 255]; exactly p where a is 1. Where little is visible this says little, so
+    stored colours that travelled along come in with weight 1 - a, and alone where a is 0.
+
+    Args:
+      pixels: float [H, W, 3] over `GROUND`.
+      alpha: float [H, W] in [0, 1].
+      straight: float [H, W, 3], the photo's stored colours brought to the same size; the ground if not given.
+
+    Returns:
+      float32 [H, W, 3].
+    """
+    weight = np.clip(alpha, 0, 1)[..., None].astype(np.float32)
+    seen = (pixels - (1 - weight) * GROUND) / np.maximum(weight, np.float32(1 / 1024))
+    seen = np.clip(seen, 0, 255).astype(np.float32)
+    hidden = np.float32(GROUND) if straight is None else straight.astype(np.float32)
+    return weight * seen + (1 - weight) * hidden
+
+
+def parse_background(text: str) -> Colour:
+    """A colour as three whole numbers from "#ffffff", "white" or "255,255,255".
+
+    Raises:
+      ValueError: anything else.
+    """
+    parts = text.split(",")
+    try:
+        if len(parts) == 3 and all(part.strip().isdecimal() for part in parts):
+            colour = tuple(int(part) for part in parts)
+        else:
+            colour = PIL.ImageColor.getrgb(text.strip())
+    except ValueError:
+        colour = ()
+    if len(colour) != 3 or max(colour) > 255:
+        raise ValueError(f"background is {text!r}: give a colour, for instance white, #ffffff or 255,255,255")
+    return colour[0], colour[1], colour[2]
