@@ -42,7 +42,7 @@ _UPRIGHT = {
 
 
 def decode(data: bytes, name: str, *, max_megapixels: float, frames: Frames) -> Photo:
-    """A file's content as a photo.
+    """A file's content as a photo. It silences and limits Pillow as a whole meanwhile: one thread at a time.
 
     Args:
       data: the file's bytes.

@@ -39,7 +39,7 @@ def test_grey_stays_grey(tmp_path: Path, suffix: str, mode: str) -> None:
 
 def test_a_grey_photo_whose_channels_drifted_apart_is_written_by_luma(tmp_path: Path) -> None:
     photo = read_photo(stored(tmp_path, "in.png", PIL.Image.fromarray(picture()[..., 0]), "PNG"))
-    drifted = photo.pixels + np.float32([0, 10, 0])
+    drifted = photo.pixels + np.array([0, 10, 0], np.float32)
     write_photo(tmp_path / "out.png", drifted, None, photo.kind)
     with PIL.Image.open(tmp_path / "out.png") as image:
         assert image.mode == "L"
@@ -201,7 +201,7 @@ def test_a_wide_gamut_photo_keeps_its_profile_and_colours(tmp_path: Path) -> Non
 
 
 def test_vivid_photos_keep_their_numbers(tmp_path: Path) -> None:
-    vivid = np.tile(np.uint8([[[255, 0, 0], [0, 255, 0]]]), (8, 4, 1))
+    vivid = np.tile(np.array([[[255, 0, 0], [0, 255, 0]]], np.uint8), (8, 4, 1))
     photo = read_photo(stored(tmp_path, "in.png", vivid, "PNG", icc_profile=wide_profile()))
     assert "outside sRGB" in photo.notes[0]
     image = rewrite(photo, tmp_path / "out.png")

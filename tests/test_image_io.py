@@ -358,7 +358,7 @@ def test_masks_turn_upright_and_act_where_they_are_seen(tmp_path: Path) -> None:
     painted = np.full((24, 40, 4), 255, np.uint8)
     painted[..., 3] = np.where(white, 255, 0)
     np.testing.assert_array_equal(read_mask(stored(tmp_path, "p.png", painted, "PNG"), (24, 40)), white)
-    half = stored(tmp_path, "h.png", np.tile(np.uint8([127, 128]), (24, 20)), "PNG")
+    half = stored(tmp_path, "h.png", np.tile(np.array([127, 128], np.uint8), (24, 20)), "PNG")
     np.testing.assert_array_equal(read_mask(half, (24, 40))[0, :2], [False, True])
 
 

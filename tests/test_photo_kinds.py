@@ -21,14 +21,14 @@ def test_the_ground_goes_in_and_out_again() -> None:
 
 def test_opaque_pixels_are_untouched_and_noise_stays_in_range() -> None:
     pixels = noise((8, 8, 3)).astype(np.float32)
-    alpha = np.tile(np.float32([0, 0.01, 0.5, 1]), (8, 2))
+    alpha = np.tile(np.array([0, 0.01, 0.5, 1], np.float32), (8, 2))
     result = straighten(pixels, alpha, 255 - pixels)
     np.testing.assert_array_equal(result[alpha == 1], pixels[alpha == 1])
     np.testing.assert_array_equal(result[alpha == 0], 255 - pixels[alpha == 0])
     assert result.min() >= 0
     assert result.max() <= 255
     np.testing.assert_array_equal(
-        composite(pixels, alpha, (1, 2, 3))[alpha == 0], np.tile(np.float32([1, 2, 3]), (16, 1))
+        composite(pixels, alpha, (1, 2, 3))[alpha == 0], np.tile(np.array([1, 2, 3], np.float32), (16, 1))
     )
 
 
@@ -50,5 +50,5 @@ def test_backgrounds(text: str, colour: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "whitish", "1,2", "1,2,3,4", "256,0,0", "-1,2,3", "#ffffff80", "1.5,2,3"])
 def test_no_background(text: str) -> None:
-    with pytest.raises(ValueError, match="background is .*white, #ffffff or 255,255,255"):
+    with pytest.raises(ValueError, match=r"background is .*white, #ffffff or 255,255,255"):
         parse_background(text)
