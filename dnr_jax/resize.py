@@ -124,22 +124,28 @@ def _config(options: dict[str, Any]) -> RetargetConfig:
 def _run(options: dict[str, Any], config: RetargetConfig) -> None:
     # Photo files need no JAX, whose import takes a second or two: what can be refused without it is refused first.
     from dnr_jax import image_io
+    from dnr_jax.encode import check_output
     from dnr_jax.photo_kinds import parse_background
 
     background = None if options["background"] is None else parse_background(options["background"])
+    image_io.output_format(options["output"])  # An unknown extension is refused before anything is read.
     for path in (options["output"], options["record"]):
         if path is not None:
             image_io.check_writable(path)
-    image_io.output_format(options["output"])
     _check_distinct(options)
     photo = image_io.read_photo(options["input"], max_megapixels=options["max_megapixels"], frames=options["frames"])
     target = _target(options, photo.size)
+    output_format = image_io.output_format(options["output"], photo.kind)
+    try:
+        check_output(photo.kind, output_format, background, (target.height, target.width))
+    except ValueError as error:
+        raise ValueError(f"{options['output']}: {error}") from None
     masks = {
         name: image_io.read_mask(options[name], photo.size, max_megapixels=options["max_megapixels"])
         for name in ("protect", "remove")
         if options[name] is not None
     }
-    _note(options, *photo.notes, *([target.note] if target.note else []))
+    _note(options, *(f"{options['input']}: {note}" for note in photo.notes), *([target.note] if target.note else []))
 
     from dnr_jax.masks import Masks
     from dnr_jax.pipeline import retarget_frames
@@ -208,7 +214,8 @@ def _write(output: str, images: list[Any], photo: "Photo", background: tuple[int
     if photo.kind.animation is not None:
         image_io.write_animation(output, pictures, photo.kind, background=background)
     else:
-        image_io.write_photo(output, *pictures[0], photo.kind, background=background)
+        pixels, alpha = pictures[0]
+        image_io.write_photo(output, pixels, alpha, photo.kind, background=background)
 
 
 def _note(options: dict[str, Any], *lines: str) -> None:

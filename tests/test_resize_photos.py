@@ -55,7 +55,7 @@ def test_protect_and_remove(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert run(*files, f"--remove={tmp_path / 'mask.png'}") == 0
     gone = read_image(tmp_path / "o.png").astype(int)
     assert gone.shape == image.shape
-    assert ((gone[..., 0] - gone[..., 1]) > 20).sum() == 0
+    assert ((gone[..., 0] - gone[..., 1]) > 60).sum() == 0
 
     capsys.readouterr()
     assert run(*files, f"--protect={tmp_path / 'mask.png'}", "--width=20%", *FAST) == 0
@@ -135,7 +135,9 @@ def test_deep_grey_photos_stay_deep_and_grey(tmp_path: Path) -> None:
         assert opened.mode.startswith("I")
         values = np.asarray(opened)
     assert values.shape == (64, 90)
-    assert len(np.unique(values)) > 256
+    # Most 16-bit values are none that 8 bits could have held.
+    assert (values % 257 != 0).mean() > 0.5
+    assert np.isin(values[0], ramp[0]).mean() > 0.5
 
 
 def test_a_look_inside(photo: Path) -> None:
