@@ -24,6 +24,13 @@ class RetargetConfig:
 
     Raises:
       ValueError: when an option is out of range or contradicts another; the message names the option and the remedy.
+
+    Example:
+      >>> RetargetConfig(alpha=0.2).importance_percentile
+      20.0
+      >>> RetargetConfig(alpha=1.0)
+      Traceback (most recent call last):
+      ValueError: alpha is 1.0: it must be from 0 to below 1
     """
 
     taps: tuple[str, ...] = _option(
@@ -156,6 +163,10 @@ def preset_config(preset: str, **options: Any) -> RetargetConfig:
 
     Raises:
       ValueError: for an unknown preset or an invalid option.
+
+    Example:
+      >>> preset_config("paper", alpha=0.2).init
+      'linear'
     """
     if preset not in PRESETS:
         raise ValueError(f"preset is {preset!r}: choose {' or '.join(PRESETS)}")

@@ -17,7 +17,7 @@ import numpy as np
 from dnr_jax.animation import Picture
 from dnr_jax.atomic import write_atomically
 from dnr_jax.decode import Frames, decode
-from dnr_jax.encode import FORMATS, encode_animation, encode_photo, luma
+from dnr_jax.encode import FORMATS, check_output, encode_animation, encode_photo, luma
 from dnr_jax.photo_kinds import Colour, Kind, Photo, PhotoError
 
 MAX_MEGAPIXELS = 25.0
@@ -81,15 +81,17 @@ def read_mask(path: Path | str, size: tuple[int, int], *, max_megapixels: float 
 
 
 def output_format(path: Path | str, kind: Kind | None = None) -> str:
-    """The format to write: by the path's extension; for "-" the input's own, or PNG where that is not written.
+    """The format to write: by the path's extension; for "-" the input's own, or PNG where that cannot hold the photo.
 
     Raises:
       ValueError: an extension that is none of `FORMATS`.
     """
     if str(path) == "-":
-        if kind is None or kind.format not in FORMATS.values() or (kind.depth == 16 and kind.format != "PNG"):
+        try:
+            check_output(kind or Kind(), (kind or Kind()).format)
+        except PhotoError:
             return "PNG"
-        return kind.format
+        return (kind or Kind()).format
     try:
         return FORMATS[Path(path).suffix.lower()]
     except KeyError:

@@ -19,6 +19,12 @@ class Masks(NamedTuple):
     Attributes:
       protect: keeps its shape; None for nothing.
       remove: goes first; None for nothing.
+
+    Example:
+      >>> face = np.zeros((64, 96), bool)
+      >>> face[10:40, 20:50] = True
+      >>> Masks(protect=face).remove is None
+      True
     """
 
     protect: np.ndarray | None = None

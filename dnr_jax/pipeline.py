@@ -38,6 +38,12 @@ class Result(NamedTuple):
       refined: the sampled image, before the warp.
       snapshots: (step, image) of the reconstruction, on request.
       record: sizes, seams per level, losses and seconds per stage, ready for JSON.
+
+    Example:
+      >>> photo = np.full((32, 48, 3), 128, np.uint8)
+      >>> result = retarget(photo, (32, 40), RetargetConfig(taps=("block1_conv2",)), load_weights("embedded"))
+      >>> result.record["target_size"], [step.side for step in result.passes]
+      ((32, 40), ['width'])
     """
 
     image: np.ndarray
@@ -76,6 +82,12 @@ def retarget(
     Raises:
       ValueError: an image, target or mask that cannot be served, or taps that the weights do not hold.
       FloatingPointError: an optimisation diverged.
+
+    Example:
+      >>> photo = np.full((32, 48, 3), 128, np.uint8)
+      >>> config = RetargetConfig(taps=("block1_conv2",))
+      >>> retarget(photo, (32, 40), config, load_weights("embedded")).image.shape
+      (32, 40, 3)
     """
     if isinstance(image, PIL.Image.Image):
         image = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
@@ -100,6 +112,12 @@ def retarget_frames(
     """Retargets all frames of an animation with one set of seams and one warp, so that nothing jitters.
 
     They are found on the maximum of the frames' importance. Arguments as for `retarget`; frames share one shape.
+
+    Example:
+      >>> frames = [np.full((32, 48, 3), grey, np.uint8) for grey in (100, 140)]
+      >>> config = RetargetConfig(taps=("block1_conv2",))
+      >>> [result.image.shape for result in retarget_frames(frames, (32, 40), config, load_weights("embedded"))]
+      [(32, 40, 3), (32, 40, 3)]
     """
     photos = [_check_image(frame, config) for frame in frames]
     if any(frame.shape != frames[0].shape for frame in frames):

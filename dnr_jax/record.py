@@ -1,6 +1,7 @@
 """The record of a run, ready for JSON: what was done, by which weights, with which versions."""
 
 import dataclasses
+import math
 import platform
 from importlib.metadata import version
 from typing import Any
@@ -9,16 +10,25 @@ import jax
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import Result
+from dnr_jax.record_table import stop_reason
 from dnr_jax.weights import Weights
 
 
 def run_record(result: Result, config: RetargetConfig, weights: Weights) -> dict[str, Any]:
-    """Everything that happened and everything needed to make it happen again."""
+    """Everything that happened and everything needed to make it happen again.
+
+    An infinite threshold (importance_percentile 100) is None, because JSON has no infinity.
+    """
+    threshold = result.record["importance_threshold"]
+    passes = [{**step, "why_stopped": stop_reason(step, threshold, config)} for step in result.record["passes"]]
     return {
         **result.record,
+        "importance_threshold": threshold if math.isfinite(threshold) else None,
+        "passes": passes,
         "config": dataclasses.asdict(config),
         "weights": weights.provenance._asdict(),
         "device": jax.devices()[0].device_kind,
+        "seed": config.seed,
         "versions": {
             "python": platform.python_version(),
             **{

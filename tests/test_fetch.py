@@ -459,12 +459,12 @@ def test_the_main_command_fetches_and_its_flags_say_where_and_whether(
     ]
     used = []
 
-    def stop(image: object, target: object, config: object, weights: Weights, **_: object) -> None:
+    def stop(frames: object, target: object, config: object, weights: Weights, **_: object) -> None:
         used.append(weights.provenance.name)
         raise ValueError("far enough")
 
     with monkeypatch.context() as patched:
-        patched.setattr("dnr_jax.pipeline.retarget", stop)
+        patched.setattr("dnr_jax.pipeline.retarget_frames", stop)
         assert resize.main([*arguments, "--weights=vgg19", "--offline"]) == 2
         assert f"VGG19 is not at {tmp_path / 'mine'}" in capsys.readouterr().err
         assert resize.main([*arguments, "--offline"]) == 2

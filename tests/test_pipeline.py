@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import numpy as np
+import PIL.Image
 import pytest
 
 from dnr_jax.config import RetargetConfig
@@ -170,10 +171,24 @@ def test_float_photos_stay_float(embedded: Weights) -> None:
     np.testing.assert_array_equal(np.rint(real), eight)
 
 
+def test_grey_arrays_pil_images_and_opacity(embedded: Weights) -> None:
+    photo = textured_photo(64, 96)
+    colour = retarget(photo, (64, 72), QUICK, embedded).image
+    np.testing.assert_array_equal(retarget(PIL.Image.fromarray(photo), (64, 72), QUICK, embedded).image, colour)
+    grey = retarget(photo[..., 0], (64, 72), QUICK, embedded).image
+    assert (grey.shape, grey.dtype) == ((64, 72), np.uint8)
+    tripled = retarget(np.repeat(photo[..., :1], 3, -1), (64, 72), QUICK, embedded).image
+    assert np.abs(grey - tripled.mean(-1)).max() <= 0.5
+    opaque = np.dstack([photo, np.full((64, 96), 255, np.uint8)])
+    with_opacity = retarget(opaque, (64, 72), QUICK, embedded).image
+    np.testing.assert_array_equal(with_opacity[..., :3], colour)
+    assert (with_opacity[..., 3] == 255).all()
+
+
 def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
     photo = textured_photo(64, 96)
     cases = [
-        (photo[..., 0], (64, 72), "uint8 \\(64, 96\\)"),
+        (photo[..., :2], (64, 72), "uint8 \\(64, 96, 2\\)"),
         (photo.astype(np.int32), (64, 72), "int32"),
         (photo[:20], (20, 72), "96x20.*at least 32.*shallower"),
         (photo * 2.0, (64, 72), r"outside \[0, 255\]"),

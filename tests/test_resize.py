@@ -61,6 +61,9 @@ def test_the_record_tells_what_happened(photo: Path) -> None:
     assert len(told["reconstruction"]["losses"]) == 3
     assert set(told["seconds"]) == {"features", "seams", "reconstruction", "refinement", "warp"}
     assert told["weights"]["name"] == "embedded"
+    assert told["seed"] == 0
+    assert told["device"]
+    assert all("block3_conv4: " in step["why_stopped"] for step in told["passes"])
     assert {"dnr_jax", "jax", "numpy"} <= set(told["versions"])
 
 

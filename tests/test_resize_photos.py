@@ -64,6 +64,19 @@ def test_protect_and_remove(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     )
 
 
+def test_a_protected_object_at_the_border_keeps_its_width(tmp_path: Path) -> None:
+    image = disc_photo(96, 160, (48, 150), 24)  # Cut by the right border.
+    write_image(tmp_path / "photo.png", image)
+    disc = (image[..., 0].astype(int) - image[..., 1]) > 60
+    write_image(tmp_path / "mask.png", np.repeat(disc[..., None], 3, -1).astype(np.uint8) * 255)
+    files = [f"--input={tmp_path / 'photo.png'}", f"--output={tmp_path / 'o.png'}", "--weights=embedded"]
+    assert run(*files, f"--protect={tmp_path / 'mask.png'}", "--width=60%") == 0
+    kept = read_image(tmp_path / "o.png").astype(int)
+    width = ((kept[..., 0] - kept[..., 1]) > 60).any(0).sum()
+    assert disc.any(0).sum() == 34
+    assert width == 34
+
+
 def test_transparency_follows_the_pixels(tmp_path: Path) -> None:
     image = disc_photo(96, 160, (48, 50), 20)
     cover = np.where((image[..., 0].astype(int) - image[..., 1]) > 60, 255, 0).astype(np.uint8)

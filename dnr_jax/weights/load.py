@@ -20,7 +20,12 @@ _ADVICE = "`python -m dnr_jax.weights fetch` gets it, `python -m dnr_jax.weights
 
 
 class Weights(NamedTuple):
-    """A network and where it comes from."""
+    """A network and where it comes from.
+
+    Example:
+      >>> load_weights("embedded").provenance.name
+      'embedded'
+    """
 
     network: Network
     provenance: Provenance
@@ -42,6 +47,10 @@ def load_weights(
       ValueError: when the file is not what it should be; the message lists what is missing, extra or misshapen.
       FileNotFoundError: when there is no such file.
       FetchError: "vgg19" alone: it is not there and could not be fetched.
+
+    Example:
+      >>> load_weights("embedded").network.importance_side
+      384
     """
     if name == "embedded":
         provenance = Provenance("embedded", "dnr_jax.embedded (analytic)", "", "as the package")
