@@ -58,7 +58,7 @@ def main() -> int:
         "protect": [outlined(coffee, cup), made(coffee, 0.6), made(coffee, 0.6, masks=Masks(protect=cup))],
         "remove": [outlined(rocket, mast), made(rocket, 1, masks=Masks(remove=mast))],
         "enlarge": [rocket, made(rocket, 1.3)],
-        "both": [coffee, made(coffee, 0.75, 0.8)],
+        "both": [rocket, made(rocket, 0.7, 0.85)],
     }
     for name, images in pictures.items():
         write_image(PICTURES / f"{name}.jpg", beside(images))
