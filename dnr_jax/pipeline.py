@@ -222,11 +222,12 @@ def _check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, 
     if image.ndim != 3 or image.shape[-1] not in (3, 4) or not (image.dtype == np.uint8 or image.dtype.kind == "f"):
         raise ValueError(f"image is {image.dtype} {image.shape}: give uint8 or float [height, width, 3 or 4]")
     smallest = tap_stride(config.taps[-1])
-    if min(image.shape[:2]) < smallest:
-        raise ValueError(
-            f"the photo is {image.shape[1]}x{image.shape[0]}: both sides must have at least {smallest} pixels for"
-            f" tap {config.taps[-1]}; name shallower taps for a smaller one"
-        )
+    for side, pixels in zip(("height", "width"), image.shape, strict=False):
+        if pixels < smallest:
+            raise ValueError(
+                f"the photo's {side} is {pixels} pixels: tap {config.taps[-1]} needs at least {smallest} on both sides;"
+                " name shallower taps for a smaller photo"
+            )
     photo = np.asarray(image, np.float32)
     if not (np.isfinite(photo).all() and photo.min() >= 0 and photo.max() <= 255):
         raise ValueError("image holds values outside [0, 255]: scale it to that range")

@@ -190,7 +190,7 @@ def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
     cases = [
         (photo[..., :2], (64, 72), "uint8 \\(64, 96, 2\\)"),
         (photo.astype(np.int32), (64, 72), "int32"),
-        (photo[:20], (20, 72), "96x20.*at least 32.*shallower"),
+        (photo[:20], (20, 72), "height is 20 pixels: tap block5_pool needs at least 32.*shallower"),
         (photo * 2.0, (64, 72), r"outside \[0, 255\]"),
         (np.full((64, 96, 3), np.nan), (64, 72), r"outside \[0, 255\]"),
         (photo, (64, 0), "target width is 0"),

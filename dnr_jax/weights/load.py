@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from dnr_jax.embedded import Embedded
 from dnr_jax.network import Network
 from dnr_jax.vgg import VGG
-from dnr_jax.weights.cache import cache_dir, find_vgg19, is_offline
+from dnr_jax.weights.cache import CACHED_VGG19, cache_dir, file_sha256, find_vgg19, is_offline, read_record
 from dnr_jax.weights.fetch import FetchError, fetch_vgg19
 from dnr_jax.weights.files import Provenance, layer_widths
 from dnr_jax.weights.layouts import read_layout
@@ -59,6 +59,7 @@ def load_weights(
         return read_weights(Path(name))
     path = find_vgg19(weights_dir)
     if path is not None:
+        _check_recorded(path)
         return read_weights(path)
     if is_offline(offline):
         missing = f"VGG19 is not at {cache_dir(weights_dir)} and the network is switched off"
@@ -73,6 +74,13 @@ def load_weights(
             missing = f"VGG19 could not be fetched ({error})"
     print(f"weights: {missing}; using the embedded network. For the paper's features, {_ADVICE}", file=sys.stderr)
     return load_weights("embedded")
+
+
+def _check_recorded(path: Path) -> None:
+    """Raises ValueError when a cached file is not the one whose digest was recorded beside it."""
+    recorded = read_record(path.parent).get("file", {}).get("sha256") if path.name == CACHED_VGG19 else None
+    if recorded and file_sha256(path) != recorded:
+        raise ValueError(f"{path} is not the file that was recorded when it was made: delete it and fetch it again")
 
 
 def read_weights(path: Path) -> Weights:
