@@ -9,8 +9,8 @@ unimportant. --height lowers it; both together do both; sizes above 100% enlarge
 
 import contextlib
 import dataclasses
+import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -151,7 +151,7 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
     from dnr_jax.pipeline import retarget_frames
     from dnr_jax.weights import load_weights
 
-    quieted = contextlib.redirect_stderr(open(os.devnull, "w")) if options["quiet"] else contextlib.nullcontext()  # noqa: PTH123, SIM115
+    quieted = contextlib.redirect_stderr(io.StringIO()) if options["quiet"] else contextlib.nullcontext()
     with quieted:
         weights = load_weights(options["weights"], options["weights_dir"], options["offline"])
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
