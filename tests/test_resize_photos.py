@@ -39,23 +39,33 @@ def test_sizes(
     assert note in capsys.readouterr().err
 
 
+def is_red(image: np.ndarray) -> np.ndarray:
+    """Where an image shows the disc, bool [H, W]."""
+    return (image[..., 0].astype(int) - image[..., 1]) > 60
+
+
+def write_photo_and_mask(folder: Path, image: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Writes a photo and the mask of its disc; returns the command's file flags and the mask."""
+    disc = is_red(image)
+    write_image(folder / "photo.png", image)
+    write_image(folder / "mask.png", np.repeat(disc[..., None], 3, -1).astype(np.uint8) * 255)
+    return [f"--input={folder / 'photo.png'}", f"--output={folder / 'o.png'}", "--weights=embedded"], disc
+
+
 def test_protect_and_remove(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = disc_photo(96, 160, (48, 50), 20)
-    write_image(tmp_path / "photo.png", image)
-    disc = (image[..., 0].astype(int) - image[..., 1]) > 60
-    write_image(tmp_path / "mask.png", np.repeat(disc[..., None], 3, -1).astype(np.uint8) * 255)
-    files = [f"--input={tmp_path / 'photo.png'}", f"--output={tmp_path / 'o.png'}", "--weights=embedded"]
+    files, disc = write_photo_and_mask(tmp_path, image)
 
     assert run(*files, f"--protect={tmp_path / 'mask.png'}", "--width=60%") == 0
-    kept = read_image(tmp_path / "o.png").astype(int)
-    width = ((kept[..., 0] - kept[..., 1]) > 60).any(0).sum()
+    kept = read_image(tmp_path / "o.png")
+    width = is_red(kept).any(0).sum()
     assert kept.shape == (96, 96, 3)
     assert abs(width - disc.any(0).sum()) <= 0.02 * disc.any(0).sum()
 
     assert run(*files, f"--remove={tmp_path / 'mask.png'}") == 0
-    gone = read_image(tmp_path / "o.png").astype(int)
+    gone = read_image(tmp_path / "o.png")
     assert gone.shape == image.shape
-    assert ((gone[..., 0] - gone[..., 1]) > 60).sum() == 0
+    assert not is_red(gone).any()
 
     capsys.readouterr()
     assert run(*files, f"--protect={tmp_path / 'mask.png'}", "--width=20%", *FAST) == 0
@@ -65,14 +75,9 @@ def test_protect_and_remove(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_protected_object_at_the_border_keeps_its_width(tmp_path: Path) -> None:
-    image = disc_photo(96, 160, (48, 150), 24)  # Cut by the right border.
-    write_image(tmp_path / "photo.png", image)
-    disc = (image[..., 0].astype(int) - image[..., 1]) > 60
-    write_image(tmp_path / "mask.png", np.repeat(disc[..., None], 3, -1).astype(np.uint8) * 255)
-    files = [f"--input={tmp_path / 'photo.png'}", f"--output={tmp_path / 'o.png'}", "--weights=embedded"]
+    files, disc = write_photo_and_mask(tmp_path, disc_photo(96, 160, (48, 150), 24))  # Cut by the right border.
     assert run(*files, f"--protect={tmp_path / 'mask.png'}", "--width=60%") == 0
-    kept = read_image(tmp_path / "o.png").astype(int)
-    width = ((kept[..., 0] - kept[..., 1]) > 60).any(0).sum()
+    width = is_red(read_image(tmp_path / "o.png")).any(0).sum()
     assert disc.any(0).sum() == 34
     assert width == 34
 
