@@ -60,7 +60,9 @@ def make_plan(
         bias = mask_bias(importance, protect, remove, strides=tuple(tap_stride(tap) for tap in config.taps))
         notes = _too_wide(masks.protect, target)
     passes, layers, mid = find_passes(Layers(importance, bias), size, target, threshold, config)
-    canvas = (canvas_length(mid[0]), canvas_length(mid[1]))
+    # A side that the seams left alone keeps its length, which the analysis is compiled for in any case.
+    height, width = (n if n == before else canvas_length(n) for n, before in zip(mid, size, strict=True))
+    canvas = (height, width)
     warps = _find_warps(layers, mid, target, config) if mid != target else {}
     return Plan(size, mid, target, canvas, passes, warps, float(threshold), notes)
 

@@ -147,10 +147,12 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
     }
     _note(options, *(f"{options['input']}: {note}" for note in photo.notes), *([target.note] if target.note else []))
 
+    from dnr_jax import compilation_cache
     from dnr_jax.masks import Masks
     from dnr_jax.pipeline import retarget_frames
     from dnr_jax.weights import load_weights
 
+    compilation_cache.enable()
     quieted = contextlib.redirect_stderr(io.StringIO()) if options["quiet"] else contextlib.nullcontext()
     with quieted:
         weights = load_weights(options["weights"], options["weights_dir"], options["offline"])
