@@ -113,7 +113,7 @@ class Reference:
         region: str = "projected",
     ) -> SeamPlan:
         """Kept-index maps and counts of every level, and W_mid; see `torch_seams.plan_seams`."""
-        maps = [torch.as_tensor(m, dtype=torch.float32, device=self.device) for m in importance]
+        maps = [self._tensor(m) for m in importance]
         return plan_seams(maps, self.taps, size, target, percentile=percentile, alpha=alpha, region=region)
 
     @torch.no_grad()
@@ -297,6 +297,8 @@ class Reference:
         return Retargeting(result, importance, plan, targets, start, built, losses, shift, refinement_losses, refined)
 
     def _tensor(self, array: np.ndarray | Tensor) -> Tensor:
+        if isinstance(array, np.ndarray) and not array.flags.writeable:
+            array = array.copy()  # torch cannot mark a tensor as read-only.
         return torch.as_tensor(array, device=self.device).to(torch.float32)
 
     def _planes(self, image: np.ndarray | Tensor) -> Tensor:
