@@ -227,7 +227,8 @@ def reference_outputs(
     targets, start = reference.gather(features, photo, plan, config.loss_taps)
     loss, gradient = reference.loss_gradient(start, targets, **terms)
     sampled = reference.refinement_gradient(start, displacements(plan.mid), targets, **terms)
-    whole = reference.retarget(photo, target, **reference_options(config) | {"tolerance": 0.0})
+    options: dict[str, Any] = reference_options(config) | {"tolerance": 0.0}
+    whole = reference.retarget(photo, target, **options)
     return Outputs(
         features={tap: values[0].permute(1, 2, 0).cpu().numpy() for tap, values in features.items()},
         seams=kept(plan.passes),
@@ -238,7 +239,7 @@ def reference_outputs(
         refinement_loss=float(sampled[0]),
         refinement_gradient=sampled[1].cpu().numpy(),
         warp=reference.warp(start, plan, cell=config.warp_cell).cpu().numpy(),
-        image=np.asarray(whole.image.cpu()),
+        image=whole.image if isinstance(whole.image, np.ndarray) else whole.image.cpu().numpy(),
     )
 
 
