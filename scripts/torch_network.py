@@ -97,9 +97,9 @@ def sampled_feature_loss(
 
 
 def _root(squares: Tensor) -> Tensor:
-    """The square root, with gradient 0 at 0."""
-    positive = squares > 0
-    return torch.where(positive, torch.where(positive, squares, 1).sqrt(), 0)
+    """The square root, with gradient 0 at 0; what is not a number stays so."""
+    zero = squares == 0
+    return torch.where(zero, 0, torch.where(zero, 1, squares).sqrt())
 
 
 def minimise(
