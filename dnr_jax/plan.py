@@ -76,7 +76,7 @@ def apply_warps(image: jax.Array, plan: Plan) -> jax.Array:
 
 def _threshold(deepest: jax.Array, q: float) -> jax.Array:
     """The most mean importance of a deepest seam: the q-th percentile of S_L, and no limit at all for 100."""
-    return jnp.percentile(deepest, q) if q < 100 else jnp.float32(jnp.inf)
+    return jnp.percentile(deepest, jnp.float32(q)) if q < 100 else jnp.float32(jnp.inf)
 
 
 def _too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:
