@@ -1,0 +1,184 @@
+"""The stages of one retargeting as callables to be timed by themselves, for dnr_jax and for the PyTorch reference.
+
+Every callable returns when its result is there. `steps` tells how many steps a run of an optimisation really made.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from parity import reference_options
+
+if TYPE_CHECKING:
+    from torch_reference import Reference
+
+    from dnr_jax.config import RetargetConfig
+    from dnr_jax.weights import Weights
+
+STAGES = ("features", "seams", "gather", "reconstruct", "refine", "warp", "end_to_end")
+OPTIMISATIONS = ("reconstruct", "refine")
+
+
+class Stages(NamedTuple):
+    """One side's stages, in the order of STAGES.
+
+    Attributes:
+      run: each stage's callable.
+      steps: the steps that the last run of each optimisation made.
+      all_seams: the seams of all levels with nothing left to the warp.
+    """
+
+    run: dict[str, Callable[[], Any]]
+    steps: dict[str, int]
+    all_seams: Callable[[], Any]
+
+
+def random_vgg19(seed: int = 0) -> "Weights":
+    """VGG19 with variance-preserving random weights: the size and arithmetic of the real one."""
+    import jax.numpy as jnp
+
+    from dnr_jax.network import Network
+    from dnr_jax.taps import CONV_LAYERS
+    from dnr_jax.vgg import VGG
+    from dnr_jax.weights import Provenance, Weights
+
+    rng = np.random.default_rng(seed)
+    params, channels = {}, 3
+    for layer in CONV_LAYERS:
+        width = VGG.widths[int(layer[5]) - 1]
+        kernel = rng.normal(0, (2 / (9 * channels)) ** 0.5, (3, 3, channels, width)).astype(np.float32)
+        params[layer] = {"kernel": jnp.asarray(kernel), "bias": jnp.zeros(width, jnp.float32)}
+        channels = width
+    return Weights(Network(params, VGG()), Provenance("vgg19-random", "random", "", ""))
+
+
+def synthetic_photo(size: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """Smooth noise with fine texture, uint8 [H, W, 3]."""
+    import PIL.Image
+
+    rng = np.random.default_rng(seed)
+    coarse = PIL.Image.fromarray(rng.integers(0, 256, (size[0] // 16 + 1, size[1] // 16 + 1, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((size[1], size[0]), PIL.Image.Resampling.BICUBIC), np.float32)
+    return np.clip(smooth + rng.normal(0, 8, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def dnr_jax_stages(photo: np.ndarray, target: tuple[int, int], config: "RetargetConfig", weights: "Weights") -> Stages:
+    """The stages of dnr_jax, each with the results of the one before it as input.
+
+    Args:
+      photo: uint8 [H, W, 3].
+      target: (height, width).
+      config: options; with a tolerance above 0 both sides may stop early.
+      weights: of the network.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from dnr_jax.carve import carve_width, fit
+    from dnr_jax.importance import analyse
+    from dnr_jax.optimise import Schedule
+    from dnr_jax.pipeline import retarget
+    from dnr_jax.plan import apply_warps, make_plan
+    from dnr_jax.reconstruct import FeatureLoss, FeatureTargets, reconstruct
+    from dnr_jax.refine import refine
+    from dnr_jax.sides import replay
+    from dnr_jax.taps import tap_stride
+
+    ready, network = jax.block_until_ready, weights.network
+    image = jnp.asarray(photo, jnp.float32)
+    analysis = ready(analyse(network, image, config.taps, config.loss_taps))
+    size = (photo.shape[0], photo.shape[1])
+    plan = make_plan(analysis.importance, size, target, config)
+    valid = (jnp.int32(plan.mid[0]), jnp.int32(plan.mid[1]))
+
+    def gather() -> tuple[FeatureTargets, jax.Array]:
+        carved = tuple(
+            fit(
+                replay(plan.passes, analysis.features[tap], config.taps.index(tap), config),
+                (plan.canvas[0] // tap_stride(tap), plan.canvas[1] // tap_stride(tap)),
+            )
+            for tap in config.loss_taps
+        )
+        start = fit(replay(plan.passes, image, 0, config), plan.canvas)
+        return ready((FeatureTargets(network, carved, valid, config.positive_loss_weights), start))
+
+    targets, start = gather()
+    loss, steps = FeatureLoss(config.loss_taps, config.loss), {}
+    cosine = config.rate_schedule == "cosine"
+
+    def run_reconstruct() -> jax.Array:
+        schedule = Schedule(config.reconstruct_steps, config.reconstruct_rate, cosine, config.tolerance)
+        minimum = reconstruct(loss, start, targets, schedule)
+        steps["reconstruct"] = minimum.steps
+        return ready(minimum.value)
+
+    def run_refine() -> jax.Array:
+        schedule = Schedule(config.refine_steps, config.refine_rate, cosine, config.tolerance)
+        minimum = refine(loss, start, targets, schedule)
+        steps["refine"] = minimum.steps
+        return ready(minimum.value)
+
+    def all_seams() -> Any:
+        wanted = (jnp.int32(size[0]), jnp.int32(size[1])), jnp.int32(target[1])
+        inf, alpha = jnp.float32(np.inf), jnp.float32(config.alpha)
+        return ready(carve_width(analysis.importance, *wanted, inf, alpha, taps=config.taps, region=config.region))
+
+    run = {
+        "features": lambda: ready(analyse(network, image, config.taps, config.loss_taps)),
+        "seams": lambda: make_plan(analysis.importance, size, target, config),
+        "gather": gather,
+        "reconstruct": run_reconstruct,
+        "refine": run_refine,
+        "warp": lambda: ready(apply_warps(start, plan)),
+        "end_to_end": lambda: retarget(photo, target, config, weights),
+    }
+    return Stages(run, steps, all_seams)
+
+
+def torch_stages(
+    photo: np.ndarray, target: tuple[int, int], config: "RetargetConfig", reference: "Reference"
+) -> Stages:
+    """The same for the PyTorch reference."""
+    import torch
+
+    def ready(value: Any) -> Any:
+        if reference.device.type == "cuda":
+            torch.cuda.synchronize(reference.device)
+        return value
+
+    image = np.asarray(photo, np.float32)
+    size = (photo.shape[0], photo.shape[1])
+    seam_options: Mapping[str, Any] = {"alpha": config.alpha, "region": config.region}
+    features = reference.features(image)
+    importance = reference.importance(features)
+    plan = reference.seams(importance, size, target, percentile=config.importance_percentile, **seam_options)
+    targets, start = reference.gather(features, image, plan, config.loss_taps)
+    schedule: dict[str, Any] = {"cosine": config.rate_schedule == "cosine", "tolerance": config.tolerance}
+    schedule |= {"loss": config.loss, "loss_weights": config.positive_loss_weights}
+    steps: dict[str, int] = {}
+
+    def run_reconstruct() -> Any:
+        options = {"steps": config.reconstruct_steps, "rate": config.reconstruct_rate}
+        value, losses = reference.reconstruct(start, targets, **options, **schedule)
+        steps["reconstruct"] = len(losses) - 1
+        return ready(value)
+
+    def run_refine() -> Any:
+        value, losses = reference.refine(start, targets, steps=config.refine_steps, rate=config.refine_rate, **schedule)
+        steps["refine"] = len(losses) - 1
+        return ready(value)
+
+    run = {
+        "features": lambda: ready(reference.importance(reference.features(image))),
+        "seams": lambda: ready(
+            reference.seams(importance, size, target, percentile=config.importance_percentile, **seam_options)
+        ),
+        "gather": lambda: ready(reference.gather(features, image, plan, config.loss_taps)),
+        "reconstruct": run_reconstruct,
+        "refine": run_refine,
+        "warp": lambda: ready(reference.warp(start, plan, cell=config.warp_cell)),
+        "end_to_end": lambda: ready(reference.retarget(photo, target, **reference_options(config))),
+    }
+    return Stages(
+        run, steps, lambda: ready(reference.seams(importance, size, target, percentile=100.0, **seam_options))
+    )

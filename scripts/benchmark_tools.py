@@ -1,0 +1,91 @@
+"""What the benchmark measures in other programs and processes: seam-carving tools, and a cold start."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+_COLD = """
+import sys, time
+begun = time.perf_counter()
+sys.path.insert(0, sys.argv[1])
+from benchmark_stages import random_vgg19, synthetic_photo
+from dnr_jax import compilation_cache
+from dnr_jax.config import RetargetConfig
+from dnr_jax.pipeline import retarget
+compilation_cache.enable()
+class Started(Exception):
+    pass
+def progress(stage, done, most):
+    print(time.perf_counter() - begun)
+    raise Started
+height, width, target = (int(n) for n in sys.argv[2:])
+weights = random_vgg19()
+try:
+    retarget(synthetic_photo((height, width)), (height, target), RetargetConfig(), weights, progress=progress)
+except Started:
+    pass
+"""
+
+
+def seam_carving_tool(photo: np.ndarray, target: tuple[int, int]) -> Callable[[], np.ndarray]:
+    """The PyPI package seam-carving on the photo itself, with its default energy."""
+    import seam_carving
+
+    return lambda: seam_carving.resize(photo, (target[1], target[0]))
+
+
+class LiquidRescale:
+    """ImageMagick's liquid rescale, without what reading and writing cost.
+
+    Raises:
+      ValueError: ImageMagick or its lqr delegate is not installed.
+    """
+
+    def __init__(self, photo: np.ndarray, target: tuple[int, int]) -> None:
+        program = shutil.which("convert-im6") or shutil.which("convert")
+        told = (
+            subprocess.run([program, "-version"], capture_output=True, text=True, check=True).stdout if program else ""
+        )
+        if program is None or "lqr" not in told:
+            raise ValueError("lqr needs ImageMagick with its lqr delegate: apt-get install imagemagick")
+        import PIL.Image
+
+        self._folder = tempfile.TemporaryDirectory(prefix="benchmark-")
+        folder = Path(self._folder.name)
+        PIL.Image.fromarray(photo).save(folder / "in.ppm")
+        size = f"{target[1]}x{target[0]}!"
+        self._whole = [program, str(folder / "in.ppm"), "-liquid-rescale", size, str(folder / "out.ppm")]
+        self._files = [program, str(folder / "in.ppm"), str(folder / "copy.ppm")]
+        self._out = folder / "out.ppm"
+
+    def __call__(self) -> np.ndarray:
+        """Reads, rescales, writes."""
+        import PIL.Image
+
+        subprocess.run(self._whole, check=True)
+        return np.asarray(PIL.Image.open(self._out))
+
+    def overhead(self) -> None:
+        """Reads and writes."""
+        subprocess.run(self._files, check=True)
+
+
+def cold_starts(size: tuple[int, int], target_width: int) -> list[float]:
+    """Seconds until the first steps of the reconstruction are done: a first process, then a second one at that size."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as cache:
+        settings = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+        settings["DNR_JAX_CACHE"] = cache
+        arguments = [str(Path(__file__).parent), *map(str, (*size, target_width))]
+        seconds = []
+        for _ in range(2):
+            done = subprocess.run(
+                [sys.executable, "-c", _COLD, *arguments], env=settings, capture_output=True, text=True, check=True
+            )
+            seconds.append(float(done.stdout.split()[0]))
+        return seconds
