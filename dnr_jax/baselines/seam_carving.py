@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from dnr_jax.baselines import Context
-from dnr_jax.carve import apply_width, insert_width
+from dnr_jax.carve import insert_width
 from dnr_jax.seams import Seams, cumulative_cost, trace_back
 
 ENERGIES = ("gradient", "forward")
@@ -50,7 +50,7 @@ def carve_width(image: np.ndarray, width: int, energy: str, context: Context) ->
         wanted = max(width, 1) if width < length else min(width, length + max(1, length // 2))
         seams = find_pixel_seams(luma(image), length, abs(wanted - length), energy, context)
         if wanted < length:
-            image = np.asarray(apply_width(jnp.asarray(image), seams.kept[:, :wanted]))
+            image = np.take_along_axis(image, np.asarray(seams.kept)[:, :wanted, None], 1)
         else:
             image = np.asarray(insert_width(jnp.asarray(image), seams, wanted))
     return image

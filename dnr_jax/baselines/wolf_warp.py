@@ -22,7 +22,7 @@ from dnr_jax.baselines.seam_carving import luma
 
 ALIGNMENT = 1.0
 """W: how strongly a pixel stays above its lower neighbour, where saliency ends at 1."""
-FLOOR = 0.05
+FLOOR = 0.01
 """Added to saliency, so that flat ground resists evenly."""
 LARGEST_SIDE = 512
 """Larger photos are mapped on cells of several pixels, whose saliency is the root of the mean square."""
