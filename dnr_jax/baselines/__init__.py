@@ -110,7 +110,13 @@ _ALL = (
     Method("sc_forward", "seam_carving:carve_forward", "seam carving, forward energy (Rubinstein et al. 2008)"),
     Method("warp", "wolf_warp:warp", "non-homogeneous warping (Wolf et al. 2007)"),
     Method("multiop", "multi_operator:multi_operator", "crop, scaling and seams combined (Rubinstein et al. 2009)"),
-    Method("deep_sc", "deep_seams:deep_seam_carving", "DNR's seams taken from the pixels", True, ("taps", "alpha", "region")),
+    Method(
+        "deep_sc",
+        "deep_seams:deep_seam_carving",
+        "DNR's seams taken from the pixels",
+        True,
+        ("taps", "alpha", "region"),
+    ),
     Method("deepir", "deepir:deepir", "deep feature columns sampled evenly (Lin et al. 2018)", True, ("seed",)),
 )
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}

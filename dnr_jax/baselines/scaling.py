@@ -5,6 +5,7 @@ import PIL.Image
 
 from dnr_jax.baselines import Context
 from dnr_jax.importance import aggregate, analyse
+from dnr_jax.network import Network
 from dnr_jax.taps import tap_stride
 
 
@@ -38,18 +39,27 @@ def photo_importance(image: np.ndarray, context: Context) -> np.ndarray:
     Raises:
       ValueError: a photo smaller than a neuron of the deepest tap, or taps that the network lacks.
     """
+    taps = context.config.taps
+    network, size = check_photo(image, taps, context)
+    maps = analyse(network, image[..., :3], taps, ()).importance
+    sizes = tuple((values.shape[0], values.shape[1]) for values in maps)
+    return np.asarray(aggregate(maps, sizes, tuple(tap_stride(tap) for tap in taps), size))
+
+
+def check_photo(image: np.ndarray, taps: tuple[str, ...], context: Context) -> tuple[Network, tuple[int, int]]:
+    """The context's network and the photo's (height, width), where the network serves both taps and photo.
+
+    Raises:
+      ValueError: it does not.
+    """
     assert context.network is not None
-    size, taps = (image.shape[0], image.shape[1]), context.config.taps
-    strides = tuple(tap_stride(tap) for tap in taps)
-    if min(size) < strides[-1]:
+    height, width = image.shape[:2]
+    if min(height, width) < tap_stride(taps[-1]):
         raise ValueError(
-            f"the photo is {size[1]}x{size[0]} pixels: tap {taps[-1]} needs at least {strides[-1]} on both sides; name"
-            " shallower taps for a smaller photo"
+            f"the photo is {width}x{height} pixels: tap {taps[-1]} needs at least {tap_stride(taps[-1])} on both sides"
         )
     context.network.check_taps(taps)
-    maps = analyse(context.network, image[..., :3], taps, ()).importance
-    sizes = tuple((values.shape[0], values.shape[1]) for values in maps)
-    return np.asarray(aggregate(maps, sizes, strides, size))
+    return context.network, (height, width)
 
 
 def window_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
