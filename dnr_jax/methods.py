@@ -8,7 +8,6 @@ import dataclasses
 import io
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dnr_jax.baselines import METHODS, Context, Method
@@ -18,6 +17,7 @@ from dnr_jax.progress import ProgressLine
 if TYPE_CHECKING:
     import numpy as np
 
+    from dnr_jax.pipeline import Result
     from dnr_jax.weights import Weights
 
 NAMES = ("dnr", *METHODS)
@@ -31,11 +31,13 @@ class Outcome(NamedTuple):
       images: float32 [H', W', C] in [0, 255], one for each frame.
       notes: lines for the person at the terminal.
       record: what happened, ready for JSON.
+      result: DNR's result for the first frame; None for the other methods.
     """
 
     images: list["np.ndarray"]
     notes: list[str]
     record: dict[str, Any]
+    result: "Result | None" = None
 
 
 def describe_methods() -> str:
@@ -83,7 +85,7 @@ def run_method(
     config: RetargetConfig,
     masks: dict[str, "np.ndarray"],
 ) -> Outcome:
-    """Runs the chosen method, with progress on stderr unless `quiet`; DNR also writes its inspection where asked to.
+    """Runs the chosen method, with progress on stderr unless `quiet`.
 
     Args:
       options: the command's flags, checked.
@@ -121,12 +123,8 @@ def _run_dnr(
     weights = _load(options)
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
         results = retarget_frames(frames, target, config, weights, masks=Masks(**masks), progress=line.update)
-    if options["inspect_dir"] is not None:
-        from dnr_jax.inspection import write_inspection
-
-        write_inspection(Path(options["inspect_dir"]), frames[0][..., :3], results[0], config)
     record = run_record(results[0], config, weights)
-    return Outcome([result.image for result in results], results[0].record["notes"], record)
+    return Outcome([result.image for result in results], results[0].record["notes"], record, results[0])
 
 
 def _load(options: dict[str, Any]) -> "Weights":

@@ -152,6 +152,10 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
     outcome = run_method(options, _arrays(photo), (target.height, target.width), config, masks)
     _note(options, *outcome.notes)
     _write(options["output"], outcome.images, photo, background)
+    if options["inspect_dir"] is not None and outcome.result is not None:
+        from dnr_jax.inspection import write_inspection
+
+        write_inspection(Path(options["inspect_dir"]), photo.pixels, outcome.result, config)
     if options["record"] is not None:
         image_io.write_bytes(options["record"], json.dumps(outcome.record, indent=1).encode())
 

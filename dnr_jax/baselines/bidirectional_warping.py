@@ -13,7 +13,7 @@ Reference: M. Rubinstein, A. Shamir and S. Avidan, "Multi-operator media retarge
 
 import numpy as np
 
-PATCH = 5
+PATCH = 7
 """Side of the patches in pixels."""
 
 

@@ -36,10 +36,12 @@ from dnr_jax.taps import tap_stride
 TAPS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 PATCH = 3
 """Side of the patches in neurons."""
-CHANNELS = 8
+CHANNELS = 16
 """Principal components of the features that patches are compared by, for speed."""
-ITERATIONS = 2
+ITERATIONS = 4
 """Rounds of propagation and random search on each level."""
+CANDIDATES = 9
+"""What a round tries: the four neighbours at two distances, and one random place."""
 REACH = 4
 """Random search looks at most this many neurons around a match, except at the deepest level, where all may match."""
 
@@ -50,7 +52,7 @@ def deepir(image: np.ndarray, target: tuple[int, int], context: Context) -> np.n
     Raises:
       ValueError: a photo smaller than 16 pixels, or a network without the fifth block.
     """
-    network, size = check_photo(image, TAPS, context)
+    network, _ = check_photo(image, TAPS, context)
     features = analyse(network, image[..., :3], (), TAPS).features
     key = jax.random.key(context.config.seed)
     field = None
@@ -151,23 +153,20 @@ def match(wanted: jax.Array, source: jax.Array, field: jax.Array, reach: jax.Arr
         less = tried < cost
         return jnp.where(less[..., None], places, field), jnp.where(less, tried, cost)
 
-    def one_round(number: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        # Loops rather than unrolled candidates: the patch cost is compiled once for each.
-        def propagate(index: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            step = jnp.asarray(_NEIGHBOURS)[index % 4] * jnp.where(index < 4, 4, 1)
-            rows = jnp.clip(jnp.arange(state[0].shape[0]) + step[0], 0, state[0].shape[0] - 1)
-            columns = jnp.clip(jnp.arange(state[0].shape[1]) + step[1], 0, state[0].shape[1] - 1)
-            moved = jnp.stack(jnp.meshgrid(rows, columns, indexing="ij"), -1).astype(jnp.int32)
-            here = jnp.stack(jnp.meshgrid(*(jnp.arange(n) for n in state[0].shape[:2]), indexing="ij"), -1)
-            return better(state, gather(state[0], moved) + here.astype(jnp.int32) - moved)
-
-        state = jax.lax.fori_loop(0, 8, propagate, state)
-        span = jnp.maximum(1, reach // 2**number)
-        noise = jax.random.randint(jax.random.fold_in(key, number), state[0].shape, -span, span + 1)
-        return better(state, state[0] + noise)
+    def one_candidate(index: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        # One loop over all candidates, so that the patch cost is compiled once.
+        turn, kind = index // CANDIDATES, index % CANDIDATES
+        field = state[0]
+        here = jnp.stack(jnp.meshgrid(*(jnp.arange(n) for n in field.shape[:2]), indexing="ij"), -1).astype(jnp.int32)
+        step = jnp.asarray(_NEIGHBOURS, jnp.int32)[kind % 4] * jnp.where(kind < 4, 4, 1)
+        neighbour = _inside(here + step[None, None], (field.shape[0], field.shape[1]))
+        span = jnp.maximum(1, reach // 2**turn)
+        noise = jax.random.randint(jax.random.fold_in(key, turn), field.shape, -span, span + 1)
+        moved = gather(field, neighbour) + here - neighbour
+        return better(state, jnp.where(kind < CANDIDATES - 1, moved, field + noise))
 
     start = _inside(field, size)
-    return jax.lax.fori_loop(0, ITERATIONS, one_round, (start, patch_cost(wanted, source, start)))[0]
+    return jax.lax.fori_loop(0, ITERATIONS * CANDIDATES, one_candidate, (start, patch_cost(wanted, source, start)))[0]
 
 
 _NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
@@ -178,17 +177,15 @@ def patch_cost(wanted: jax.Array, source: jax.Array, field: jax.Array) -> jax.Ar
 
     Both are cut at the edges by repeating them.
     """
-    rows, columns = (jnp.arange(n) for n in wanted.shape[:2])
-    size = (source.shape[0], source.shape[1])
-    total = jnp.zeros(wanted.shape[:2], jnp.float32)
-    for offset in _offsets():
-        near = wanted[
-            jnp.clip(rows + offset[0], 0, len(rows) - 1)[:, None],
-            jnp.clip(columns + offset[1], 0, len(columns) - 1)[None, :],
-        ]
-        there = gather(source, _inside(field + jnp.asarray(offset, jnp.int32)[None, None], size))
-        total += jnp.sum(jnp.square(near - there), -1)
-    return total
+    size, target = (source.shape[0], source.shape[1]), (wanted.shape[0], wanted.shape[1])
+    here = jnp.stack(jnp.meshgrid(*(jnp.arange(n) for n in target), indexing="ij"), -1)
+
+    def add(index: jax.Array, total: jax.Array) -> jax.Array:
+        offset = jnp.asarray(_OFFSETS, jnp.int32)[index][None, None]
+        near, there = gather(wanted, _inside(here + offset, target)), gather(source, _inside(field + offset, size))
+        return total + jnp.sum(jnp.square(near - there), -1)
+
+    return jax.lax.fori_loop(0, len(_OFFSETS), add, jnp.zeros(target, jnp.float32))
 
 
 @jax.jit
@@ -199,24 +196,19 @@ def vote(image: jax.Array, field: jax.Array) -> jax.Array:
       image: float32 [h, w, c].
       field: int32 [h', w', 2].
     """
-    height, width = field.shape[:2]
-    rows, columns = jnp.arange(height), jnp.arange(width)
-    total = jnp.zeros((height, width, image.shape[-1]), jnp.float32)
-    for offset in _offsets():
-        # The patch whose centre lies `offset` away says what lies the other way from its match.
-        centre_rows, centre_columns = (
-            jnp.clip(rows + offset[0], 0, height - 1),
-            jnp.clip(columns + offset[1], 0, width - 1),
-        )
-        centre = field[centre_rows[:, None], centre_columns[None, :]]
-        back = jnp.stack(jnp.meshgrid(rows - centre_rows, columns - centre_columns, indexing="ij"), -1)
-        total += gather(image, _inside(centre + back.astype(jnp.int32), (image.shape[0], image.shape[1])))
-    return total / len(_offsets())
+    size, target = (image.shape[0], image.shape[1]), (field.shape[0], field.shape[1])
+    here = jnp.stack(jnp.meshgrid(*(jnp.arange(n) for n in target), indexing="ij"), -1).astype(jnp.int32)
+
+    def add(index: jax.Array, total: jax.Array) -> jax.Array:
+        # The patch whose centre lies at an offset says what lies the other way from its match.
+        centre = _inside(here + jnp.asarray(_OFFSETS, jnp.int32)[index][None, None], target)
+        return total + gather(image, _inside(gather(field, centre) + here - centre, size))
+
+    total = jnp.zeros((*target, image.shape[-1]), jnp.float32)
+    return jax.lax.fori_loop(0, len(_OFFSETS), add, total) / len(_OFFSETS)
 
 
-def _offsets() -> list[tuple[int, int]]:
-    reach = PATCH // 2
-    return [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
+_OFFSETS = [(dy, dx) for dy in range(-(PATCH // 2), PATCH // 2 + 1) for dx in range(-(PATCH // 2), PATCH // 2 + 1)]
 
 
 def _inside(places: jax.Array, size: tuple[int, int]) -> jax.Array:

@@ -11,7 +11,7 @@ size, runs of one operator at once. Scaling is bicubic, seams are by forward ene
 the right edge, wherever the gradient energy of what goes is less. Width first, then height; a side that grows has
 no crop.
 
-Differs from the paper: one fixed number of steps instead of a step in pixels; patches of 5x5 pixels; no weighting by a
+Differs from the paper: one fixed number of steps instead of a step in pixels; patches of 7x7 pixels; no weighting by a
 saliency map; no order of operators and no side of the crop is fixed beforehand.
 
 Reference: M. Rubinstein, A. Shamir and S. Avidan, "Multi-operator media retargeting", ACM TOG 28(3), 2009.
