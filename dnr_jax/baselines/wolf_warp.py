@@ -63,7 +63,9 @@ def warp_edges(saliency: np.ndarray, width: int, alignment: float = ALIGNMENT) -
     cell = -(-max(saliency.shape) // LARGEST_SIDE)
     row_starts, column_starts = np.arange(0, height, cell), np.arange(0, length, cell)
     sums = np.add.reduceat(np.add.reduceat(saliency**2, row_starts, 0), column_starts, 1)
-    heights, widths = (np.diff(np.append(s, n)).astype(np.float64) for s, n in ((row_starts, height), (column_starts, length)))
+    heights, widths = (
+        np.diff(np.append(s, n)).astype(np.float64) for s, n in ((row_starts, height), (column_starts, length))
+    )
     # A cell of n pixels: its pixels share its stretch, so their terms add up to (rows / columns) of mean square.
     spring = sums / np.square(widths)[None, :]
     solved = solve_edges(spring, widths, width, alignment)
