@@ -113,7 +113,7 @@ def test_the_search_does_not_see_full_size(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_published_result_is_as_like_the_photo_as_ours(shared: Path) -> None:
-    """The paper's own weighting and patches are not known, so the sequences differ; the measure must not prefer theirs."""
+    """The sequences differ from the paper's; at least the measure that is searched by must not prefer its result."""
     image, size, published = photo(shared, "046"), target(shared, "046"), result(shared, "046", "multiop")
     ours = METHODS["multiop"](image, size)
     factor = mo.SEARCH_SIDE / max(image.shape)
