@@ -108,7 +108,7 @@ def apply_sequence(image: np.ndarray, width: int, operators: tuple[str, ...]) ->
         if name == "scale":
             image = scale(image, (image.shape[0], widths[step]))
         elif name == "seam":
-            image = carve_width(image, widths[step], "forward", _SILENT)
+            image = carve_width(image, widths[step], "forward", _SILENT, canvas=max(widths))
         else:
             start = image.shape[1] - widths[step] if name == "crop_left" else 0
             image = image[:, start : start + widths[step]]

@@ -40,19 +40,29 @@ def carve(image: np.ndarray, target: tuple[int, int], energy: str, context: Cont
     return carve_width(image.swapaxes(0, 1), target[0], energy, context).swapaxes(0, 1)
 
 
-def carve_width(image: np.ndarray, width: int, energy: str, context: Context) -> np.ndarray:
+def carve_width(image: np.ndarray, width: int, energy: str, context: Context, canvas: int | None = None) -> np.ndarray:
     """Brings an image float32 [H, W, C] to `width` columns.
 
     Seams are inserted as DNR inserts them: found as if to remove them, each followed by the mean of itself and its
     right neighbour, at most half the width in one round.
+
+    Args:
+      image: what to carve.
+      width: the columns wanted.
+      energy: "gradient" or "forward".
+      context: hears of progress.
+      canvas: columns of the arrays to work on, at least `width` and the image's own; calls with one canvas share a
+        compilation. Default: the larger of the two.
     """
+    canvas = max(width, image.shape[1]) if canvas is None else canvas
     while (length := image.shape[1]) != width:
-        wanted = max(width, 1) if width < length else min(width, length + max(1, length // 2))
-        seams = find_pixel_seams(luma(image), length, abs(wanted - length), energy, context)
+        wanted = width if width < length else min(width, length + max(1, length // 2))
+        padded = np.pad(image, ((0, 0), (0, canvas - length), (0, 0)), mode="edge")
+        seams = find_pixel_seams(luma(padded), length, abs(wanted - length), energy, context)
         if wanted < length:
             image = np.take_along_axis(image, np.asarray(seams.kept)[:, :wanted, None], 1)
         else:
-            image = np.asarray(insert_width(jnp.asarray(image), seams, wanted))
+            image = np.asarray(_insert(padded, seams, canvas))[:, :wanted]
     return image
 
 
@@ -171,4 +181,5 @@ def forward_seam(grey: jax.Array, width: jax.Array) -> jax.Array:
     return jnp.concatenate([seam, bottom[None]])
 
 
+_insert = jax.jit(insert_width, static_argnames=("width",))
 _SEAMS = {"gradient": gradient_seam, "forward": forward_seam}
