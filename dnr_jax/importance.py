@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dnr_jax import stripes
 from dnr_jax.network import Network
 from dnr_jax.taps import tap_size, tap_stride
 
@@ -34,9 +35,9 @@ def analyse(network: Network, image: jax.Array, taps: tuple[str, ...], feature_t
     """
     side = network.importance_side
     scaled_taps = tuple(tap for tap in taps if side is not None and tap_stride(tap) > 1)
-    full_taps = tuple(dict.fromkeys((*(tap for tap in taps if tap not in scaled_taps), *feature_taps)))
-    full = network.features(image, full_taps) if full_taps else {}
-    maps = {tap: feature_norm(full[tap]) for tap in taps if tap not in scaled_taps}
+    norms = tuple(tap for tap in taps if tap not in (*scaled_taps, *feature_taps))
+    full = stripes.features(network, image, feature_taps, norms, feature_norm) if norms or feature_taps else {}
+    maps = {tap: full[tap] if tap in norms else feature_norm(full[tap]) for tap in taps if tap not in scaled_taps}
     if scaled_taps and side is not None:
         height, width = image.shape[:2]
         scale = side / max(height, width)

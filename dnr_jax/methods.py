@@ -97,6 +97,9 @@ def run_method(
     Raises:
       ValueError: what cannot be served.
     """
+    from dnr_jax import compilation_cache
+
+    compilation_cache.enable()
     if options["method"] == "dnr":
         return _run_dnr(options, frames, target, config, masks)
     method = METHODS[options["method"]]

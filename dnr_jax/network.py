@@ -22,9 +22,15 @@ class Network(flax.struct.PyTreeNode):
     module: nn.Module = flax.struct.field(pytree_node=False)
     importance_side: int | None = flax.struct.field(pytree_node=False, default=None)
 
-    def features(self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None) -> dict[str, jax.Array]:
-        """The activations of `taps` for an RGB `image`, float32 [H, W, 3] in [0, 255]; see `VGG.__call__`."""
-        activations = self.module.apply({"params": self.params}, image, taps, size)
+    def features(
+        self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None, start: str | None = None
+    ) -> dict[str, jax.Array]:
+        """The activations of `taps` for an RGB `image`, float32 [H, W, 3] in [0, 255]; see `VGG.__call__`.
+
+        `start` is for a VGG alone.
+        """
+        where = () if start is None else (start,)
+        activations = self.module.apply({"params": self.params}, image, taps, size, *where)
         assert isinstance(activations, dict)
         return activations
 

@@ -60,7 +60,9 @@ def make_plan(
         bias = mask_bias(importance, protect, remove, strides=tuple(tap_stride(tap) for tap in config.taps))
         notes = _too_wide(masks.protect, target)
     passes, layers, mid = find_passes(Layers(importance, bias), size, target, threshold, config)
-    canvas = (canvas_length(mid[0]), canvas_length(mid[1]))
+    # A side that the seams left alone keeps its length, which the analysis is compiled for in any case.
+    height, width = (n if n == before else canvas_length(n) for n, before in zip(mid, size, strict=True))
+    canvas = (height, width)
     warps = _find_warps(layers, mid, target, config) if mid != target else {}
     return Plan(size, mid, target, canvas, passes, warps, float(threshold), notes)
 
@@ -74,7 +76,7 @@ def apply_warps(image: jax.Array, plan: Plan) -> jax.Array:
 
 def _threshold(deepest: jax.Array, q: float) -> jax.Array:
     """The most mean importance of a deepest seam: the q-th percentile of S_L, and no limit at all for 100."""
-    return jnp.percentile(deepest, q) if q < 100 else jnp.float32(jnp.inf)
+    return jnp.percentile(deepest, jnp.float32(q)) if q < 100 else jnp.float32(jnp.inf)
 
 
 def _too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:

@@ -19,7 +19,7 @@ from dnr_jax.taps import tap_stride
 
 SIDES = ("width", "height")
 AXES = {"height": 0, "width": 1}
-CANVAS_STEP = 64
+CANVAS_STEP = 32
 """Arrays that change size have sides that are multiples of this, so that near sizes share one compilation."""
 
 

@@ -57,9 +57,9 @@ class Footprint(NamedTuple):
     after: int
 
 
-def receptive_footprint(shallow: str, deep: str) -> Footprint:
-    """The theoretical receptive field of a `deep` neuron in the `shallow` tap, from the layers between the two."""
-    first, last = tap_depth(shallow), tap_depth(deep)
+def receptive_footprint(shallow: str | None, deep: str) -> Footprint:
+    """The theoretical receptive field of a `deep` neuron in the `shallow` tap, or for None in the image."""
+    first, last = -1 if shallow is None else tap_depth(shallow), tap_depth(deep)
     if first > last:
         raise ValueError(f"{shallow} is deeper than {deep}")
     stride, before, field = 1, 0, 1

@@ -79,24 +79,31 @@ class VGG(nn.Module):
     preprocessing: Preprocessing = KERAS_PREPROCESSING
 
     @nn.compact
-    def __call__(self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None) -> dict[str, jax.Array]:
+    def __call__(
+        self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None, start: str | None = None
+    ) -> dict[str, jax.Array]:
         """Evaluates no further than the deepest of `taps`.
 
         Args:
-          image: float32 [H, W, 3], RGB in [0, 255].
-          taps: Keras layer names.
+          image: float32 [H, W, 3], RGB in [0, 255]; or with `start`, the activation of that tap.
+          taps: Keras layer names, deeper than `start`.
           size: where given, only the top-left `size` of `image` is a photo: every layer is masked, so that inside it
             the activations are those of the photo alone, and 0 outside.
+          start: a pool to go on from, so that a deep part can be evaluated apart from the shallow one.
 
         Returns:
           For each tap its activation, float32 [H // stride, W // stride, C].
         """
         last = max(tap_depth(tap) for tap in taps)
-        x, depth, activations = self.preprocessing(image), 0, {}
+        x, depth, activations = self.preprocessing(image) if start is None else image, 0, {}
+        first = 0 if start is None else tap_depth(start) + 1
         x = x if size is None else jnp.where(valid_mask(x.shape, size), x, 0)
         for block, convs in enumerate(CONVS_PER_BLOCK, 1):
             names = (*(f"block{block}_conv{c}" for c in range(1, convs + 1)), f"block{block}_pool")
             for name in names:
+                if depth < first:
+                    depth += 1
+                    continue
                 if name.endswith("pool"):
                     x = max_pool(x)
                     size = None if size is None else (size[0] // 2, size[1] // 2)

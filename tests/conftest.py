@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from dnr_jax import compilation_cache
 from dnr_jax.network import Network
 from dnr_jax.taps import CONV_LAYERS
 from dnr_jax.vgg import VGG
@@ -16,6 +17,9 @@ pytest_plugins = ["fetch_fixtures"]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_threefry_partitionable", True)
+# Compiled programs are shared by all workers, by the commands that tests start, and by the next run.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "compiled")
+compilation_cache.enable(os.environ["JAX_COMPILATION_CACHE_DIR"])
 
 
 @pytest.fixture(autouse=True)

@@ -276,3 +276,12 @@ def test_refinement_undoes_a_shift_and_leaves_the_pixels(small_vgg: Weights) -> 
     assert float(jnp.mean(jnp.square(refined - image))) < 0.6 * float(jnp.mean(jnp.square(moved - image)))
     again = refine(FeatureLoss(taps), moved, targets, Schedule(40, 0.05, True, 0.0))
     assert np.asarray(again.value).tobytes() == np.asarray(result.value).tobytes()
+
+
+def test_a_loss_that_is_no_number_is_not_hidden(small_vgg: Weights) -> None:
+    image = photo(16, 16)
+    targets = make_targets(small_vgg.network, image, ("block1_conv2",), 1.0)
+    broken = image.at[3, 4, 1].set(jnp.nan)
+    assert np.isnan(FeatureLoss(("block1_conv2",))(broken, targets))
+    with pytest.raises(FloatingPointError, match="reconstruction"):
+        reconstruct(FeatureLoss(("block1_conv2",)), broken, targets, Schedule(2, 1.0, False, 0.0))

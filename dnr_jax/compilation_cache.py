@@ -1,0 +1,70 @@
+"""The persistent compilation cache: what one process compiled, the next one loads.
+
+The commands call `enable`; importing the package changes nothing. The cache holds machine code, so it lies in a
+directory of the user's own that nobody else can write, apart for every kind of processor that shares the home.
+"""
+
+import hashlib
+import os
+import platform
+import stat
+from pathlib import Path
+
+LARGEST_BYTES = 2**30
+"""The cache drops what was used longest ago when it grows past this."""
+
+
+def enable(directory: str | os.PathLike[str] | None = None) -> Path | None:
+    """Makes JAX keep compiled programs on disk for later processes.
+
+    $JAX_COMPILATION_CACHE_DIR goes before the default, and $JAX_ENABLE_COMPILATION_CACHE=0 turns the cache off, as in
+    any program that uses JAX.
+
+    Args:
+      directory: where; default: `default_directory()`.
+
+    Returns:
+      The directory, or None where the cache is off or no private directory can be had: then every process compiles.
+    """
+    import jax
+
+    if not jax.config.values["jax_enable_compilation_cache"]:
+        return None
+    named = directory or os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    place = Path(named or default_directory())
+    if not named and not _make_private(place):
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_compilation_cache_max_size", LARGEST_BYTES)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return place
+
+
+def default_directory() -> Path:
+    """`compiled/<processor>` under $DNR_JAX_CACHE or the user's cache directory."""
+    from dnr_jax.weights.cache import cache_dir
+
+    return cache_dir() / "compiled" / f"{platform.machine()}-{_processor()}"
+
+
+def _processor() -> str:
+    """A name for the processor's instruction set, so that no program is loaded where it cannot run."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        features = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        features = platform.processor()
+    return hashlib.sha256(features.encode()).hexdigest()[:12]
+
+
+def _make_private(directory: Path) -> bool:
+    """Makes a directory that only the user can write; False where that cannot be had."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.stat()
+    except OSError:
+        return False
+    if not hasattr(os, "getuid"):
+        return True
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

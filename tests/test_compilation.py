@@ -1,0 +1,159 @@
+"""What compiles, and when: options and counts are data, and what one process compiled the next one loads."""
+
+import dataclasses
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from test_pipeline import textured_photo
+
+from dnr_jax import compilation_cache
+from dnr_jax.config import RetargetConfig
+from dnr_jax.image_io import write_image
+from dnr_jax.pipeline import retarget
+from dnr_jax.weights import Weights
+
+_EVENTS: list[str] = []
+jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: _EVENTS.append(name))
+TRACED = "/jax/core/compile/jaxpr_trace_duration"
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+CONFIG = RetargetConfig(
+    taps=("block1_conv2", "block2_conv2", "block3_conv4"),
+    importance_percentile=100,
+    reconstruct_steps=4,
+    refine_steps=2,
+)
+
+
+@pytest.fixture
+def events() -> Iterator[list[str]]:
+    """The names of JAX's timed events since the fixture was asked for or the list was cleared."""
+    _EVENTS.clear()
+    yield _EVENTS
+    _EVENTS.clear()
+
+
+def test_other_options_photos_and_widths_compile_nothing(small_vgg: Weights, events: list[str]) -> None:
+    photo = textured_photo(72, 128)
+    retarget(photo, (72, 108), CONFIG, small_vgg)
+    assert COMPILED in events
+    changes = [
+        {"reconstruct_steps": 9, "refine_steps": 5},
+        {"reconstruct_rate": 1.5, "refine_rate": 0.02, "rate_schedule": "constant", "tolerance": 0.0},
+        {"importance_percentile": 35.0, "alpha": 0.2},
+        {"loss_weights": (0.3,)},
+    ]
+    # The percentile may leave a part to the warp, whose programs compile once.
+    retarget(photo, (72, 108), dataclasses.replace(CONFIG, importance_percentile=1), small_vgg)
+    for change in changes:
+        events.clear()
+        retarget(photo, (72, 108), dataclasses.replace(CONFIG, **change), small_vgg)
+        assert not {TRACED, COMPILED} & set(events), change
+    events.clear()
+    retarget(np.ascontiguousarray(photo[::-1, ::-1]), (72, 101), CONFIG, small_vgg)  # 108 and 101 share a canvas.
+    assert not {TRACED, COMPILED} & set(events)
+
+
+def test_seams_are_found_without_a_word_from_the_host(small_vgg: Weights) -> None:
+    """Nothing is moved between host and device while the seams of all levels are found."""
+    from dnr_jax.carve import carve_width
+    from dnr_jax.importance import analyse
+
+    photo = jax.numpy.asarray(textured_photo(72, 128), jax.numpy.float32)
+    importance = analyse(small_vgg.network, photo, CONFIG.taps, ()).importance
+    size = (jax.numpy.int32(72), jax.numpy.int32(120))
+    arguments = (importance, size, jax.numpy.int32(90), jax.numpy.float32(np.inf), jax.numpy.float32(0.5))
+    carve_width(*arguments, taps=CONFIG.taps)
+    with jax.transfer_guard("disallow"):
+        carving = jax.block_until_ready(carve_width(*arguments, taps=CONFIG.taps))
+    assert int(carving.levels[0].removed) == 30
+
+
+_COUNT = """
+import sys
+import jax
+counts = {}
+jax.monitoring.register_event_listener(lambda name, **_: counts.update({name: counts.get(name, 0) + 1}))
+from dnr_jax.resize import main
+code = main(["resize", *sys.argv[1:]])
+print(*(counts.get("/jax/compilation_cache/cache_" + what, 0) for what in ("hits", "misses")))
+sys.exit(code)
+"""
+
+
+def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
+    write_image(tmp_path / "photo.png", textured_photo(40, 56))
+    settings = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    settings["DNR_JAX_CACHE"] = str(tmp_path / "cache")
+    arguments = [
+        f"--input={tmp_path / 'photo.png'}",
+        f"--output={tmp_path / 'out.png'}",
+        "--weights=embedded",
+        "--taps=block1_conv2",
+        "--width=44",
+        "--reconstruct_steps=2",
+        "--refine_steps=1",
+        "--quiet",
+    ]
+    counts = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", _COUNT, *arguments], env=settings, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        counts.append([int(count) for count in done.stdout.split()])
+    assert counts[0][0] == 0 < counts[0][1]
+    assert counts[1] == [counts[0][1], 0]
+    (kept,) = (tmp_path / "cache" / "compiled").iterdir()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Puts JAX's own settings of its cache back."""
+    names = [name for name in jax.config.values if "compilation_cache" in name or "persistent_cache" in name]
+    before = {name: jax.config.values[name] for name in names}
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_variable_goes_before_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "named"))
+    assert compilation_cache.enable() == tmp_path / "named"
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setenv("DNR_JAX_CACHE", str(tmp_path / "own"))
+    place = compilation_cache.enable()
+    assert place is not None
+    assert place.parent == tmp_path / "own" / "compiled"
+    assert jax.config.values["jax_compilation_cache_dir"] == str(place)
+
+
+@pytest.mark.usefixtures("restored")
+def test_no_cache_where_others_could_write_or_where_it_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setenv("DNR_JAX_CACHE", str(tmp_path))
+    place = compilation_cache.default_directory()
+    place.mkdir(parents=True)
+    place.chmod(0o777)
+    assert compilation_cache.enable() is None
+    place.chmod(0o700)
+    assert compilation_cache.enable() == place
+    jax.config.update("jax_enable_compilation_cache", False)
+    assert compilation_cache.enable() is None
+
+
+@pytest.mark.usefixtures("restored")
+def test_no_cache_where_none_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DNR_JAX_CACHE", str(tmp_path / "file"))
+    assert compilation_cache.enable() is None
