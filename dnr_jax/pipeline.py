@@ -123,7 +123,7 @@ def retarget_frames(
     if any(frame.shape != frames[0].shape for frame in frames):
         raise ValueError("the frames differ in size: give frames of one size")
     size = (frames[0].shape[0], frames[0].shape[1])
-    _check_target(target, size)
+    check_target(target, size)
     check_masks(masks, size)
     _check_taps(config, weights, needs_pixels=masks.remove is not None or frames[0].shape[2] == 4)
 
@@ -235,7 +235,8 @@ def _check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, 
     return jnp.asarray(photo[..., :3]), alpha
 
 
-def _check_target(target: tuple[int, int], size: tuple[int, int]) -> None:
+def check_target(target: tuple[int, int], size: tuple[int, int]) -> None:
+    """Raises ValueError for a (height, width) that a photo of `size` cannot be brought to."""
     for name, wanted, has in zip(("height", "width"), target, size, strict=True):
         if not 1 <= wanted <= LARGEST_GROWTH * has:
             raise ValueError(

@@ -22,18 +22,21 @@ def run_record(result: Result, config: RetargetConfig, weights: Weights) -> dict
     threshold = result.record["importance_threshold"]
     passes = [{**step, "why_stopped": stop_reason(step, threshold, config)} for step in result.record["passes"]]
     return {
+        "method": "dnr",
         **result.record,
         "importance_threshold": threshold if math.isfinite(threshold) else None,
         "passes": passes,
         "config": dataclasses.asdict(config),
         "weights": weights.provenance._asdict(),
-        "device": jax.devices()[0].device_kind,
         "seed": config.seed,
-        "versions": {
-            "python": platform.python_version(),
-            **{
-                package: version(package)
-                for package in ("dnr_jax", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
-            },
-        },
+        **environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """The device and the versions that a run depends on."""
+    packages = ("dnr_jax", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
+    return {
+        "device": jax.devices()[0].device_kind,
+        "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
     }

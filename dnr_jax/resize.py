@@ -7,9 +7,7 @@ unimportant. --height lowers it; both together do both; sizes above 100% enlarge
 "-" reads standard input or writes standard output. The first run at a new size spends some seconds compiling.
 """
 
-import contextlib
 import dataclasses
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.config import PRESETS, RetargetConfig, preset_config
-from dnr_jax.progress import ProgressLine
+from dnr_jax.methods import NAMES, check_options, describe_methods
 from dnr_jax.sizes import Target, parse_target
 
 if TYPE_CHECKING:
@@ -43,6 +41,7 @@ def main(argv: Sequence[str]) -> int:
             if not values[name].value:
                 raise ValueError(f"--{name} is missing: {_EXAMPLE}")
         options = {name: values[name].value for name in values}
+        check_options(options)
         _run(options, _config(options))
     except (flags.Error, ValueError, OSError, FloatingPointError, MemoryError) as error:
         print(f"dnr_jax.resize: {_one_line(error)}", file=sys.stderr)
@@ -75,6 +74,7 @@ def define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_boolean("quiet", False, "No progress and no notes on stderr.", **text)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
+    flags.DEFINE_enum("method", "dnr", list(NAMES), f"What retargets: {describe_methods()}.", **text)
     text["module_name"] = "sizes"
     flags.DEFINE_string("width", None, "Target width: pixels (480) or percent (75%). Default: unchanged.", **text)
     flags.DEFINE_string("height", None, "Target height: pixels or percent. Default: unchanged.", **text)
@@ -147,29 +147,17 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
     }
     _note(options, *(f"{options['input']}: {note}" for note in photo.notes), *([target.note] if target.note else []))
 
-    from dnr_jax import compilation_cache
-    from dnr_jax.masks import Masks
-    from dnr_jax.pipeline import retarget_frames
-    from dnr_jax.weights import load_weights
+    from dnr_jax.methods import run_method
 
-    compilation_cache.enable()
-    quieted = contextlib.redirect_stderr(io.StringIO()) if options["quiet"] else contextlib.nullcontext()
-    with quieted:
-        weights = load_weights(options["weights"], options["weights_dir"], options["offline"])
-    with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
-        results = retarget_frames(
-            _arrays(photo), (target.height, target.width), config, weights, masks=Masks(**masks), progress=line.update
-        )
-    _note(options, *results[0].record["notes"])
-    _write(options["output"], [result.image for result in results], photo, background)
-    if options["inspect_dir"] is not None:
+    outcome = run_method(options, _arrays(photo), (target.height, target.width), config, masks)
+    _note(options, *outcome.notes)
+    _write(options["output"], outcome.images, photo, background)
+    if options["inspect_dir"] is not None and outcome.result is not None:
         from dnr_jax.inspection import write_inspection
 
-        write_inspection(Path(options["inspect_dir"]), photo.pixels, results[0], config)
+        write_inspection(Path(options["inspect_dir"]), photo.pixels, outcome.result, config)
     if options["record"] is not None:
-        from dnr_jax.record import run_record
-
-        image_io.write_bytes(options["record"], json.dumps(run_record(results[0], config, weights), indent=1).encode())
+        image_io.write_bytes(options["record"], json.dumps(outcome.record, indent=1).encode())
 
 
 def _check_distinct(options: dict[str, Any]) -> None:

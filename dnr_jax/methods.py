@@ -1,0 +1,159 @@
+"""What `python -m dnr_jax.resize --method=NAME` runs: DNR itself, or one of the operators that it is compared with.
+
+Imports no JAX until a method runs, so that a command line can be checked before.
+"""
+
+import contextlib
+import dataclasses
+import io
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dnr_jax.baselines import METHODS, Context, Method
+from dnr_jax.config import RetargetConfig
+from dnr_jax.progress import ProgressLine
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dnr_jax.pipeline import Result
+    from dnr_jax.weights import Weights
+
+NAMES = ("dnr", *METHODS)
+_DNR_ALONE = ("protect", "remove", "inspect_dir")
+
+
+class Outcome(NamedTuple):
+    """What a method made of a photo or of an animation's frames.
+
+    Attributes:
+      images: float32 [H', W', C] in [0, 255], one for each frame.
+      notes: lines for the person at the terminal.
+      record: what happened, ready for JSON.
+      result: DNR's result for the first frame; None for the other methods.
+    """
+
+    images: list["np.ndarray"]
+    notes: list[str]
+    record: dict[str, Any]
+    result: "Result | None" = None
+
+
+def describe_methods() -> str:
+    """Every method and what it is, for a help text."""
+    listed = (f"{method.name} ({method.summary})" for method in METHODS.values())
+    return f"dnr (this package's own), {', '.join(listed)}"
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Refuses options that the chosen method does not look at.
+
+    Args:
+      options: the command's flags by name; None, or the default of those that have one, where not given.
+
+    Raises:
+      ValueError: one line with the flag, and what the method does take.
+    """
+    name = options["method"]
+    if name == "dnr":
+        return
+    method = METHODS[name]
+    given = [flag for flag in _DNR_ALONE if options[flag] is not None]
+    if options["frames"] != "refuse":
+        given.append("frames")
+    if options["preset"] != "default":
+        given.append("preset")
+    if not method.needs_network:
+        given += [flag for flag, default in (("weights", "auto"), ("weights_dir", None)) if options[flag] != default]
+    fields = (field.name for field in dataclasses.fields(RetargetConfig))
+    given += [field for field in fields if options[field] is not None and field not in method.options]
+    if given:
+        takes = ["weights"] * method.needs_network + list(method.options)
+        also = (
+            f"besides files and sizes it takes {', '.join(f'--{flag}' for flag in takes)}"
+            if takes
+            else ("it takes files and sizes only")
+        )
+        raise ValueError(f"--{given[0]} does not apply to --method={name}: {also}")
+
+
+def run_method(
+    options: dict[str, Any],
+    frames: list["np.ndarray"],
+    target: tuple[int, int],
+    config: RetargetConfig,
+    masks: dict[str, "np.ndarray"],
+) -> Outcome:
+    """Runs the chosen method, with progress on stderr unless `quiet`.
+
+    Args:
+      options: the command's flags, checked.
+      frames: float32 [H, W, 3], or [H, W, 4] with opacity in [0, 255].
+      target: (height, width).
+      config: DNR's options.
+      masks: "protect" and "remove", where given.
+
+    Raises:
+      ValueError: what cannot be served.
+    """
+    from dnr_jax import compilation_cache
+
+    compilation_cache.enable()
+    if options["method"] == "dnr":
+        return _run_dnr(options, frames, target, config, masks)
+    method = METHODS[options["method"]]
+    weights = _load(options) if method.needs_network else None
+    start = time.perf_counter()
+    with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
+        context = Context(network=weights.network if weights else None, config=config, progress=line.update)
+        image = method(frames[0], target, context)
+    seconds = {method.name: round(time.perf_counter() - start, 4)}
+    return Outcome([image], [], _record(method, frames[0], target, config, weights, seconds))
+
+
+def _run_dnr(
+    options: dict[str, Any],
+    frames: list["np.ndarray"],
+    target: tuple[int, int],
+    config: RetargetConfig,
+    masks: dict[str, "np.ndarray"],
+) -> Outcome:
+    from dnr_jax.masks import Masks
+    from dnr_jax.pipeline import retarget_frames
+    from dnr_jax.record import run_record
+
+    weights = _load(options)
+    with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
+        results = retarget_frames(frames, target, config, weights, masks=Masks(**masks), progress=line.update)
+    record = run_record(results[0], config, weights)
+    return Outcome([result.image for result in results], results[0].record["notes"], record, results[0])
+
+
+def _load(options: dict[str, Any]) -> "Weights":
+    from dnr_jax.weights import load_weights
+
+    quieted = contextlib.redirect_stderr(io.StringIO()) if options["quiet"] else contextlib.nullcontext()
+    with quieted:
+        return load_weights(options["weights"], options["weights_dir"], options["offline"])
+
+
+def _record(
+    method: Method,
+    image: "np.ndarray",
+    target: tuple[int, int],
+    config: RetargetConfig,
+    weights: "Weights | None",
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    from dnr_jax.record import environment
+
+    return {
+        "method": method.name,
+        "size": image.shape[:2],
+        "target_size": target,
+        "config": {name: getattr(config, name) for name in method.options},
+        "weights": weights.provenance._asdict() if weights else None,
+        "seconds": seconds,
+        **environment(),
+    }
