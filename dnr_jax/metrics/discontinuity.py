@@ -27,11 +27,11 @@ def seam_discontinuity(
     registration: Registration | None = None,
     reach: int | None = None,
 ) -> float:
-    """The mean over pixels of the second differences that the photo does not explain, in grey levels; 0: no jagged edge.
+    """The mean over pixels of second differences that the photo does not explain, in grey levels; 0: no jagged edge.
 
     Where the width changed, differences run down the columns, where the height did, along the rows, and where both did
     or neither, the two results are averaged. A pixel may differ from its neighbours as much as any pixel of the photo
-    within `reach` of where it comes from; the photo is first scaled to the result's size along the difference.
+    within `reach` of where it comes from, in the photo as it is and scaled to the result's size along the difference.
 
     Args:
       original: uint8 or float [H, W, 3], RGB in [0, 255].
@@ -65,14 +65,17 @@ def excess_map(
       axis: 0 for differences down the columns, 1 along the rows.
     """
     length = retargeted.shape[axis]
-    shape = (length, original.shape[1]) if axis == 0 else (original.shape[0], length)
-    photo = _second_differences(area_scale(luma(original), shape), axis)
-    allowed = maximum_filter(photo, 2 * reach + 1, mode="nearest")
-    places = []
-    for positions, new, old in zip(registration, shape, original.shape, strict=False):
-        places.append(np.clip(np.rint((positions + 0.5) * (new / old) - 0.5).astype(np.intp), 0, new - 1))
+    scaled = (length, original.shape[1]) if axis == 0 else (original.shape[0], length)
     found = _second_differences(luma(retargeted), axis)
-    return np.maximum(found - allowed[places[0], places[1]] - _ROUNDING, 0)
+    allowed = np.zeros_like(found)
+    # Carving keeps the photo's edges as they are, scaling softens or sharpens them: either is explained.
+    for shape in dict.fromkeys((original.shape[:2], scaled)):
+        photo = maximum_filter(_second_differences(area_scale(luma(original), shape), axis), 2 * reach + 1)
+        places = []
+        for positions, new, old in zip(registration, shape, original.shape, strict=False):
+            places.append(np.clip(np.rint((positions + 0.5) * (new / old) - 0.5).astype(np.intp), 0, new - 1))
+        allowed = np.maximum(allowed, photo[places[0], places[1]])
+    return np.maximum(found - allowed - _ROUNDING, 0)
 
 
 def _second_differences(grey: np.ndarray, axis: int) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-_TO_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
 _WHITE = _TO_XYZ.sum(1)
 """D65, as the white of sRGB."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -32,7 +34,7 @@ def check_pair(original: np.ndarray, retargeted: np.ndarray) -> tuple[np.ndarray
 
 
 def to_lab(image: np.ndarray) -> np.ndarray:
-    """sRGB in [0, 255] to CIE L*a*b* (D65), [H, W, 3] -> float32 [H, W, 3]; distances there are CIE76 colour differences."""
+    """sRGB in [0, 255] to CIE L*a*b* (D65), [H, W, 3] -> float32 [H, W, 3]; distances are CIE76 differences."""
     values = np.asarray(image, np.float64) / 255
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     ratios = linear @ (_TO_XYZ / _WHITE[:, None]).T
@@ -47,7 +49,7 @@ def luma(image: np.ndarray) -> np.ndarray:
 
 
 def area_scale(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Scales [H, W, ...] to `shape`, each new pixel the mean of the area that it covers; the identity keeps all values."""
+    """Scales [H, W, ...] to `shape`, each new pixel the mean of the area that it covers; exact at the identity."""
     for axis, length in enumerate(shape):
         if image.shape[axis] != length:
             weights = _area_weights(image.shape[axis], length)

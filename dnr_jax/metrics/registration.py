@@ -39,9 +39,10 @@ def register(original: np.ndarray, retargeted: np.ndarray, *, side: int = SIDE, 
 
     Both images are shrunk by one common factor. One axis at a time is solved on integer positions by dynamic
     programming: the cost of a match is the difference of colours (L*a*b*, truncated) around it; along the axis
-    positions never run backwards, and neighbours pay for the difference of their displacements. Along the other axis
-    the same penalty is passed up and down (semi-global matching) before each line is solved exactly. Then the other axis,
-    with the first as found, and so on.
+    positions never run backwards, and neighbours pay for the difference of their displacements. Across the axis the
+    same penalty is passed up and down (semi-global matching) before each line is solved exactly. Then comes the other
+    axis, with the first as found, and so on. The first axis solved takes the other to have scaled evenly; where both
+    sides changed, either order is tried, and the one whose colours match better is taken.
 
     The penalty is linear, so that a sequence that never runs backwards pays the same in total however it shrinks:
     evenly, as in scaling, or in jumps, as in seam carving.
@@ -67,19 +68,29 @@ def register(original: np.ndarray, retargeted: np.ndarray, *, side: int = SIDE, 
         np.broadcast_to(_uniform(old, new).reshape((-1, 1) if axis == 0 else (1, -1)), shapes[1])
         for axis, (old, new) in enumerate(zip(*shapes, strict=True))
     )
-    # The axis that changed most is solved first, while the other is taken to have scaled evenly.
-    changes = [abs(np.log(new / old)) for old, new in zip(*shapes, strict=True)]
-    order = (1, 0) if changes[1] >= changes[0] else (0, 1)
-    for _ in range(sweeps):
-        for axis in order:
-            if axis == 1:
-                columns = _solve(source, target, rows)
-            else:
-                rows = _solve(source.swapaxes(0, 1), target.swapaxes(0, 1), columns.T).T
+    changed = [axis for axis in (1, 0) if original.shape[axis] != retargeted.shape[axis]] or [1]
+    tried = [_alternate(source, target, Registration(rows, columns), axis, sweeps) for axis in changed]
+    found = min(tried, key=lambda places: _mismatch(source, target, places))
     return Registration(
-        _enlarge(rows, retargeted.shape, original.shape[0], shapes[0][0]),
-        _enlarge(columns, retargeted.shape, original.shape[1], shapes[0][1]),
+        _enlarge(found.rows, retargeted.shape, original.shape[0], shapes[0][0]),
+        _enlarge(found.columns, retargeted.shape, original.shape[1], shapes[0][1]),
     )
+
+
+def _alternate(source: np.ndarray, target: np.ndarray, places: Registration, first: int, sweeps: int) -> Registration:
+    """Solves both axes in turn, beginning with axis `first`."""
+    rows, columns = places
+    for number in range(2 * sweeps):
+        if (first + number) % 2:
+            columns = _solve(source, target, rows)
+        else:
+            rows = _solve(source.swapaxes(0, 1), target.swapaxes(0, 1), columns.T).T
+    return Registration(rows, columns)
+
+
+def _mismatch(source: np.ndarray, target: np.ndarray, places: Registration) -> float:
+    rows, columns = (np.clip(np.rint(p).astype(np.intp), 0, n - 1) for p, n in zip(places, source.shape, strict=False))
+    return float(np.minimum(np.abs(target - source[rows, columns]).sum(-1), _MOST_DIFFERENCE).mean())
 
 
 def _uniform(old: int, new: int) -> np.ndarray:

@@ -66,7 +66,7 @@ def _norm(network: Network, image: jax.Array, size: tuple[jax.Array, jax.Array],
 
 
 def semantic_label(weights: Weights, tap: str = SCORE_TAP) -> str:
-    """What a score must be printed with: the layer, the weights, and whether the paper's Table 1 is of the same kind."""
+    """What a score must be printed with: layer, weights, and whether the paper's Table 1 is of the same kind."""
     digest = weights.provenance.sha256
     name = f"{tap} of {weights.provenance.name}" + (f" {digest[:8]}" if digest else "")
     if is_papers_score(weights, tap):

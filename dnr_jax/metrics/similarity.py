@@ -1,4 +1,4 @@
-"""Bidirectional similarity: is everything of the photo in the result, and nothing in the result that is not the photo's?
+"""Bidirectional similarity: is all of the photo in the result, and nothing in the result that is not the photo's?
 
 References:
   D. Simakov, Y. Caspi, E. Shechtman, M. Irani. Summarizing visual data using bidirectional similarity. CVPR 2008.
@@ -59,7 +59,9 @@ def bidirectional_parts(
     """Completeness and coherence apart; see `bidirectional_similarity`."""
     images = check_pair(original, retargeted)
     if patch < 1 or scales < 1 or side < patch:
-        raise ValueError(f"patch is {patch}, side {side}, scales {scales}: give a patch that fits and at least one scale")
+        raise ValueError(
+            f"patch is {patch}, side {side}, scales {scales}: give a patch that fits and at least one scale"
+        )
     factor, parts = common_scale(original.shape, side), []
     for scale in range(scales):
         shapes = [scaled_shape(image.shape, factor / 2**scale) for image in images]
