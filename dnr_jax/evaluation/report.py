@@ -141,7 +141,7 @@ def _summary_tables(summaries: Sequence[Summary], judge: Judge) -> str:
         return ""
     first = summaries[0].method
     columns = ("method", "mean", "photos", f"difference from {escape(first)}")
-    head = f"<tr>{''.join(f'<th scope="col">{column}</th>' for column in columns)}</tr>"
+    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
     tables = []
     for measure in MEASURES:
         rows = []
@@ -153,5 +153,5 @@ def _summary_tables(summaries: Sequence[Summary], judge: Judge) -> str:
             )
         title = f"{measure_title(measure, judge)}; {measure.better} is better"
         note = f"<p>{escape(table_1_line())}</p>" if measure.key == "semantic_score" and judge.is_papers else ""
-        tables.append(f"<table><caption>{escape(title)}</caption>{head}{''.join(rows)}</table>{note}")
+        tables.append(f"<table><caption>{escape(title)}</caption><tr>{head}</tr>{''.join(rows)}</table>{note}")
     return "\n".join(tables)
