@@ -8,7 +8,7 @@ methods, reads the published results of others, and writes
   OUT/results.csv   every photo and method
   OUT/summary.csv   means and differences with 95 % bootstrap intervals; OUT/summary.txt the same in words
   OUT/report.html   every photo with all results, importance maps and measures, and a blind mode for votes, which
-                    scripts/tally_votes.py counts; it opens without a server
+                    scripts/tally_votes.py counts; it opens without a server, report.html#vote in the blind mode
   OUT/results/      the pictures; what is there already, with the same settings, is not computed again
 
 A method is dnr, dnr:OPTION=VALUE[:OPTION=VALUE...], the name of another operator, published:OPERATOR, or published for

@@ -122,6 +122,8 @@
     if (blind) show();
   }
 
+  // report.html#vote opens in the blind mode, for whoever is not to see the results by name first.
+  if (location.hash === "#vote" && trials.length > 0) enter(true);
   element("start").disabled = trials.length === 0;
   element("start").addEventListener("click", () => enter(true));
   element("stop").addEventListener("click", () => enter(false));

@@ -7,6 +7,7 @@ load. Their names are digests: whoever votes cannot read a method's name off a p
 import hashlib
 import itertools
 import json
+import math
 import string
 from collections.abc import Sequence
 from html import escape
@@ -19,7 +20,7 @@ import PIL.Image
 from dnr_jax.atomic import write_atomically
 from dnr_jax.evaluation.measures import MEASURES, Judge
 from dnr_jax.evaluation.runs import Outcome, Photo
-from dnr_jax.evaluation.tables import Summary, measure_title, show, show_value, table_1_line
+from dnr_jax.evaluation.tables import Summary, measure_name, measure_title, show, show_value, table_1_line
 from dnr_jax.evaluation.votes import FORMAT
 
 PICTURES = "report_pictures"
@@ -64,7 +65,7 @@ def write_report(
     sections, trials = [], []
     for photo in photos:
         source, found = _place(photo.source_file, folder), by_photo[photo.case.name]
-        sections.append(_section(photo, source, _place(photo.importance_file, folder), found, shown, folder))
+        sections.append(_section(photo, found, shown, folder, judge.weights.provenance.name))
         for first, second in _pairs(found, summaries[0].method if summaries else "", pairs):
             options = [{"method": o.method, **_told(shown[o.image])} for o in (first, second)]
             trials.append({"photo": photo.case.name, "source": _told(source), "options": options})
@@ -104,28 +105,23 @@ def _told(picture: Picture) -> dict[str, Any]:
     return {"file": picture.file, "height": picture.size[0], "width": picture.size[1]}
 
 
-def _section(
-    photo: Photo,
-    source: Picture,
-    importance: Picture,
-    outcomes: Sequence[Outcome],
-    shown: dict[Path, Picture],
-    folder: Path,
-) -> str:
+def _section(photo: Photo, outcomes: Sequence[Outcome], shown: dict[Path, Picture], folder: Path, weights: str) -> str:
+    """A photo: a row of results, and below it a row of maps."""
     name = escape(photo.case.name)
-    figures = [_figure(source, "photo", ""), _figure(importance, "importance (the judge's)", "")]
+    results = [_figure(_place(photo.source_file, folder), "photo", "")]
+    maps = [_figure(_place(photo.importance_file, folder), f"importance by {weights}", "")]
     for outcome in outcomes:
-        rows = [
-            f'<tr><th scope="row">{measure.key.replace("_", " ")}</th>'
-            f"<td>{show_value(outcome.values[measure.key], measure)}</td></tr>"
-            for measure in MEASURES
+        told = [
+            (measure_name(measure, weights), show_value(outcome.values[measure.key], measure)) for measure in MEASURES
         ]
-        if outcome.seconds == outcome.seconds:  # Not a number for a published result.
-            rows.append(f'<tr><th scope="row">seconds</th><td>{outcome.seconds:.1f}</td></tr>')
-        figures.append(_figure(shown[outcome.image], outcome.method, f"<table>{''.join(rows)}</table>"))
+        if not math.isnan(outcome.seconds):
+            told.append(("seconds", f"{outcome.seconds:.1f}"))
+        rows = "".join(f'<tr><th scope="row">{escape(key)}</th><td>{value}</td></tr>' for key, value in told)
+        results.append(_figure(shown[outcome.image], outcome.method, f"<table>{rows}</table>"))
         if outcome.map_image is not None:
-            figures.append(_figure(_place(outcome.map_image, folder), f"effective importance of {outcome.method}", ""))
-    return f'<section id="{name}"><h2>{name}</h2><div class="row">{"".join(figures)}</div></section>'
+            maps.append(_figure(_place(outcome.map_image, folder), f"effective importance of {outcome.method}", ""))
+    rows = "".join(f'<div class="row">{"".join(figures)}</div>' for figures in (results, maps))
+    return f'<section id="{name}"><h2>{name}</h2>{rows}</section>'
 
 
 def _figure(picture: Picture, caption: str, below: str) -> str:

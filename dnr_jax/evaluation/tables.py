@@ -106,8 +106,7 @@ def summary_text(summaries: Sequence[Summary], judge: Judge) -> str:
 
 
 def _aligned(summaries: Sequence[Summary], estimates: Sequence[dict[str, Estimate]], judge: Judge) -> list[str]:
-    keys = [measure.key for measure in MEASURES]
-    heads = [f"{key} ({judge.weights.provenance.name})" if key == "semantic_score" else key for key in keys]
+    heads = [measure_name(measure, judge.weights.provenance.name) for measure in MEASURES]
     rows = [["method", "photos", *heads]]
     for summary, told in zip(summaries, estimates, strict=True):
         shown = [show(told[measure.key], measure) for measure in MEASURES]
@@ -124,6 +123,12 @@ def table_1_line() -> str:
 def measure_title(measure: Measure, judge: Judge) -> str:
     """What a measure is, in words; the semantic score's names its weights."""
     return judge.label if measure.key == "semantic_score" else measure.text
+
+
+def measure_name(measure: Measure, weights: str) -> str:
+    """A measure in a word or two; the semantic score's with the name of its weights."""
+    name = measure.key.replace("_", " ")
+    return f"{name} ({weights})" if measure.key == "semantic_score" else name
 
 
 def show(estimate: Estimate, measure: Measure) -> str:
