@@ -209,6 +209,8 @@ def test_a_judge_needs_its_tap(small_vgg: Weights) -> None:
     shallow = small_vgg._replace(network=small_vgg.network.replace(params=params))
     with pytest.raises(ValueError, match="block5_conv1 needs layers"):
         Judge(shallow, "block5_conv1")
+    with pytest.raises(ValueError, match="unknown tap"):
+        Judge(small_vgg, "block9")
     assert Judge(shallow, "block3_conv4").taps == ("block1_conv2", "block2_conv2", "block3_conv4")
     assert weights_digest(shallow) != weights_digest(small_vgg) == weights_digest(small_vgg)
 

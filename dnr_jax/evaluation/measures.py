@@ -11,6 +11,7 @@ from dnr_jax import metrics
 from dnr_jax.config import DEFAULT_TAPS
 from dnr_jax.importance import analyse
 from dnr_jax.inspection import effective_map
+from dnr_jax.taps import check_tap
 from dnr_jax.weights import Weights
 
 
@@ -61,7 +62,7 @@ class Judge:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        self.weights.network.check_taps((self.tap,))
+        self.weights.network.check_taps((check_tap(self.tap),))
 
     @property
     def label(self) -> str:
