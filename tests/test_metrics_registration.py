@@ -1,15 +1,19 @@
 """Registration, aspect-ratio similarity and seam discontinuity: against loops and images with a known history."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import oracles_metrics as oracles
+import PIL.Image
 import pytest
 from scipy.ndimage import uniform_filter
 
+from dnr_jax import RetargetConfig, retarget
 from dnr_jax.metrics import Registration, aspect_ratio_similarity, register, seam_discontinuity
 from dnr_jax.metrics import registration as module
 from dnr_jax.metrics.pairs import area_scale
+from dnr_jax.weights import Weights
 
 SHAPE = (90, 160)
 PENALTY = module._SMOOTHNESS
@@ -220,6 +224,15 @@ def test_discontinuity_is_zero_for_all_that_moves_whole_columns(photo: np.ndarra
     assert seam_discontinuity(photo, blurred) < 0.01
     wandering = made(photo, "carve", carved(width))
     assert seam_discontinuity(photo, wandering) > 0.05
+
+
+def test_reconstruction_mends_what_carving_tore(embedded: Weights) -> None:
+    # The paper's Fig. 10: seams of the features removed from the pixels, and the image that has those features.
+    with PIL.Image.open(Path(__file__).parents[1] / "scripts/pictures/coffee.jpg") as opened:
+        cup = np.asarray(opened.convert("RGB").resize((192, 128), PIL.Image.Resampling.BOX))
+    result = retarget(cup, (128, 144), RetargetConfig(importance_percentile=100), embedded)
+    carved = np.clip(result.start, 0, 255)
+    assert seam_discontinuity(cup, result.image) < 0.7 * seam_discontinuity(cup, carved)
 
 
 def test_discontinuity_looks_both_ways_where_both_sides_changed() -> None:
