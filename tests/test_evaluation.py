@@ -59,6 +59,16 @@ def test_the_layout_with_a_manifest_is_read(tmp_path: Path) -> None:
     assert cases[0] == Case("001", tmp_path / "001/src.jpg", (40, 45), {"sc": tmp_path / "001/sc.jpg"})
 
 
+def test_the_shared_data_set_is_read(shared: Path) -> None:
+    cases = read_dataset(shared / "data/retargetme")
+    assert len(cases) == 22
+    operators = ["cr", "multiop", "sc", "scl", "sm", "sns", "sv", "warp"]
+    assert all([*case.published] == operators for case in cases)
+    for case in cases:
+        with PIL.Image.open(case.published["sc"]) as published:
+            assert case.target == (published.height, published.width)
+
+
 def test_data_sets_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is no directory"):
         read_dataset(tmp_path / "missing")

@@ -67,7 +67,8 @@ class Judge:
     @property
     def label(self) -> str:
         """What the semantic score is printed with."""
-        return metrics.semantic_label(self.weights, self.tap) + ("" if self.scale == 1 else f", scale {self.scale:g}")
+        label = metrics.semantic_label(self.weights, self.tap)
+        return label if self.scale == 1 else f"{label}, at scale {self.scale:g}, which Table 1 is not"
 
     @property
     def is_papers(self) -> bool:
