@@ -82,10 +82,12 @@ def jaggedness(original: np.ndarray, retargeted: np.ndarray, columns: np.ndarray
     """Seam discontinuity of grey images [h, w] of one height, rows in place, by loops."""
     height, width = retargeted.shape
 
-    def second(image: np.ndarray, y: int, x: int) -> float:
+    def second(image: np.ndarray, y: int, x: int, slant: int = 0) -> float:
         if not 0 < y < len(image) - 1:
             return 0.0
-        return abs(float(image[y, x]) - (float(image[y - 1, x]) + float(image[y + 1, x])) / 2)
+        left, right = max(0, x - slant), min(image.shape[1] - 1, x + slant)
+        left, right = min(left, image.shape[1] - 1), max(right, 0)
+        return abs(float(image[y, x]) - (float(image[y - 1, left]) + float(image[y + 1, right])) / 2)
 
     total = 0.0
     for y in range(height):
@@ -96,7 +98,8 @@ def jaggedness(original: np.ndarray, retargeted: np.ndarray, columns: np.ndarray
                 for v in range(max(0, y - reach), min(height, y + reach + 1))
                 for u in range(max(0, from_x - reach), min(original.shape[1], from_x + reach + 1))
             )
-            total += max(0.0, second(retargeted, y, x) - allowed - 1)
+            found = min(second(retargeted, y, x, slant) for slant in range(-3, 4))
+            total += max(0.0, found - allowed - 1)
     return total / (height * width)
 
 

@@ -4,6 +4,9 @@ Carving shifts each row by another amount. Where a seam wanders through structur
 photo steps sideways from one row to the next. Such a step is a second difference down a column, `|O(y) - (O(y - 1) +
 O(y + 1)) / 2|`, which the photo does not have anywhere near the place that the pixel comes from.
 
+An edge that a warp merely tilts is straight along another direction: so of the result the least second difference over
+a few directions is taken, `|O(y, x) - (O(y - 1, x - s) + O(y + 1, x + s)) / 2|` for s from -3 to 3.
+
 What the measure counts is that excess alone, and so it is 0 by construction for everything that moves whole columns
 alike: cropping, scaling, a grid warp of columns, straight seams. Each of their pixels is a mean of photo pixels of its
 row with weights that the rows share, and the second difference of means is at most the largest that was averaged. Blur
@@ -16,6 +19,7 @@ from scipy.ndimage import maximum_filter
 from dnr_jax.metrics.pairs import area_scale, check_pair, luma
 from dnr_jax.metrics.registration import SIDE, Registration, register
 
+_MOST_SLANT = 3
 _ROUNDING = 1.0
 """Grey levels by which rounding to 8 bits can change a second difference."""
 
@@ -66,7 +70,8 @@ def excess_map(
     """
     length = retargeted.shape[axis]
     scaled = (length, original.shape[1]) if axis == 0 else (original.shape[0], length)
-    found = _second_differences(luma(retargeted), axis)
+    grey = luma(retargeted)
+    found = np.min([_second_differences(grey, axis, slant) for slant in range(-_MOST_SLANT, _MOST_SLANT + 1)], 0)
     allowed = np.zeros_like(found)
     # Carving keeps the photo's edges as they are, scaling softens or sharpens them: either is explained.
     for shape in dict.fromkeys((original.shape[:2], scaled)):
@@ -78,9 +83,14 @@ def excess_map(
     return np.maximum(found - allowed - _ROUNDING, 0)
 
 
-def _second_differences(grey: np.ndarray, axis: int) -> np.ndarray:
-    """`|x - mean of its two neighbours|` along an axis, 0 at both ends; float32 of the same shape."""
+def _second_differences(grey: np.ndarray, axis: int, slant: int = 0) -> np.ndarray:
+    """`|x - mean of its two neighbours|` along an axis, 0 at both ends; float32 of the same shape.
+
+    The neighbour before is taken `slant` pixels to one side, the one after as many to the other, edges repeated.
+    """
     lines = grey if axis == 0 else grey.T
+    places = np.arange(lines.shape[1])
+    before, after = (np.clip(places + shift, 0, lines.shape[1] - 1) for shift in (-slant, slant))
     differences = np.zeros_like(lines)
-    differences[1:-1] = np.abs(lines[1:-1] - (lines[:-2] + lines[2:]) / 2)
+    differences[1:-1] = np.abs(lines[1:-1] - (lines[:-2, before] + lines[2:, after]) / 2)
     return differences if axis == 0 else differences.T
