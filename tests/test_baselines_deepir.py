@@ -1,6 +1,7 @@
 """Uniform sampling of deep features: fields by hand, matching against plain loops, the whole on photos."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import oracles_baselines as oracle
 import pytest
@@ -54,7 +55,8 @@ def maps() -> tuple[np.ndarray, np.ndarray]:
 def test_patch_cost_is_the_loops(maps: tuple[np.ndarray, np.ndarray]) -> None:
     wanted, source = maps
     field = np.random.default_rng(2).integers(0, 8, (8, 6, 2)).astype(np.int32)
-    np.testing.assert_allclose(d.patch_cost(wanted, source, field), oracle.patch_cost(wanted, source, field), rtol=1e-5)
+    found = d.patch_cost(jnp.asarray(wanted), jnp.asarray(source), jnp.asarray(field))
+    np.testing.assert_allclose(found, oracle.patch_cost(wanted, source, field), rtol=1e-5)
 
 
 def test_matching_finds_the_shift_and_never_gets_worse(maps: tuple[np.ndarray, np.ndarray]) -> None:
@@ -63,13 +65,13 @@ def test_matching_finds_the_shift_and_never_gets_worse(maps: tuple[np.ndarray, n
     field = np.asarray(d.match(wanted, source, start, 12, jax.random.key(0)))
     before, after = (oracle.patch_cost(wanted, source, np.asarray(f)) for f in (start, field))
     assert (after <= before + 1e-4).all()
-    exact = (field == np.stack(np.mgrid[:8, 3:9], -1)).all(-1)
+    exact = (field == np.moveaxis(np.mgrid[:8, 3:9], 0, -1)).all(-1)
     assert exact[:, 1:-1].mean() > 0.9
 
 
 def test_a_vote_by_hand() -> None:
     image = np.arange(24, dtype=np.float32).reshape(4, 6, 1)
-    same = np.stack(np.mgrid[:4, :6], -1).astype(np.int32)
+    same = np.moveaxis(np.mgrid[:4, :6], 0, -1).astype(np.int32)
     np.testing.assert_allclose(d.vote(image, same), image)
     # A cut between columns 1 and 3: next to it a third of the patches say what lay on the other side's way.
     cut = same[:, [0, 1, 3, 4, 5]]

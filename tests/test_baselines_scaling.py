@@ -53,11 +53,11 @@ def test_a_crop_keeps_the_disc_and_copies_its_pixels(embedded: Weights) -> None:
 
 def test_taps_decide_where_a_crop_looks(small_vgg: Weights) -> None:
     image = textured_photo(64, 128, seed=4)
-    crops = [
+    shallow, deep = [
         METHODS["cr"](image, (16, 16), Context(network=small_vgg.network, config=RetargetConfig(taps=taps)))
         for taps in (("block1_conv1",), ("block1_conv1", "block5_pool"))
     ]
-    assert not np.array_equal(*crops)
+    assert not np.array_equal(shallow, deep)
 
 
 def test_scaling_keeps_flat_ground_and_does_not_alias() -> None:
@@ -67,7 +67,7 @@ def test_scaling_keeps_flat_ground_and_does_not_alias() -> None:
     stripes = np.zeros((8, 64, 3), np.float32)
     stripes[:, ::2] = 200
     assert np.abs(scl(stripes, (8, 16))[:, 2:-2] - 100).max() < 4
-    ramp = np.repeat(np.arange(0, 240, 10, np.float32)[None, :, None], 4, 0).repeat(3, -1)
+    ramp = np.repeat(np.arange(0, 240, 10, dtype=np.float32)[None, :, None], 4, 0).repeat(3, -1)
     # Halved, each pixel is the mean of two: 5, 25, 45, ...
     np.testing.assert_allclose(
         scl(ramp, (4, 12))[:, 2:-2], np.broadcast_to(ramp[:, :24:2] + 5, (4, 12, 3))[:, 2:-2], atol=0.5
@@ -112,12 +112,11 @@ def test_published_scaling_is_ours_to_a_few_grey_levels(shared: Path) -> None:
         assert difference(ours, result(shared, name, "scl")) < 5
 
 
-def test_published_crops_lie_where_importance_does_or_the_middle(shared: Path, embedded: Weights) -> None:
-    """RetargetMe's crops were chosen by hand; ours is compared by its offset, in shares of the room there is."""
+def test_a_published_crop_is_a_window_and_so_is_ours(shared: Path, embedded: Weights) -> None:
+    """RetargetMe's crops were chosen by hand: where ours lies is its own choice, that it copies pixels is not."""
     image, size = photo(shared, "046"), target(shared, "046")
     room = image.shape[1] - size[1]
     misses = [difference(image[:, left : left + size[1]], result(shared, "046", "cr")) for left in range(room + 1)]
     assert min(misses) < 3, "the published crop is a window of the photo"
     ours = METHODS["cr"](image, size, Context(network=embedded.network))
-    offsets = [left for left in range(room + 1) if np.array_equal(ours, image[:, left : left + size[1]])]
-    assert abs(offsets[0] - int(np.argmin(misses))) <= room
+    assert any(np.array_equal(ours, image[:, left : left + size[1]]) for left in range(room + 1))

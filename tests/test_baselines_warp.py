@@ -3,6 +3,7 @@
 import builtins
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import oracles_baselines as oracle
 import pytest
@@ -75,7 +76,7 @@ def test_rows_are_box_filtered() -> None:
     halved = np.broadcast_to(np.linspace(0, 4, 9), (3, 9))
     np.testing.assert_allclose(warp_rows(image, halved), (image[:, ::2] + image[:, 1::2]) / 2, atol=1e-3)
     uneven = np.array([0, 0.2, 0.5, 1.6, 2.6, 2.7, 3.9, 4.5, 6.0])
-    expected = warp_width(image, Warp(np.arange(9, dtype=np.float32), uneven.astype(np.float32)), 6)
+    expected = warp_width(image, Warp(jnp.arange(9, dtype=jnp.float32), jnp.asarray(uneven, jnp.float32)), 6)
     np.testing.assert_allclose(warp_rows(image, np.broadcast_to(uneven, (3, 9))), expected, atol=1e-2)
 
 

@@ -20,7 +20,7 @@ from dnr_jax.pipeline import retarget
 from dnr_jax.weights import Weights
 
 _EVENTS: list[str] = []
-jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: _EVENTS.append(name))
+jax.monitoring.register_event_duration_secs_listener(lambda event, duration_secs, **_: _EVENTS.append(event))
 TRACED = "/jax/core/compile/jaxpr_trace_duration"
 COMPILED = "/jax/core/compile/backend_compile_duration"
 

@@ -1,0 +1,274 @@
+"""Runs methods on photos and measures the results; what is done already, with the same settings, is read instead.
+
+OUT/results/PHOTO/source.png          the photo, scaled as it was asked
+OUT/results/PHOTO/importance.png      the judge's importance map
+OUT/results/PHOTO/METHOD.png          the result
+OUT/results/PHOTO/METHOD.map.png      DNR's effective importance (Fig. 9)
+OUT/results/PHOTO/METHOD.json         by what settings they were made, how long it took, the measures
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import PIL.Image
+
+from dnr_jax import drawing
+from dnr_jax.atomic import write_atomically
+from dnr_jax.baselines import METHODS, Context
+from dnr_jax.evaluation.dataset import Case
+from dnr_jax.evaluation.measures import Judge, weights_digest
+from dnr_jax.evaluation.methods import Method
+from dnr_jax.image_io import read_image
+from dnr_jax.inspection import effective_map
+from dnr_jax.metrics.pairs import area_scale
+from dnr_jax.pipeline import Result, retarget
+from dnr_jax.sizes import parse_side
+from dnr_jax.weights import Weights
+
+Progress = Callable[[str, int, int], None]
+
+
+class Outcome(NamedTuple):
+    """A result and what was measured.
+
+    Attributes:
+      photo: the case's name.
+      method: the method's.
+      image: the result's file.
+      map_image: DNR's effective importance; None for other methods.
+      size: (height, width).
+      seconds: the method's; not a number for a published result.
+      values: the measures by key.
+    """
+
+    photo: str
+    method: str
+    image: Path
+    map_image: Path | None
+    size: tuple[int, int]
+    seconds: float
+    values: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a comparison runs with.
+
+    Attributes:
+      out: the directory of results.
+      weights: DNR's network.
+      judge: the measures' network.
+      scale: factor on the photos' sides.
+      width: target width where the data set says none, pixels or percent.
+      height: likewise.
+      recompute: run and measure everything anew.
+    """
+
+    out: Path
+    weights: Weights
+    judge: Judge
+    scale: float = 1.0
+    width: str | None = None
+    height: str | None = None
+    recompute: bool = False
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Of DNR's network and of the judge."""
+        judge = {"weights": weights_digest(self.judge.weights), "tap": self.judge.tap}
+        return {"weights": weights_digest(self.weights), "judge": _digest(judge)}
+
+
+class Photo:
+    """One photo of the data set, read when it is first needed."""
+
+    def __init__(self, case: Case, settings: Settings):
+        self.case = case
+        self.folder = settings.out / "results" / case.name
+        self._settings = settings
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """uint8 [H, W, 3], scaled."""
+        return _scaled(read_image(self.case.source), self._settings.scale)
+
+    @cached_property
+    def target(self) -> tuple[int, int]:
+        """The (height, width) to make."""
+        if self.case.target is not None:
+            return _scaled_size(self.case.target, self._settings.scale)
+        if self._settings.width is None and self._settings.height is None:
+            raise ValueError(f"the data set says no size for {self.case.name}: give --width or --height")
+        sides = zip(("height", "width"), (self._settings.height, self._settings.width), self.image.shape, strict=False)
+        height, width = (parse_side(name, text, has) for name, text, has in sides)
+        return height, width
+
+    @cached_property
+    def importance(self) -> np.ndarray:
+        """The judge's importance, float32 [H, W]."""
+        return self._settings.judge.importance(self.image)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the pixels."""
+        return _digest([self.image.shape, hashlib.sha256(self.image.tobytes()).hexdigest()])
+
+    @property
+    def source_file(self) -> Path:
+        return self.folder / "source.png"
+
+    @property
+    def importance_file(self) -> Path:
+        return self.folder / "importance.png"
+
+
+def run_all(
+    cases: Sequence[Case], methods: Sequence[Method], settings: Settings, progress: Progress | None = None
+) -> list[Outcome]:
+    """Runs every method on every photo; published results that a photo lacks are left out.
+
+    Whatever is done is on disk at once: after a failure or interrupt the next call goes on from there.
+
+    Raises:
+      ValueError: a photo or result that cannot be read, or a target that cannot be met; the message says whose.
+      OSError: as the file system has it.
+    """
+    outcomes = []
+    for number, case in enumerate(cases):
+        photo = Photo(case, settings)
+        photo.folder.mkdir(parents=True, exist_ok=True)
+        _write_pictures(photo, settings)
+        for place, method in enumerate(methods):
+            if method.published is not None and method.published not in case.published:
+                continue
+            try:
+                outcomes.append(run_one(photo, method, settings, progress))
+            except (ValueError, FloatingPointError) as error:
+                raise ValueError(f"{case.name}, {method.name}: {error}") from error
+            if progress is not None:
+                progress("comparison", number * len(methods) + place + 1, len(cases) * len(methods))
+    return outcomes
+
+
+def run_one(photo: Photo, method: Method, settings: Settings, progress: Progress | None = None) -> Outcome:
+    """Runs one method on one photo and measures the result, or reads what an earlier call left."""
+    image_file, record_file = (photo.folder / f"{method.slug}.{suffix}" for suffix in ("png", "json"))
+    map_file = photo.folder / f"{method.slug}.map.png" if method.config is not None else None
+    key = _result_key(photo, method, settings)
+    record = {} if settings.recompute else _read_record(record_file)
+    files = [file for file in (image_file, map_file) if file is not None]
+    if record.get("key") != key or not all(file.is_file() for file in files):
+        start = time.perf_counter()
+        image, drawn, seconds = _make(photo, method, settings, progress)
+        if seconds is None:
+            seconds = time.perf_counter() - start
+        if map_file is not None and drawn is not None:
+            write_atomically(map_file, _png(drawn))
+        write_atomically(image_file, _png(image))
+        record = {"key": key, "photo": photo.case.name, "method": method.name, "seconds": round(seconds, 3)}
+        record["size"] = image.shape[:2]
+        _write_record(record_file, record)
+    measured = _digest([key, photo.digest, settings.digests["judge"], version("dnr_jax")])
+    if record.get("measured") != measured:
+        image = read_image(image_file)
+        record |= {"measured": measured, "values": settings.judge.measure(photo.image, image, photo.importance)}
+        _write_record(record_file, record)
+    seconds = float("nan") if method.published is not None else record["seconds"]
+    size = (record["size"][0], record["size"][1])
+    return Outcome(photo.case.name, method.name, image_file, map_file, size, seconds, record["values"])
+
+
+def _result_key(photo: Photo, method: Method, settings: Settings) -> str:
+    """Names everything that the result depends on."""
+    told: dict[str, Any] = {"photo": photo.digest, "target": photo.target, "version": version("dnr_jax")}
+    if method.config is not None:
+        told |= {"config": dataclasses.asdict(method.config), "weights": settings.digests["weights"]}
+    elif method.operator is not None:
+        told |= {"operator": method.operator}
+        if METHODS[method.operator].needs_network:
+            told |= {"weights": settings.digests["weights"]}
+    else:
+        file = photo.case.published[method.published or ""]
+        told |= {"published": hashlib.sha256(file.read_bytes()).hexdigest(), "scale": settings.scale}
+    return _digest(told)
+
+
+def _make(
+    photo: Photo, method: Method, settings: Settings, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray | None, float | None]:
+    """The result, uint8 [H', W', 3], DNR's effective map as a picture, and DNR's own count of seconds."""
+    if method.config is not None:
+        result = retarget(photo.image, photo.target, method.config, settings.weights, progress=progress)
+        return result.image, _draw_map(result, method), sum(result.record["seconds"].values())
+    if method.operator is not None:
+        context = Context(network=settings.weights.network, progress=progress)
+        image = METHODS[method.operator](photo.image, photo.target, context)
+        if image.shape != (*photo.target, 3):
+            raise ValueError(f"the result has shape {image.shape}, not {(*photo.target, 3)}")
+        return image, None, None
+    return _scaled(read_image(photo.case.published[method.published or ""]), settings.scale), None, None
+
+
+def _draw_map(result: Result, method: Method) -> np.ndarray:
+    """The effective importance of the first pass of seams, or the plain sum of the maps where no seam went."""
+    assert method.config is not None
+    size, maps = result.record["size"], result.importance
+    if result.passes:
+        first = result.passes[0]
+        size, maps = first.size, tuple(np.asarray(values) for values in first.carving.guided)
+        if first.side == "height":
+            maps = tuple(values.T for values in maps)
+    return drawing.colour_map(effective_map(maps, method.config.taps, size))
+
+
+def _write_pictures(photo: Photo, settings: Settings) -> None:
+    """The photo and the judge's map, where they are not there as they should be."""
+    record_file = photo.folder / "source.json"
+    key = _digest([photo.digest, settings.digests["judge"]])
+    there = photo.source_file.is_file() and photo.importance_file.is_file()
+    if there and not settings.recompute and _read_record(record_file).get("key") == key:
+        return
+    write_atomically(photo.source_file, _png(photo.image))
+    write_atomically(photo.importance_file, _png(drawing.colour_map(photo.importance)))
+    _write_record(record_file, {"key": key})
+
+
+def _scaled_size(size: Sequence[int], scale: float) -> tuple[int, int]:
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
+    scaled = area_scale(image.astype(np.float32), _scaled_size(image.shape, scale))
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def _png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _digest(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """A record; empty where there is none or it is damaged, so that the work is done again."""
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _write_record(path: Path, record: dict[str, Any]) -> None:
+    write_atomically(path, json.dumps(record, indent=1).encode())

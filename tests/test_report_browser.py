@@ -1,0 +1,203 @@
+"""The report in headless Chromium: it loads without errors, shows everything, records votes and exports them."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import oracles_metrics
+import PIL.Image
+import pytest
+
+from dnr_jax.evaluation.dataset import Case
+from dnr_jax.evaluation.measures import MEASURES, Judge
+from dnr_jax.evaluation.report import write_report
+from dnr_jax.evaluation.runs import Outcome, Photo, Settings
+from dnr_jax.evaluation.tables import summarise
+from dnr_jax.evaluation.votes import merge_ballots, read_ballot, tally
+from dnr_jax.weights import Weights
+
+METHODS = ("dnr", "scl", "published:sc")
+PHOTOS = ("hills", "<shore> & 'sea'")
+SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WINDOW = {"width": 1200, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, embedded: Weights) -> Path:
+    """A report on two photos and three methods, of made-up pictures."""
+    out = tmp_path_factory.mktemp("report")
+    settings = Settings(out, embedded, Judge(embedded, "block5_conv1"))
+    photos, outcomes = [], []
+    for number, name in enumerate(PHOTOS):
+        photo = Photo(Case(name, Path(), None, {}), settings)
+        photo.folder.mkdir(parents=True)
+        pixels = oracles_metrics.textured((64, 96), number).astype(np.uint8)
+        PIL.Image.fromarray(pixels).save(photo.source_file)
+        PIL.Image.fromarray(255 - pixels).save(photo.importance_file)
+        for place, method in enumerate(METHODS):
+            file = photo.folder / f"{place}.png"
+            PIL.Image.fromarray(pixels[:, place : place + 72]).save(file)
+            values = {measure.key: 0.1 * (place + 1) for measure in MEASURES}
+            outcomes.append(Outcome(name, method, file, None, (64, 72), 2.0, values))
+        photos.append(photo)
+    rows = [("data set", "made up")]
+    return write_report(out, photos, outcomes, summarise(outcomes, 0), settings.judge, rows=rows)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*SWITCHES])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A fresh page, with storage of its own; any error or failed request fails the test."""
+    context = browser.new_context(viewport=WINDOW, accept_downloads=True)
+    page, troubles = context.new_page(), []
+    page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    # Leaving a picture before it is there is no trouble.
+    page.on("requestfailed", lambda request: request.failure == "net::ERR_ABORTED" or troubles.append(request.url))
+    page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
+    yield page
+    context.close()
+    assert troubles == []
+
+
+def open_report(page: Any, report: Path, suffix: str = "?seed=5") -> None:
+    page.goto(report.as_uri() + suffix)
+
+
+def exported(page: Any, directory: Path) -> Path:
+    with page.expect_download() as waiting:
+        page.click("#export")
+    path = directory / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
+
+
+def shown_pair(page: Any) -> tuple[str, str, str]:
+    """The addresses of the original and the two results that are shown."""
+    images = [page.get_attribute(selector, "src") for selector in ("#source", "#left img", "#right img")]
+    return images[0], images[1], images[2]
+
+
+def test_the_open_page_shows_everything(page: Any, report: Path) -> None:
+    open_report(page, report)
+    assert page.locator("section").count() == 2
+    assert page.locator("section h2").all_inner_texts() == [*PHOTOS]
+    captions = page.locator("section figcaption b").all_inner_texts()
+    assert captions == ["photo", *METHODS, "importance by embedded"] * 2
+    for image in page.locator("section img").all():
+        image.scroll_into_view_if_needed()
+        image.evaluate("image => image.decode()")
+        # Full size: as many CSS pixels as the picture has.
+        assert image.evaluate("image => image.naturalWidth === image.clientWidth && image.naturalWidth > 0")
+    assert "not comparable with its Table 1" in page.inner_text("#open")
+    assert "semantic score (embedded)" in page.locator("section").first.inner_text()
+    assert "made up" in page.inner_text("#open")
+
+
+def test_votes_are_recorded_and_exported(page: Any, report: Path, tmp_path: Path) -> None:
+    open_report(page, report)
+    page.click("#start")
+    assert page.is_hidden("#open")
+    assert page.is_disabled("#export")
+    data = json.loads(page.inner_text("#data") or page.evaluate("document.getElementById('data').textContent"))
+    methods = {option["file"]: option["method"] for trial in data["trials"] for option in trial["options"]}
+    expected = []
+    for number, choice in enumerate(("left", "right", "right", "left")):
+        assert page.inner_text("#progress") == f"Pair {number + 1} of 4"
+        source, left, right = shown_pair(page)
+        (trial,) = [t for t in data["trials"] if {o["file"] for o in t["options"]} == {left, right}]
+        assert trial["source"]["file"] == source
+        expected.append((trial["photo"], methods[left], methods[right], choice))
+        if number % 2:
+            page.click(f"#{choice}")
+        else:
+            page.keyboard.press("ArrowLeft" if choice == "left" else "ArrowRight")
+    assert page.inner_text("#progress") == "4 votes"
+    assert page.is_visible("#done")
+    page.keyboard.press("ArrowLeft")  # There is nothing left to vote on.
+    path = exported(page, tmp_path)
+    told = json.loads(path.read_text())
+    votes = [(vote["photo"], vote["left"], vote["right"], vote["choice"]) for vote in told["votes"]]
+    assert votes == expected
+    assert (told["seed"], told["report"]) == (5, data["report"])
+    assert all(vote["milliseconds"] >= 0 for vote in told["votes"])
+    counted = merge_ballots([read_ballot(path)])
+    assert sum(each.share.total for each in tally(counted)) == 4
+    assert {vote.winner for vote in counted} == {v[1] if v[3] == "left" else v[2] for v in expected}
+
+
+def test_nothing_that_is_seen_names_a_method_while_voting(page: Any, report: Path) -> None:
+    open_report(page, report, "?seed=7#vote")
+    for _ in range(4):
+        seen = page.locator("body").inner_text() + page.locator("#blind").inner_html()
+        assert not any(method in seen for method in METHODS)
+        assert page.is_hidden("#open")
+        page.keyboard.press("ArrowLeft")
+
+
+def test_orders_and_sides_differ_between_participants(page: Any, report: Path) -> None:
+    orders = set()
+    for seed in range(12):
+        open_report(page, report, f"?seed={seed}")
+        page.evaluate("localStorage.clear()")
+        page.reload()
+        page.click("#start")
+        order = []
+        for _ in range(4):
+            order.append(shown_pair(page))
+            page.keyboard.press("ArrowLeft")
+        assert len({frozenset(pair) for pair in order}) == 4
+        orders.add(tuple(order))
+    assert len(orders) > 6
+    # Each pair is seen both ways round.
+    pairs = {pair for order in orders for pair in order}
+    assert all((source, right, left) in pairs for source, left, right in pairs)
+
+
+def test_votes_survive_a_reload_and_can_be_undone(page: Any, report: Path, tmp_path: Path) -> None:
+    open_report(page, report, "")
+    page.click("#start")
+    first = shown_pair(page)
+    page.click("#left")
+    second = shown_pair(page)
+    page.reload()
+    page.click("#start")
+    assert page.inner_text("#progress") == "Pair 2 of 4"
+    assert shown_pair(page) == second
+    page.click("#undo")
+    assert shown_pair(page) == first
+    page.click("#right")
+    (vote,) = json.loads(exported(page, tmp_path).read_text())["votes"]
+    assert vote["choice"] == "right"
+    page.click("#stop")
+    assert page.is_visible("#open")
+    assert page.is_hidden("#blind")
+
+
+def test_without_storage_votes_are_kept_in_the_page(page: Any, report: Path, tmp_path: Path) -> None:
+    page.add_init_script("Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied'); }})")
+    open_report(page, report)
+    page.click("#start")
+    page.click("#left")
+    assert len(json.loads(exported(page, tmp_path).read_text())["votes"]) == 1
