@@ -11,7 +11,6 @@ VGG19 the sum of its shallow taps' norms, each divided by its mean.
 import json
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +52,8 @@ def main(argv: Sequence[str]) -> int:
 
 def run(options: dict[str, Any]) -> None:
     """Measures every map maker on every photo, printing each as it is done."""
-    from training.measures import bootstrap, load_masks, measure
-
     from dnr_jax.atomic import write_atomically
+    from training.measures import bootstrap, load_masks, measure
 
     masks = load_masks(Path(options["masks"]), MAP_SIDE)
     photos = {name: find_photo(Path(options["photos"]), name) for name in masks}

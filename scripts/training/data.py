@@ -250,9 +250,9 @@ def _paste(
 
 def _recolour(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Random brightness, contrast, saturation and balance; one photo in ten turns grey."""
+    image = image * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     grey = image.mean(-1, keepdims=True)
     saturation = 0.0 if rng.random() < 0.1 else rng.uniform(0.6, 1.4)
     image = grey + saturation * (image - grey)
-    image = image * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     mean = image.mean()
     return np.clip(mean + rng.uniform(0.7, 1.3) * (image - mean) + rng.uniform(-30, 30), 0, 255)

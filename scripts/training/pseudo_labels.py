@@ -17,6 +17,7 @@ import skimage.segmentation
 SEGMENTS = (250, 120)
 GEODESIC_SIGMA, COLOUR_SIGMA, SPATIAL_SIGMA, BOUNDARY_SIGMA = 7.0, 10.0, 0.4, 1.0
 BACKGROUND_WEIGHT, SMOOTHNESS_FLOOR = 5.0, 0.1
+LEAST_EDGE = 1e-4
 BARRIER_PASSES = 3
 BORDER_SHARE = 0.1
 SIGMOID_SLOPE = 10.0
@@ -90,8 +91,8 @@ def background_probability(linked: np.ndarray, colour_distance: np.ndarray, on_b
     """
     closest = np.where(linked, colour_distance, np.inf).min(1)
     slack = np.mean(closest[np.isfinite(closest)]) if np.isfinite(closest).any() else 0.0
-    # A zero would be no edge at all to the sparse graph.
-    edges = np.where(linked, np.maximum(colour_distance - slack, 1e-8), 0)
+    # SciPy reads what is close to 0 as no edge at all.
+    edges = np.where(linked, np.maximum(colour_distance - slack, LEAST_EDGE), 0)
     geodesic = scipy.sparse.csgraph.shortest_path(edges, directed=False)
     similar = _gaussian(geodesic, GEODESIC_SIGMA)
     connectivity = similar[:, on_border].sum(1) / np.sqrt(similar.sum(1))

@@ -38,13 +38,14 @@ class Recipe:
 RECIPES = {
     "plain": Recipe(contrast=False, centred_labels=True, analytic_labels=False),
     "default": Recipe(
-        widths=(16, 32, 64, 64),
-        sides=(128, 224, 352, 512),
-        batches=(12, 5, 3, 2),
-        chances=(0.35, 0.3, 0.27, 0.08),
-        steps=1000,
-        warm_up=100,
-        average=0.995,
+        widths=(8, 16, 32, 48),
+        sides=(128, 224, 352, 480),
+        batches=(10, 4, 2, 2),
+        chances=(0.4, 0.3, 0.22, 0.08),
+        steps=800,
+        warm_up=50,
+        rate=4e-3,
+        average=0.99,
     ),
 }
 
