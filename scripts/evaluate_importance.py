@@ -87,6 +87,8 @@ def makers(options: dict[str, Any]) -> "dict[str, Callable[[Path, tuple[int, ...
         own = name.endswith(".safetensors")
         networks[label] = read_learned(Path(name))[0] if own else load_weights(name).network
     for side in (int(side) for side in options["sides"]):
+        if side < 32 or side % 32:
+            raise ValueError(f"--sides has {side}: give multiples of 32")
         for label, network in networks.items():
             chosen[f"{label}, {side} px"] = network_map(network, ("block5_pool",), side)
         if options["vgg"]:
@@ -136,17 +138,26 @@ def centre_gaussian(_: Path, shape: tuple[int, ...]) -> "np.ndarray":
 def network_map(network: Any, taps: tuple[str, ...], side: int) -> "Callable[[Path, tuple[int, ...]], np.ndarray]":
     """Eq. 1 at one tap, or the sum over several taps of their maps, each divided by its mean."""
     import jax
+    import jax.numpy as jnp
     import numpy as np
 
     from dnr_jax.importance import feature_norm
+    from dnr_jax.taps import tap_stride
 
     @jax.jit
-    def maps(image: "jax.Array") -> "list[jax.Array]":
-        return [feature_norm(values) for values in network.features(image, taps).values()]
+    def maps(image: "jax.Array", size: "tuple[jax.Array, jax.Array]") -> "dict[str, jax.Array]":
+        return {tap: feature_norm(values) for tap, values in network.features(image, taps, size).items()}
 
     def make(path: Path, shape: tuple[int, ...]) -> "np.ndarray":
-        found = [np.asarray(values) for values in maps(read_photo(path, side, 32))]
-        return np.sum([fit(values / max(float(values.mean()), 1e-12), shape) for values in found], 0)
+        photo = read_photo(path, side, 32)
+        height, width = photo.shape[:2]
+        padded = np.zeros((side, side, 3), np.float32)  # One shape: one compilation.
+        padded[:height, :width] = photo
+        total = np.zeros(shape)
+        for tap, values in maps(jnp.asarray(padded), (jnp.int32(height), jnp.int32(width))).items():
+            inside = np.asarray(values)[: height // tap_stride(tap), : width // tap_stride(tap)]
+            total += fit(inside / max(float(inside.mean()), 1e-12), shape)
+        return total
 
     return make
 

@@ -160,9 +160,13 @@ def test_targets_follow_their_photos() -> None:
     photo[20:50, 10:40] = 255
     example = Example(photo, (photo[..., 0] > 0).astype(np.uint8) * 255, 0.5)  # Too unsure to be pasted.
     batch = draw_batch([example], 40, 32, 0.4, np.random.default_rng(0))
-    for image, target in zip(batch.images, batch.targets, strict=True):
-        grey = image.mean(-1)
-        assert np.corrcoef(grey.ravel(), target.ravel())[0, 1] > 0.9
+    seen = [
+        np.corrcoef(image.mean(-1).ravel(), target.ravel())[0, 1]
+        for image, target in zip(batch.images, batch.targets, strict=True)
+        if 0.1 < target.mean() < 0.9  # A crop may miss the object.
+    ]
+    assert len(seen) > 20
+    assert min(seen) > 0.9
     assert (batch.weights == 0.5).all()
     greys = np.ptp(batch.images, axis=-1).max((1, 2)) > 1
     assert 0 < greys.sum() < 40  # Balance and saturation colour most; none stays as it was, white on black.

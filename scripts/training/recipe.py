@@ -39,12 +39,12 @@ RECIPES = {
     "plain": Recipe(contrast=False, centred_labels=True, analytic_labels=False),
     "default": Recipe(
         widths=(8, 16, 32, 48),
-        sides=(128, 224, 352, 480),
-        batches=(10, 4, 2, 2),
-        chances=(0.4, 0.3, 0.22, 0.08),
-        steps=800,
+        sides=(128, 256, 416),
+        batches=(10, 3, 2),
+        chances=(0.45, 0.35, 0.2),
+        steps=1200,
         warm_up=50,
-        rate=4e-3,
+        rate=5e-3,
         average=0.99,
     ),
 }
