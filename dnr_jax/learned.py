@@ -6,6 +6,7 @@ and the analytic network's colours and energies stand out from the photo's own b
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -27,6 +28,9 @@ from dnr_jax.vgg import Size, max_pool, valid_mask
 FEATURE_GAIN = 8.0
 FLOOR_SHARE = 0.2
 LARGEST_SCORE = 6.0
+SMOOTHING = {4: (1, 1, 1), 5: (1, 2, 1)}
+"""Dilations of the analytic network's binomials in blocks 4 and 5."""
+LAST_TAPS = ("block4_conv4", "block4_pool", "block5_conv4", "block5_pool")
 
 
 class RectifiedConvolution(nn.Module):
@@ -49,12 +53,15 @@ class Learned(nn.Module):
       widths: channels of blocks 2 to 5.
       dilations: of the four convolutions of blocks 4 and 5.
       contrast: whether blocks 4 and 5 also see the analytic network's 14 channels of contrast against the border.
+      contrast_gain: times which these channels, smoothed as there, follow the learned ones in the last taps of block 4
+        and block 5, so that Eq. 1 is the root of both norms' squares; 0 leaves them out.
       layer: makes a layer for [b, h, w, c] from (channels, dilation, name=).
     """
 
     widths: tuple[int, ...] = (24, 48, 96, 96)
     dilations: tuple[tuple[int, ...], ...] = ((1, 2, 2, 1), (1, 2, 4, 1))
     contrast: bool = True
+    contrast_gain: float = 0.0
     layer: Callable[..., nn.Module] = RectifiedConvolution
 
     @nn.compact
@@ -66,7 +73,8 @@ class Learned(nn.Module):
         batched = image.ndim == 4
         last = max(tap_depth(tap) for tap in taps)
         x = image if batched else image[None]
-        features, contrast, activations = x, None, {}
+        contrast = smooth = None
+        activations = {}
 
         def each(function: Callable[..., jax.Array], values: jax.Array) -> jax.Array:
             return jax.vmap(lambda one: function(one, size))(values)
@@ -80,22 +88,30 @@ class Learned(nn.Module):
             elif conv == "pool":
                 x = jax.vmap(max_pool)(x)
                 size = None if size is None else (size[0] // 2, size[1] // 2)
-                if block == 1 and self.contrast and last >= tap_depth("block4_conv1"):
-                    contrast = each(_contrast, x)
-                elif block == 4 and contrast is not None:
-                    contrast = jax.vmap(max_pool)(contrast)
+                if block == 1 and last >= tap_depth("block4_conv1") and (self.contrast or self.contrast_gain):
+                    contrast = smooth = each(_contrast, x)
+                elif block >= 4 and contrast is not None and smooth is not None:
+                    contrast, smooth = jax.vmap(max_pool)(contrast), jax.vmap(max_pool)(smooth)
             else:
                 features = x
                 if tap == "block2_conv1":
                     features = jnp.concatenate([nn.relu(x[..., :6] - COLOUR_BIAS), x[..., 6:]], -1)
                 elif block >= 4 and conv == "conv1":
                     parts = [FEATURE_GAIN * x, each(border_score, x)]
-                    features = jnp.concatenate([*parts, contrast] if contrast is not None else parts, -1)
+                    if self.contrast and contrast is not None:
+                        parts.append(contrast)
+                    features = jnp.concatenate(parts, -1)
                 dilation = self.dilations[block - 4][int(conv[4:]) - 1] if block >= 4 else 1
                 x = self.layer(self.widths[block - 2], dilation, name=tap)(each(_inside, features))
             x = each(_inside, x)
+            if conv == "conv4" and block >= 4 and self.contrast_gain and smooth is not None:
+                for dilation in SMOOTHING[block]:
+                    smooth = each(partial(_smoothed, dilation=dilation), smooth)
             if tap in taps:
-                activations[tap] = x if batched else x[0]
+                seen = x
+                if smooth is not None and self.contrast_gain and tap in LAST_TAPS:
+                    seen = jnp.concatenate([x, self.contrast_gain * each(_inside, smooth)], -1)
+                activations[tap] = seen if batched else seen[0]
         return activations
 
 
@@ -123,6 +139,10 @@ def _contrast(x: jax.Array, size: Size | None) -> jax.Array:
         x = max_pool(x)
         size = None if size is None else (size[0] // 2, size[1] // 2)
     return border_contrast(x, size)
+
+
+def _smoothed(x: jax.Array, size: Size | None, dilation: int) -> jax.Array:
+    return binomial(x, size, dilation)
 
 
 def _inside(x: jax.Array, size: Size | None) -> jax.Array:

@@ -63,11 +63,10 @@ def main(argv: Sequence[str]) -> int:
 def run(photos: Path, out: Path, options: dict[str, Any]) -> None:
     """Labels, trains and writes everything."""
     from dnr_jax.atomic import write_atomically
-    from dnr_jax.learned import Learned
     from dnr_jax.weights.packaged import write_learned
     from training.data import load_dataset
     from training.loop import settle_statistics, train
-    from training.model import fold
+    from training.model import exported, fold
     from training.recipe import named_recipe
 
     recipe = named_recipe(options["recipe"], options["steps"])
@@ -76,9 +75,8 @@ def run(photos: Path, out: Path, options: dict[str, Any]) -> None:
         dataset = load_dataset(photos, recipe, labels, options["processes"], line.update)
         state, history = train(dataset, recipe, options["seed"], state_file, progress=line.update)
         statistics = settle_statistics(state, dataset, recipe, options["seed"], line.update)
-    module = Learned(recipe.widths, recipe.dilations, recipe.contrast)
     layers = fold(state.average, statistics)
-    write_learned(out, layers, module, IMPORTANCE_SIDE, record_of(recipe, dataset, history, options))
+    write_learned(out, layers, exported(recipe), IMPORTANCE_SIDE, record_of(recipe, dataset, history, options))
     write_atomically(out.with_suffix(".png"), plot(history))
     labels.unlink()
     state_file.unlink()

@@ -183,6 +183,7 @@ def learned(
     params: Mapping[str, Mapping[str, np.ndarray]],
     dilations: tuple[tuple[int, ...], ...],
     contrast: bool,
+    contrast_gain: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """All taps of the learned network."""
     taps = {"block1_conv1": embedded_conv1(image)}
@@ -194,6 +195,7 @@ def learned(
             y = binomial(y)
         y = pool(y)
     y = border_contrast(y)
+    analytic = embedded(image)
     x = np.concatenate([np.maximum(x[:, :, :6] - 0.1, 0), x[:, :, 6:]], -1)
     for block in (2, 3, 4, 5):
         if block >= 4:
@@ -206,6 +208,10 @@ def learned(
             x = taps[name] = np.maximum(x + np.asarray(params[name]["bias"], np.float64), 0)
         x = taps[f"block{block}_pool"] = pool(x)
         y = pool(y) if block == 4 else y
+    if contrast_gain:
+        for tap in ("block4_conv4", "block4_pool", "block5_conv4", "block5_pool"):
+            # The analytic network's taps are scaled by .3.
+            taps[tap] = np.concatenate([taps[tap], contrast_gain / 0.3 * analytic[tap]], -1)
     return taps
 
 

@@ -20,7 +20,7 @@ from dnr_jax.weights.packaged import CONSTANT_LAYERS, MOST_BYTES, read_learned, 
 from dnr_jax.weights.registry import shipped_path
 
 SHAPE = (75, 101)
-MODULE = Learned((3, 4, 5, 6))
+MODULE = Learned((3, 4, 5, 6), contrast_gain=0.5)
 TOLD = {"script": "test", "licence": "none"}
 
 
@@ -50,7 +50,10 @@ def layers(contrast: bool = True) -> Layers:
 
 @cache
 def network(contrast: bool = True) -> Network:
-    return Network(jax.tree.map(jnp.asarray, layers(contrast)), Learned(MODULE.widths, contrast=contrast))
+    return Network(
+        jax.tree.map(jnp.asarray, layers(contrast)),
+        Learned(MODULE.widths, contrast=contrast, contrast_gain=MODULE.contrast_gain),
+    )
 
 
 @jax.jit
@@ -58,11 +61,12 @@ def all_taps(network: Network, image: jax.Array, size: tuple[jax.Array, jax.Arra
     return network.features(image, TAPS, size)
 
 
-@pytest.mark.parametrize("contrast", [True, False])
-def test_every_tap_is_the_oracles(contrast: bool) -> None:
+@pytest.mark.parametrize(("contrast", "gain"), [(True, 0.0), (True, 0.5), (False, 0.0), (False, 0.5)])
+def test_every_tap_is_the_oracles(contrast: bool, gain: float) -> None:
     image = photo()
-    found = all_taps(network(contrast), jnp.asarray(image))
-    expected = oracles.learned(image, layers(contrast), MODULE.dilations, contrast)
+    module = Learned(MODULE.widths, contrast=contrast, contrast_gain=gain)
+    found = all_taps(network(contrast).replace(module=module), jnp.asarray(image))
+    expected = oracles.learned(image, layers(contrast), MODULE.dilations, contrast, gain)
     assert sorted(found) == sorted(TAPS) == sorted(expected)
     for tap in TAPS:
         stride = oracles.STRIDES[tap]

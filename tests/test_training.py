@@ -250,13 +250,13 @@ def test_the_script_trains_and_writes_a_network_with_its_record(tmp_path: Path) 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "train_embedded: recipe is 'test': choose plain or default\n"
-    RECIPES["test"] = dataclasses.replace(RECIPE, sides=(32,), batches=(2,))
+    RECIPES["test"] = dataclasses.replace(RECIPE, sides=(32,), batches=(2,), contrast_gain=0.25)
     try:
         assert train_embedded.main(["train_embedded", "--recipe=test", "--quiet", *options]) == 0
     finally:
         del RECIPES["test"]
     network, provenance = read_learned(out)
-    assert network.module == Learned(RECIPE.widths)
+    assert network.module == Learned(RECIPE.widths, contrast_gain=0.25)
     record = json.loads(out.with_suffix(".json").read_text())
     assert provenance.sha256 == record["sha256"]
     assert (record["seed"], record["recipe"]["steps"], record["photos"]["origin"]) == (5, 2, "drawn here")

@@ -33,7 +33,7 @@ def write_learned(path: Path, layers: Layers, module: Learned, importance_side: 
     Raises:
       ValueError: more than `MOST_BYTES`, or a value that float16 cannot hold.
     """
-    built = {"widths": module.widths, "dilations": module.dilations, "contrast": module.contrast}
+    built = {key: getattr(module, key) for key in ("widths", "dilations", "contrast", "contrast_gain")}
     metadata = {"format": FORMAT, "module": json.dumps(built), "importance_side": str(importance_side)}
     arrays = {
         f"{layer}/{kind}": np.ascontiguousarray(array, np.float16)
@@ -90,7 +90,8 @@ def _module(path: Path) -> tuple[Learned, int]:
         raise ValueError(f"{path} has format {metadata.get('format')!r}, not {FORMAT!r}: train it again")
     built = json.loads(metadata["module"])
     dilations = tuple(tuple(block) for block in built["dilations"])
-    return Learned(tuple(built["widths"]), dilations, built["contrast"]), int(metadata["importance_side"])
+    module = Learned(tuple(built["widths"]), dilations, built["contrast"], float(built["contrast_gain"]))
+    return module, int(metadata["importance_side"])
 
 
 def _check_arrays(path: Path, layers: Layers, module: Learned) -> None:

@@ -44,8 +44,13 @@ _init = nn.initializers.he_normal()
 
 
 def normalised(recipe: Recipe) -> Learned:
-    """The network with batch norm."""
-    return Learned(recipe.widths, recipe.dilations, recipe.contrast, NormalisedConvolution)
+    """The network with batch norm, as it is trained: its taps hold the learned channels alone."""
+    return Learned(recipe.widths, recipe.dilations, recipe.contrast, layer=NormalisedConvolution)
+
+
+def exported(recipe: Recipe) -> Learned:
+    """The network that the folded parameters are for."""
+    return Learned(recipe.widths, recipe.dilations, recipe.contrast, recipe.contrast_gain)
 
 
 def forward(network: Learned, params: Any, images: jax.Array) -> tuple[list[jax.Array], Any]:

@@ -9,6 +9,7 @@ class Recipe:
 
     Attributes:
       contrast: feed the analytic network's contrast channels to blocks 4 and 5.
+      contrast_gain: times which the same channels join the learned ones in the exported network's last taps.
       centred_labels: weight the barrier distance to the photo's centre.
       analytic_labels: average the analytic network's importance into the labels.
       sides: of the square crops, in pixels.
@@ -21,6 +22,7 @@ class Recipe:
     widths: tuple[int, ...] = (24, 48, 96, 96)
     dilations: tuple[tuple[int, ...], ...] = ((1, 2, 2, 1), (1, 2, 4, 1))
     contrast: bool = True
+    contrast_gain: float = 0.0
     centred_labels: bool = False
     analytic_labels: bool = True
     sides: tuple[int, ...] = (192, 288, 416)
