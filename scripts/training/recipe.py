@@ -48,6 +48,7 @@ RECIPES = {
         warm_up=50,
         rate=5e-3,
         average=0.99,
+        contrast_gain=0.9,
     ),
 }
 
