@@ -46,9 +46,9 @@ def agreement(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def unit_range(values: np.ndarray) -> np.ndarray:
-    """Values moved and scaled to [0, 1]; zeros where they are all the same."""
+    """Values moved and scaled to [0, 1]; zeros where they are all the same but for rounding."""
     low, high = values.min(), values.max()
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+    return (values - low) / (high - low) if high - low > 1e-9 else np.zeros_like(values)
 
 
 def background_detection(photo: np.ndarray, segments: int) -> np.ndarray:
