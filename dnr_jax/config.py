@@ -44,6 +44,11 @@ class RetargetConfig:
     alpha: float = _option(
         0.5, "Factor in [0, 1) on a level's importance where the next deeper level lost a seam (Eq. 2)."
     )
+    centre_prior: float = _option(
+        0.0,
+        "How much a photo's centre counts beyond what the network sees there: every map of importance is weighted by"
+        " 1 - p + p times a Gaussian at the centre. 0: not at all; below 1.",
+    )
     region: str = _option(
         "projected",
         "Where a removed deep neuron guides the finer level: the block of neurons that pool onto it, or its whole"
@@ -88,6 +93,7 @@ class RetargetConfig:
                 raise ValueError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
         _check_range(self, "importance_percentile", 0, 100)
         _check_range(self, "alpha", 0, 1, open_above=True)
+        _check_range(self, "centre_prior", 0, 1, open_above=True)
         _check_range(self, "tolerance", 0, 1, open_above=True)
         for name in ("reconstruct_steps", "refine_steps", "snapshot_every"):
             _check_range(self, name, 0, 100_000)

@@ -48,7 +48,7 @@ class Embedded(nn.Module):
         if keep("block1_pool", x, size):
             return activations
 
-        x = _colour_and_energy(x)
+        x = colour_and_energy(x)
         for block, convs in ((2, 2), (3, 4)):
             for conv in range(1, convs + 1):
                 x = binomial(x, size)
@@ -148,7 +148,7 @@ def border_contrast(x: jax.Array, size: Size | None = None) -> jax.Array:
     """
     colour = 4 * (x[..., 0:6:2] - x[..., 1:6:2])
     x = binomial(jnp.concatenate([colour, jnp.sqrt(x[..., 6:] + 1e-4)], -1), size)
-    ring = _border_ring(x.shape, size)
+    ring = border_ring(x.shape, size)
     total = jnp.sum(ring)
     mean = jnp.sum(x * ring, (0, 1), keepdims=True) / total
     variance = jnp.sum(jnp.square(x - mean) * ring, (0, 1), keepdims=True) / total
@@ -158,13 +158,13 @@ def border_contrast(x: jax.Array, size: Size | None = None) -> jax.Array:
     return y / (1 + y / 3)
 
 
-def _colour_and_energy(x: jax.Array) -> jax.Array:
+def colour_and_energy(x: jax.Array) -> jax.Array:
     """Six unbiased colour halves times 1/4 and five energies (both halves of a derivative) times 1/2."""
     colour = nn.relu(x[..., :6] - COLOUR_BIAS)
     return jnp.concatenate([0.25 * colour, 0.5 * (x[..., 6::2] + x[..., 7::2])], -1)
 
 
-def _border_ring(shape: tuple[int, ...], size: Size | None) -> jax.Array:
+def border_ring(shape: tuple[int, ...], size: Size | None) -> jax.Array:
     """A float32 [h, w, 1] that is 1 on the outer 8 % (at least one neuron) of the valid part."""
     height, width = (jnp.asarray(n, jnp.int32) for n in (size or shape[:2]))
     ring = [jnp.maximum(1, (n * BORDER_SHARE).astype(jnp.int32)) for n in (height, width)]

@@ -10,6 +10,8 @@ from dnr_jax import stripes
 from dnr_jax.network import Network
 from dnr_jax.taps import tap_size, tap_stride
 
+CENTRE_SIGMA = 0.3
+
 
 class Analysis(NamedTuple):
     """What the network sees in a photo.
@@ -24,7 +26,13 @@ class Analysis(NamedTuple):
 
 
 @partial(jax.jit, static_argnames=("taps", "feature_taps"))
-def analyse(network: Network, image: jax.Array, taps: tuple[str, ...], feature_taps: tuple[str, ...]) -> Analysis:
+def analyse(
+    network: Network,
+    image: jax.Array,
+    taps: tuple[str, ...],
+    feature_taps: tuple[str, ...],
+    centre_prior: jax.Array | float = 0.0,
+) -> Analysis:
     """Importance maps of all `taps` and features of `feature_taps` for one photo.
 
     Where the network has an `importance_side`, the maps of taps past block 1 come from the photo scaled to that longer
@@ -32,6 +40,7 @@ def analyse(network: Network, image: jax.Array, taps: tuple[str, ...], feature_t
 
     Args:
       image: float32 [H, W, 3], RGB in [0, 255].
+      centre_prior: how far importance falls away from the photo's centre, see `centre_weight`.
     """
     side = network.importance_side
     scaled_taps = tuple(tap for tap in taps if side is not None and tap_stride(tap) > 1)
@@ -48,7 +57,15 @@ def analyse(network: Network, image: jax.Array, taps: tuple[str, ...], feature_t
             shape = tap_size(tap, (height, width))
             steps = [small_n / n for small_n, n in zip(small_size, (height, width), strict=True)]
             maps[tap] = resample(feature_norm(small[tap]), (shape[0], shape[1]), (steps[0], steps[1]))
-    return Analysis(tuple(maps[tap] for tap in taps), {tap: full[tap] for tap in feature_taps})
+    weighted = (maps[tap] * centre_weight(maps[tap].shape, centre_prior) for tap in taps)
+    return Analysis(tuple(weighted), {tap: full[tap] for tap in feature_taps})
+
+
+def centre_weight(shape: tuple[int, ...], prior: jax.Array | float) -> jax.Array:
+    """`1 - p + p exp(-(y^2 + x^2) / (2 0.3^2))`, y and x from the centre in shares of the side; float32 of `shape`."""
+    y, x = ((jnp.arange(n, dtype=jnp.float32) + 0.5) / n - 0.5 for n in shape)
+    distance = jnp.square(y)[:, None] + jnp.square(x)[None, :]
+    return 1 - prior + prior * jnp.exp(-distance / (2 * CENTRE_SIGMA**2))
 
 
 def feature_norm(features: jax.Array) -> jax.Array:

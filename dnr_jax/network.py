@@ -12,14 +12,16 @@ class Network(flax.struct.PyTreeNode):
     """A feature network as a pytree: parameters are leaves, everything else is static under jit.
 
     Attributes:
-      params: {layer: {"kernel": float32 [3, 3, in, out], "bias": float32 [out]}}; empty where the module has none.
+      params: {layer: {"kernel": float32 [3, 3, in, out], "bias": float32 [out]}}; without those of `constant_layers`.
       module: called as `module.apply({"params": params}, image, taps, size)`.
+      constant_layers: layers that the module computes without parameters.
       importance_side: None where importance (Eq. 1) is the norm of the features themselves; else the longer side in
         pixels at which the network sees the whole photo for the importance of taps past block 1.
     """
 
     params: dict[str, dict[str, jax.Array]]
     module: nn.Module = flax.struct.field(pytree_node=False)
+    constant_layers: tuple[str, ...] = flax.struct.field(pytree_node=False, default=())
     importance_side: int | None = flax.struct.field(pytree_node=False, default=None)
 
     def features(
@@ -36,12 +38,11 @@ class Network(flax.struct.PyTreeNode):
 
     def check_taps(self, taps: tuple[str, ...]) -> None:
         """Raises ValueError when a tap needs layers that the parameters do not hold."""
-        if not self.params:
-            return
+        held = {*self.params, *self.constant_layers}
         for tap in taps:
-            missing = [layer for layer in conv_layers_below(tap) if layer not in self.params]
+            missing = [layer for layer in conv_layers_below(tap) if layer not in held]
             if missing:
-                served = [layer for layer in conv_layers_below("block5_pool") if layer in self.params]
+                served = [layer for layer in conv_layers_below("block5_pool") if layer in held]
                 raise ValueError(
                     f"tap {tap} needs layers that these weights lack ({', '.join(missing)}): choose taps up to"
                     f" {served[-1] if served else 'nothing'}, or weights that hold them"

@@ -130,10 +130,10 @@ def retarget_frames(
     shared: dict[str, float] = {}
     with timed(shared, "features"):
         # Features of a single photo are kept; those of many frames are computed again when their turn comes.
-        first = analyse(weights.network, photos[0][0], config.taps, config.loss_taps)
+        first = analyse(weights.network, photos[0][0], config.taps, config.loss_taps, config.centre_prior)
         importance = first.importance
         for photo, _ in photos[1:]:
-            maps = analyse(weights.network, photo, config.taps, ()).importance
+            maps = analyse(weights.network, photo, config.taps, (), config.centre_prior).importance
             importance = jax.tree.map(jnp.maximum, importance, maps)
         jax.block_until_ready(importance)
     with timed(shared, "seams"):

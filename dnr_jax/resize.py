@@ -86,8 +86,8 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string(
         "weights",
         "auto",
-        "Network: vgg19 (the paper's), embedded (built in), the path of a weights file, or auto: vgg19 where it is"
-        " cached or can be fetched, else embedded.",
+        "Network: vgg19 (the paper's), embedded (built in: the learned one), learned, analytic (built in, untrained),"
+        " the path of a weights file, or auto: vgg19 where it is cached or can be fetched, else embedded.",
         **text,
     )
     flags.DEFINE_string("weights_dir", None, "Where VGG19 is kept. Default: the user's cache directory.", **text)

@@ -84,7 +84,6 @@ def measure(
     """
     from benchmark_stages import OPTIMISATIONS, STAGES, dnr_jax_stages, random_vgg19, synthetic_photo, torch_stages
     from benchmark_tools import LiquidRescale, cold_starts, seam_carving_tool
-
     from dnr_jax.config import RetargetConfig
     from dnr_jax.sizes import parse_side
 
@@ -133,7 +132,6 @@ def cost_of_size(megapixels: Sequence[float], repeats: int) -> dict[str, Any]:
     import dataclasses
 
     from benchmark_stages import dnr_jax_stages, random_vgg19, synthetic_photo
-
     from dnr_jax.config import RetargetConfig
 
     config, weights = RetargetConfig(tolerance=0, reconstruct_steps=3, importance_percentile=1.0), random_vgg19()
@@ -191,6 +189,7 @@ def _reference(weights: Any, config: Any, *, compiled: bool) -> Any:
     import jax
     import numpy as np
     import torch
+
     from torch_reference import Reference
 
     device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"

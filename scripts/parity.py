@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from torch_reference import Reference
-
     from dnr_jax.config import RetargetConfig
     from dnr_jax.weights import Weights
+    from torch_reference import Reference
 
 TOLERANCES = {
     "features": 1e-4,

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+
 from torch_network import VGG19, Params, feature_loss, minimise, sampled_feature_loss, stride
 from torch_seams import SeamPlan, plan_seams
 from torch_warp import grid_warp, sample, scale

@@ -157,6 +157,64 @@ def embedded(image: np.ndarray) -> dict[str, np.ndarray]:
     return taps
 
 
+def border_score(x: np.ndarray) -> np.ndarray:
+    """Each channel's deviations from its mean on a border ring of 8 % of each side, clipped at six."""
+    height, width, channels = x.shape
+    rows, columns = max(1, int(height * 0.08)), max(1, int(width * 0.08))
+    ring = np.ones((height, width), bool)
+    ring[rows : height - rows, columns : width - columns] = False
+    result = np.zeros(x.shape)
+    for c in range(channels):
+        plane = x[:, :, c]
+        spread = plane[ring].var() + 0.04 * (plane**2).mean() + 1e-6
+        result[:, :, c] = np.clip((plane - plane[ring].mean()) / np.sqrt(spread), -6, 6)
+    return result
+
+
+def spread_out(kernel: np.ndarray, dilation: int) -> np.ndarray:
+    """A 3x3 kernel with zeros between its places."""
+    result = np.zeros((2 * dilation + 1, 2 * dilation + 1, *kernel.shape[2:]))
+    result[::dilation, ::dilation] = kernel
+    return result
+
+
+def learned(
+    image: np.ndarray,
+    params: Mapping[str, Mapping[str, np.ndarray]],
+    dilations: tuple[tuple[int, ...], ...],
+    contrast: bool,
+    contrast_gain: float = 0.0,
+) -> dict[str, np.ndarray]:
+    """All taps of the learned network."""
+    taps = {"block1_conv1": embedded_conv1(image)}
+    taps["block1_conv2"] = embedded_conv2(taps["block1_conv1"])
+    x = taps["block1_pool"] = pool(taps["block1_conv2"])
+    y = colour_and_energy(x)
+    for binomials in (2, 4):
+        for _ in range(binomials):
+            y = binomial(y)
+        y = pool(y)
+    y = border_contrast(y)
+    analytic = embedded(image)
+    x = np.concatenate([np.maximum(x[:, :, :6] - 0.1, 0), x[:, :, 6:]], -1)
+    for block in (2, 3, 4, 5):
+        if block >= 4:
+            x = np.concatenate([8 * x, border_score(x), *([y] if contrast else [])], -1)
+        for conv in range(1, CONVS[block] + 1):
+            name = f"block{block}_conv{conv}"
+            reach = dilations[block - 4][conv - 1] if block >= 4 else 1
+            padded = np.pad(x, ((9, 9), (9, 9), (0, 0)))  # SciPy's "same" needs the array larger than the kernel.
+            x = correlate_loop(padded, spread_out(np.asarray(params[name]["kernel"]), reach))[9:-9, 9:-9]
+            x = taps[name] = np.maximum(x + np.asarray(params[name]["bias"], np.float64), 0)
+        x = taps[f"block{block}_pool"] = pool(x)
+        y = pool(y) if block == 4 else y
+    if contrast_gain:
+        for tap in ("block4_conv4", "block4_pool", "block5_conv4", "block5_pool"):
+            # The analytic network's taps are scaled by .3.
+            taps[tap] = np.concatenate([taps[tap], contrast_gain / 0.3 * analytic[tap]], -1)
+    return taps
+
+
 def sample(image: np.ndarray, displacement: np.ndarray) -> np.ndarray:
     """Bilinear lookup pixel by pixel, coordinates clamped to the image."""
     height, width = image.shape[:2]

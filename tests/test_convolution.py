@@ -16,11 +16,11 @@ def draw(seed: int, *shape: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
-def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def plain(x: jax.Array, kernel: jax.Array, dilation: int = 1) -> jax.Array:
     """JAX's own convolution, whose gradients JAX derives."""
-    layout = ("NHWC", "HWIO", "NHWC")
+    layout, spread = ("NHWC", "HWIO", "NHWC"), (dilation, dilation)
     return lax.conv_general_dilated(
-        x, kernel, (1, 1), "SAME", dimension_numbers=layout, precision=lax.Precision.HIGHEST
+        x, kernel, (1, 1), "SAME", rhs_dilation=spread, dimension_numbers=layout, precision=lax.Precision.HIGHEST
     )
 
 
@@ -49,6 +49,19 @@ def test_gradients_are_those_jax_derives(kernel_shape: tuple[int, int, int, int]
     value, pull = jax.vjp(convolve, x, kernel)
     expected_value, expected_pull = jax.vjp(plain, x, kernel)
     np.testing.assert_array_equal(value, expected_value)
+    for gradient, expected in zip(pull(cotangent), expected_pull(cotangent), strict=True):
+        np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dilation", [2, 4])
+def test_dilation_reaches_further(dilation: int) -> None:
+    x, kernel, cotangent = draw(6, 1, 7, 6, 2), draw(7, 3, 3, 2, 3), draw(8, 1, 7, 6, 3)
+    spread = np.zeros((2 * dilation + 1, 2 * dilation + 1, 2, 3))
+    spread[::dilation, ::dilation] = kernel
+    padded = np.pad(np.asarray(x[0]), ((9, 9), (9, 9), (0, 0)))
+    value, pull = jax.vjp(lambda x, kernel: convolve(x, kernel, dilation), x, kernel)
+    np.testing.assert_allclose(value[0], oracles.correlate_loop(padded, spread)[9:-9, 9:-9], rtol=1e-5, atol=1e-5)
+    expected_pull = jax.vjp(lambda x, kernel: plain(x, kernel, dilation), x, kernel)[1]
     for gradient, expected in zip(pull(cotangent), expected_pull(cotangent), strict=True):
         np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-5)
 

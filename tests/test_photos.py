@@ -12,7 +12,9 @@ from dnr_jax.config import RetargetConfig
 from dnr_jax.importance import analyse, resample
 from dnr_jax.pipeline import retarget
 from dnr_jax.taps import tap_stride
-from dnr_jax.weights import Weights, read_weights
+from dnr_jax.weights import Weights, load_weights, read_weights
+from evaluate_importance import network_map
+from training.measures import load_masks, measure
 
 SHALLOW = ("block1_conv2", "block2_conv2", "block3_conv4")
 
@@ -78,3 +80,16 @@ def test_embedded_importance_finds_the_objects(shared: Path, embedded: Weights) 
     assert len(areas) == 10
     assert np.mean(areas) > 0.81
     assert min(areas) > 0.6
+
+
+def test_the_learned_network_loses_less_of_the_objects_than_the_analytic_one(shared: Path) -> None:
+    masks = load_masks(Path(__file__).parent / "data/object_masks.json", 192)
+    photos = {name: shared / "data/retargetme" / name / "src.jpg" for name in masks}
+    found = {}
+    for name in ("analytic", "learned"):
+        make = network_map(load_weights(name).network, ("block5_pool",), 384)
+        maps = {photo: make(path, masks[photo].shape) for photo, path in photos.items()}
+        found[name] = {key: float(np.mean(values)) for key, values in measure(maps, masks, (0.75,)).items()}
+    assert found["learned"]["lost_75"] <= min(0.07, found["analytic"]["lost_75"])
+    assert found["learned"]["auc"] > found["analytic"]["auc"]
+    assert found["learned"]["shuffled_auc"] > found["analytic"]["shuffled_auc"]

@@ -9,13 +9,17 @@ import jax.numpy as jnp
 
 from dnr_jax.embedded import Embedded
 from dnr_jax.network import Network
+from dnr_jax.taps import CONV_LAYERS
 from dnr_jax.vgg import VGG
 from dnr_jax.weights.cache import CACHED_VGG19, cache_dir, file_sha256, find_vgg19, is_offline, read_record
 from dnr_jax.weights.fetch import FetchError, fetch_vgg19
 from dnr_jax.weights.files import Provenance, layer_widths
 from dnr_jax.weights.layouts import read_layout
+from dnr_jax.weights.packaged import read_learned
 
-EMBEDDED_IMPORTANCE_SIDE = 384
+EMBEDDED = "learned"
+"""Which of the networks that ship with the package is the embedded one."""
+ANALYTIC_IMPORTANCE_SIDE = 384
 _ADVICE = "`python -m dnr_jax.weights fetch` gets it, `python -m dnr_jax.weights convert` takes a file you have"
 
 
@@ -37,9 +41,11 @@ def load_weights(
     """Loads the network called `name`.
 
     Args:
-      name: "embedded" for the built-in network; "vgg19" for the file at $DNR_JAX_WEIGHTS or, failing that, in the
-        cache, fetched first where it is not there; "auto" for the same, or the embedded network, with a line on stderr,
-        where VGG19 is not to be had; anything else is the path of a weights file, see `read_weights`.
+      name: "embedded" for the network that ships with the package, which is the "learned" one (`dnr_jax.learned`);
+        "analytic" for the one that needs no training (`dnr_jax.embedded`); "vgg19" for the file at $DNR_JAX_WEIGHTS
+        or, failing that, in the cache, fetched first where it is not there; "auto" for the same, or the embedded
+        network, with a line on stderr, where VGG19 is not to be had; anything else is the path of a weights file, see
+        `read_weights`.
       weights_dir: where VGG19 is kept instead of $DNR_JAX_CACHE and the platform's cache directory.
       offline: never use the network. Default: as $DNR_JAX_OFFLINE says.
 
@@ -53,8 +59,13 @@ def load_weights(
       384
     """
     if name == "embedded":
-        provenance = Provenance("embedded", "dnr_jax.embedded (analytic)", "", "as the package")
-        return Weights(Network({}, Embedded(), EMBEDDED_IMPORTANCE_SIDE), provenance)
+        found = load_weights(EMBEDDED)
+        return found._replace(provenance=found.provenance._replace(name="embedded"))
+    if name == "analytic":
+        provenance = Provenance("analytic", "dnr_jax.embedded (analytic)", "", "as the package")
+        return Weights(Network({}, Embedded(), CONV_LAYERS, ANALYTIC_IMPORTANCE_SIDE), provenance)
+    if name == "learned":
+        return Weights(*read_learned())
     if name not in ("auto", "vgg19"):
         return read_weights(Path(name))
     path = find_vgg19(weights_dir)

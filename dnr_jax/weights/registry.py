@@ -48,13 +48,18 @@ class Registry(NamedTuple):
         return chosen
 
 
+def shipped_path(name: str) -> Path:
+    """Where a file that ships with the package lies; the first place to look where it is missing."""
+    places = [folder / name for folder in _SHIPPED]
+    return next((place for place in places if place.is_file()), places[0])
+
+
 def registry_path() -> Path:
     """The file at $DNR_JAX_REGISTRY, else the one that ships with the package."""
     named = os.environ.get("DNR_JAX_REGISTRY")
     if named:
         return Path(named)
-    places = [folder / "registry.json" for folder in _SHIPPED]
-    return next((place for place in places if place.is_file()), places[0])
+    return shipped_path("registry.json")
 
 
 def read_registry() -> Registry:

@@ -1,0 +1,105 @@
+"""The learned network's file, which ships with the package: written by the training script, checked on every load.
+
+`learned.safetensors` holds `<layer>/kernel` and `<layer>/bias` as float16, and as text what the module is to be made
+of; `learned.json` beside it says where it comes from and what its SHA-256 must be.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+
+from dnr_jax.atomic import write_atomically
+from dnr_jax.learned import Learned
+from dnr_jax.network import Network
+from dnr_jax.taps import TAPS, conv_layers_below
+from dnr_jax.weights.files import Layers, Provenance, read_arrays, read_metadata
+from dnr_jax.weights.registry import shipped_path
+
+FORMAT = "dnr_jax-learned-1"
+FILE = "learned.safetensors"
+MOST_BYTES = 2_000_000
+CONSTANT_LAYERS = conv_layers_below("block1_conv2")
+
+
+def write_learned(path: Path, layers: Layers, module: Learned, importance_side: int, told: dict[str, Any]) -> None:
+    """Writes a network and, beside it as .json, its record: `told` and the file's SHA-256 and size.
+
+    Raises:
+      ValueError: more than `MOST_BYTES`, or a value that float16 cannot hold.
+    """
+    built = {key: getattr(module, key) for key in ("widths", "dilations", "contrast", "contrast_gain")}
+    metadata = {"format": FORMAT, "module": json.dumps(built), "importance_side": str(importance_side)}
+    arrays = {
+        f"{layer}/{kind}": np.ascontiguousarray(array, np.float16)
+        for layer, parts in sorted(layers.items())
+        for kind, array in sorted(parts.items())
+    }
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError(f"{path}: a weight is too large for float16")
+    data = safetensors.numpy.save(arrays, metadata)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"{path} would have {len(data)} bytes, more than {MOST_BYTES}: choose smaller widths")
+    record = {"file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **told}
+    write_atomically(path, data)
+    write_atomically(path.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
+
+
+def read_learned(path: Path | None = None) -> tuple[Network, Provenance]:
+    """The learned network of the package, or of another file that `write_learned` wrote.
+
+    Raises:
+      FileNotFoundError: it, or the record beside it, is not there.
+      ValueError: it is not what its record says, or holds other arrays than its network has.
+    """
+    path = shipped_path(FILE) if path is None else path
+    beside = path.with_suffix(".json")
+    for part in (path, beside):
+        if not part.is_file():
+            raise FileNotFoundError(f"{part} is missing: install the package again, or use --weights=analytic")
+    record = _read_record(beside)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != record["sha256"]:
+        raise ValueError(f"{path} is not the file that {beside.name} describes: install the package again")
+    module, side = _module(path)
+    layers: Layers = {}
+    for name, array in read_arrays(path).items():
+        layer, _, kind = name.partition("/")
+        layers.setdefault(layer, {})[kind] = array
+    _check_arrays(path, layers, module)
+    params = jax.tree.map(jnp.asarray, layers)
+    provenance = Provenance("learned", str(record["script"]), str(record["sha256"]), str(record["licence"]))
+    return Network(params, module, CONSTANT_LAYERS, side), provenance
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        return {key: record[key] for key in ("sha256", "script", "licence")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no record of a learned network ({error}): install the package again") from None
+
+
+def _module(path: Path) -> tuple[Learned, int]:
+    metadata = read_metadata(path)
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"{path} has format {metadata.get('format')!r}, not {FORMAT!r}: train it again")
+    built = json.loads(metadata["module"])
+    dilations = tuple(tuple(block) for block in built["dilations"])
+    module = Learned(tuple(built["widths"]), dilations, built["contrast"], float(built["contrast_gain"]))
+    return module, int(metadata["importance_side"])
+
+
+def _check_arrays(path: Path, layers: Layers, module: Learned) -> None:
+    """Raises ValueError naming every array that is missing, extra or of another shape than the module's."""
+    wanted = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((32, 32, 3)), TAPS))["params"]
+    shapes = {f"{layer}/{kind}": a.shape for layer, parts in wanted.items() for kind, a in parts.items()}
+    held = {f"{layer}/{kind}": a.shape for layer, parts in layers.items() for kind, a in parts.items()}
+    amiss = sorted(name for name in shapes.keys() | held.keys() if shapes.get(name) != held.get(name))
+    if amiss:
+        told = ", ".join(f"{name} is {held.get(name, 'missing')}, not {shapes.get(name, 'there')}" for name in amiss)
+        raise ValueError(f"{path} does not fit its network: {told}")

@@ -1,0 +1,175 @@
+"""Measures importance maps against object masks: how they rank pixels, and how much of the object seams would take.
+
+  python scripts/evaluate_importance.py --photos=retargetme/ --vgg=vgg19_blocks123.h5 --networks=C=c.safetensors
+
+Prints a table of means over the photos with 95 % bootstrap intervals, for gradient energy, a Gaussian at the centre,
+the analytic and the learned network, VGG19's shallow taps where --vgg names a file, and any other --networks.
+A network sees the photo with its longer side at each of --sides pixels; its map is block5_pool's norm (Eq. 1), or for
+VGG19 the sum of its shallow taps' norms, each divided by its mean.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+
+MASKS = Path(__file__).parents[1] / "tests/data/object_masks.json"
+MEASURES = ("auc", "shuffled_auc", "lost_75", "lost_50")
+MAP_SIDE = 192
+SHALLOW = ("block1_conv2", "block2_conv2", "block3_conv4")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measures; returns the exit code."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("photos", None, "Folder of photos, NAME.* or NAME/src.* for each mask.", flag_values=values)
+    flags.DEFINE_string("masks", str(MASKS), "JSON file of polygons.", flag_values=values)
+    flags.DEFINE_list("sides", ["384", "640"], "Longer sides at which networks see a photo.", flag_values=values)
+    flags.DEFINE_list("networks", [], "More networks to measure, LABEL=NAME_OR_FILE.", flag_values=values)
+    flags.DEFINE_string("vgg", None, "VGG19 weights that hold blocks 1 to 3 at least.", flag_values=values)
+    flags.DEFINE_string("json", None, "File to write the figures of every photo to.", flag_values=values)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
+    try:
+        rest = values(argv)[1:]
+        if values["help"].value:
+            print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
+            return 0
+        if rest or not values["photos"].value:
+            raise ValueError("--photos=DIR is needed, and nothing else but options")
+        run({name: values[name].value for name in values})
+    except (flags.Error, ValueError, OSError) as error:
+        print(f"evaluate_importance: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: dict[str, Any]) -> None:
+    """Measures every map maker on every photo, printing each as it is done."""
+    from dnr_jax.atomic import write_atomically
+    from training.measures import bootstrap, load_masks, measure
+
+    masks = load_masks(Path(options["masks"]), MAP_SIDE)
+    photos = {name: find_photo(Path(options["photos"]), name) for name in masks}
+    results = {}
+    print(f"{'':28}" + "".join(f"{title:>24}" for title in ("AUC", "shuffled AUC", "lost at 75 %", "lost at 50 %")))
+    for label, maker in makers(options).items():
+        maps = {name: maker(photos[name], mask.shape) for name, mask in masks.items()}
+        found = measure(maps, masks)
+        results[label] = {"photos": list(masks), **found}
+        cells = []
+        for key in MEASURES:
+            mean, low, high = bootstrap(found[key])
+            results[label][f"{key}_mean"] = [mean, low, high]
+            cells.append(f"{mean:.3f} ({low:.3f}-{high:.3f})".rjust(24))
+        print(f"{label:28}" + "".join(cells), flush=True)
+    if options["json"]:
+        write_atomically(Path(options["json"]), (json.dumps(results, indent=1) + "\n").encode())
+
+
+def makers(options: dict[str, Any]) -> "dict[str, Callable[[Path, tuple[int, ...]], np.ndarray]]":
+    """Label -> a function (photo file, shape) -> map."""
+    from dnr_jax.weights import load_weights, read_weights
+    from dnr_jax.weights.packaged import read_learned
+
+    chosen: dict[str, Any] = {"gradient energy": gradient_energy, "centre Gaussian": centre_gaussian}
+    networks = {name: load_weights(name).network for name in ("analytic", "learned")}
+    for item in options["networks"]:
+        label, _, name = item.partition("=")
+        if not name:
+            raise ValueError(f"--networks has {item!r}: write LABEL=NAME_OR_FILE")
+        own = name.endswith(".safetensors")
+        networks[label] = read_learned(Path(name))[0] if own else load_weights(name).network
+    for side in (int(side) for side in options["sides"]):
+        if side < 32 or side % 32:
+            raise ValueError(f"--sides has {side}: give multiples of 32")
+        for label, network in networks.items():
+            chosen[f"{label}, {side} px"] = network_map(network, ("block5_pool",), side)
+        if options["vgg"]:
+            vgg = read_weights(Path(options["vgg"])).network
+            chosen[f"VGG19 blocks 1 to 3, {side} px"] = network_map(vgg, SHALLOW, side)
+    return chosen
+
+
+def find_photo(folder: Path, name: str) -> Path:
+    """The one photo of a name; FileNotFoundError when it is not there."""
+    found = sorted([*folder.glob(f"{name}.*"), *folder.glob(f"{name}/src.*")])
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no photo {name}: masks and photos must belong together")
+    return found[0]
+
+
+def read_photo(path: Path, side: int, multiple: int) -> "np.ndarray":
+    """A photo scaled to a longer side, both sides rounded to a multiple; float32 [H, W, 3] in [0, 255]."""
+    import numpy as np
+    import PIL.Image
+
+    with PIL.Image.open(path) as file:
+        photo = file.convert("RGB")
+    scale = side / max(photo.size)
+    size = (multiple * max(1, round(n * scale / multiple)) for n in photo.size)
+    return np.asarray(photo.resize(tuple(size), PIL.Image.Resampling.LANCZOS), np.float32)
+
+
+def gradient_energy(path: Path, shape: tuple[int, ...]) -> "np.ndarray":
+    """|dI/dx| + |dI/dy| of the grey photo, both from central differences (Avidan and Shamir, 2007)."""
+    import numpy as np
+
+    grey = read_photo(path, MAP_SIDE, 1).mean(-1)
+    rows, columns = np.gradient(grey)
+    return fit(np.abs(rows) + np.abs(columns), shape)
+
+
+def centre_gaussian(_: Path, shape: tuple[int, ...]) -> "np.ndarray":
+    """A Gaussian of standard deviation 0.3 of either side."""
+    import numpy as np
+
+    from dnr_jax.importance import centre_weight
+
+    return np.asarray(centre_weight(shape, 1.0))
+
+
+def network_map(network: Any, taps: tuple[str, ...], side: int) -> "Callable[[Path, tuple[int, ...]], np.ndarray]":
+    """Eq. 1 at one tap, or the sum over several taps of their maps, each divided by its mean."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from dnr_jax.importance import feature_norm
+    from dnr_jax.taps import tap_stride
+
+    @jax.jit
+    def maps(image: "jax.Array", size: "tuple[jax.Array, jax.Array]") -> "dict[str, jax.Array]":
+        return {tap: feature_norm(values) for tap, values in network.features(image, taps, size).items()}
+
+    def make(path: Path, shape: tuple[int, ...]) -> "np.ndarray":
+        photo = read_photo(path, side, 32)
+        height, width = photo.shape[:2]
+        padded = np.zeros((side, side, 3), np.float32)  # One shape: one compilation.
+        padded[:height, :width] = photo
+        total = np.zeros(shape)
+        for tap, values in maps(jnp.asarray(padded), (jnp.int32(height), jnp.int32(width))).items():
+            inside = np.asarray(values)[: height // tap_stride(tap), : width // tap_stride(tap)]
+            total += fit(inside / max(float(inside.mean()), 1e-12), shape)
+        return total
+
+    return make
+
+
+def fit(values: "np.ndarray", shape: tuple[int, ...]) -> "np.ndarray":
+    """A map resized bilinearly to `shape`; both cover the whole photo."""
+    import numpy as np
+    import PIL.Image
+
+    picture = PIL.Image.fromarray(np.asarray(values, np.float32))
+    return np.asarray(picture.resize((shape[1], shape[0]), PIL.Image.Resampling.BILINEAR))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,180 @@
+"""The training loop: a step compiled per crop size and called from Python; resumable to the last bit."""
+
+import io
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dnr_jax.atomic import write_atomically
+from training.data import Dataset, draw_batch, whole_photo
+from training.model import TAPS, forward, loss_of, normalised
+from training.pseudo_labels import agreement
+from training.recipe import Recipe
+
+VALIDATION_SIDE = 256
+VALIDATION_PHOTOS = 40
+VALIDATION_BATCH = 8
+
+
+class State(NamedTuple):
+    """Everything that a step reads and writes, besides its batch."""
+
+    params: Any
+    average: Any
+    optimiser: Any
+
+
+class Record(NamedTuple):
+    """One line of a run's history: mean training loss since the last one, and correlations on held-out photos."""
+
+    step: int
+    loss: float
+    correlation: float
+
+
+def optimiser_of(recipe: Recipe) -> optax.GradientTransformation:
+    """AdamW on kernels' decay alone, gradients clipped to norm 1, warm-up and half a cosine to 0."""
+    warm_up = min(recipe.warm_up, max(1, recipe.steps // 4))
+    schedule = optax.warmup_cosine_decay_schedule(0.0, recipe.rate, warm_up, max(recipe.steps, warm_up + 1))
+
+    def kernels(params: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=recipe.decay, mask=kernels))
+
+
+def first_state(recipe: Recipe, seed: int) -> State:
+    network = normalised(recipe)
+    params = jax.jit(lambda key: network.init(key, jnp.zeros((1, 64, 64, 3)), TAPS))(jax.random.key(seed))["params"]
+    return State(params, jax.tree.map(jnp.copy, params), optimiser_of(recipe).init(params))
+
+
+def make_step(recipe: Recipe) -> Callable[..., tuple[State, jax.Array]]:
+    network, optimiser = normalised(recipe), optimiser_of(recipe)
+
+    def objective(params: Any, images: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+        return loss_of(forward(network, params, images)[0], targets, weights)
+
+    def step(state: State, count: jax.Array, images: jax.Array, targets: jax.Array, weights: jax.Array):
+        loss, slopes = jax.value_and_grad(objective)(state.params, images, targets, weights)
+        updates, optimiser_state = optimiser.update(slopes, state.optimiser, state.params)
+        params = optax.apply_updates(state.params, updates)
+        decay = jnp.minimum(recipe.average, count / (count + 10.0))
+        average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.average, params)
+        return State(params, average, optimiser_state), loss
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def draw_step(dataset: Dataset, recipe: Recipe, seed: int, step: int):
+    """The batch of a step: it depends on nothing but its arguments, so that a resumed run sees the same ones."""
+    rng = np.random.default_rng([seed, step])
+    i = rng.choice(len(recipe.sides), p=recipe.chances)
+    return draw_batch(dataset.training, recipe.batches[i], recipe.sides[i], recipe.least_area, rng)
+
+
+def train(
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    checkpoint: Path,
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
+    save_every: int = 100,
+    stop_after: int | None = None,
+) -> tuple[State, list[Record]]:
+    """Trains from the checkpoint, where there is one, to the last step; saves every `save_every` steps.
+
+    Args:
+      stop_after: leave after this step, as an interruption would.
+
+    Raises:
+      ValueError: the checkpoint belongs to another run.
+      FloatingPointError: the loss is no number.
+    """
+    identity = repr((recipe, seed, dataset.digest))
+    state, history, done = load_checkpoint(checkpoint, first_state(recipe, seed), identity)
+    step, norm_of, losses = make_step(recipe), batch_norms(recipe), []
+    last = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
+    for i in range(done, last):
+        state, loss = step(state, jnp.float32(i), *draw_step(dataset, recipe, seed, i))
+        losses.append(float(loss))
+        if not np.isfinite(losses[-1]):
+            raise FloatingPointError(f"the loss is {losses[-1]} at step {i + 1}: try another seed or a lower rate")
+        if progress is not None:
+            progress("training", i + 1, recipe.steps)
+        if (i + 1) % save_every == 0 or i + 1 == last:
+            history.append(
+                Record(i + 1, float(np.mean(losses)), held_out_correlation(dataset, partial(norm_of, state)))
+            )
+            losses = []
+            save_checkpoint(checkpoint, state, history, i + 1, identity)
+    return state, history
+
+
+def settle_statistics(
+    state: State,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Any:
+    """Batch-norm statistics of the averaged weights, as the mean over `statistics_batches` fresh batches."""
+    network = normalised(recipe)
+    gather = jax.jit(lambda params, images: forward(network, params, images)[1])
+    total, count = None, recipe.statistics_batches
+    for i in range(count):
+        found = gather(state.average, draw_step(dataset, recipe, seed, recipe.steps + i).images)
+        total = found if total is None else jax.tree.map(jnp.add, total, found)
+        if progress is not None:
+            progress("statistics", i + 1, count)
+    return jax.tree.map(lambda x: x / count, total)
+
+
+def batch_norms(recipe: Recipe) -> Callable[[State, np.ndarray], jax.Array]:
+    """The averaged weights' block5_pool norm, by statistics of the batch of images itself."""
+    network = normalised(recipe)
+    compiled = jax.jit(lambda params, images: forward(network, params, images)[0][-1])
+    return lambda state, images: compiled(state.average, images)
+
+
+def held_out_correlation(dataset: Dataset, norm_of: Callable[[np.ndarray], jax.Array]) -> float:
+    """Mean correlation of block5_pool's norm with the target over held-out photos, in eights; NaN for fewer."""
+    found = []
+    examples = dataset.validation[:VALIDATION_PHOTOS]
+    for start in range(0, len(examples) - VALIDATION_BATCH + 1, VALIDATION_BATCH):
+        pairs = [whole_photo(example, VALIDATION_SIDE) for example in examples[start : start + VALIDATION_BATCH]]
+        maps = np.asarray(norm_of(np.stack([image for image, _ in pairs])))
+        for n, (_, target) in zip(maps, pairs, strict=True):
+            cell = VALIDATION_SIDE // n.shape[0]
+            t = target.reshape(n.shape[0], cell, n.shape[1], cell).mean((1, 3))
+            found.append(agreement(n, t))
+    return float(np.mean(found)) if found else float("nan")
+
+
+def save_checkpoint(path: Path, state: State, history: list[Record], done: int, identity: str) -> None:
+    arrays = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+    told = json.dumps({"done": done, "identity": identity, "history": history})
+    stream = io.BytesIO()
+    np.savez(stream, told=np.frombuffer(told.encode(), np.uint8), **arrays)
+    write_atomically(path, stream.getvalue())
+
+
+def load_checkpoint(path: Path, start: State, identity: str) -> tuple[State, list[Record], int]:
+    """State, history and steps done; `start`, nothing and 0 where there is no checkpoint."""
+    if not path.is_file():
+        return start, [], 0
+    with np.load(path, allow_pickle=False) as file:
+        told = json.loads(file["told"].tobytes())
+        if told["identity"] != identity:
+            raise ValueError(f"{path} belongs to a run with another recipe, seed or photos: delete it or name another")
+        leaves = [jnp.asarray(file[f"leaf{i}"]) for i in range(len(jax.tree.leaves(start)))]
+    state = jax.tree.unflatten(jax.tree.structure(start), leaves)
+    return state, [Record(*record) for record in told["history"]], told["done"]
