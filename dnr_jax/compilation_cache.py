@@ -4,6 +4,7 @@ The commands call `enable`; importing the package changes nothing. The cache hol
 directory of the user's own that nobody else can write, apart for every kind of processor that shares the home.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -11,7 +12,7 @@ import stat
 from pathlib import Path
 
 LARGEST_BYTES = 2**30
-"""The cache drops what was used longest ago when it grows past this."""
+"""When the default directory has grown past this, the oldest half of it goes."""
 
 
 def enable(directory: str | os.PathLike[str] | None = None) -> Path | None:
@@ -32,10 +33,11 @@ def enable(directory: str | os.PathLike[str] | None = None) -> Path | None:
         return None
     named = directory or os.environ.get("JAX_COMPILATION_CACHE_DIR")
     place = Path(named or default_directory())
-    if not named and not _make_private(place):
-        return None
+    if not named:
+        if not _make_private(place):
+            return None
+        prune(place, LARGEST_BYTES)
     jax.config.update("jax_compilation_cache_dir", str(place))
-    jax.config.update("jax_compilation_cache_max_size", LARGEST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return place
@@ -46,6 +48,26 @@ def default_directory() -> Path:
     from dnr_jax.weights.cache import cache_dir
 
     return cache_dir() / "compiled" / f"{platform.machine()}-{_processor()}"
+
+
+def prune(directory: Path, most: int) -> None:
+    """Removes the oldest files until half of `most` bytes are left, where there are more than `most`.
+
+    JAX's own eviction is not used: one entry that a killed process left incomplete makes it fail at every later write.
+    """
+    files = []
+    for path in directory.glob("*"):
+        with contextlib.suppress(OSError):
+            files.append((path.stat().st_mtime, path.stat().st_size, path))
+    total = sum(size for _, size, _ in files)
+    if total <= most:
+        return
+    for _, size, path in sorted(files):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            total -= size
+        if total <= most // 2:
+            return
 
 
 def _processor() -> str:

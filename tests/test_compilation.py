@@ -157,3 +157,13 @@ def test_no_cache_where_none_can_be_made(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DNR_JAX_CACHE", str(tmp_path / "file"))
     assert compilation_cache.enable() is None
+
+
+def test_the_oldest_half_goes_when_the_cache_is_full(tmp_path: Path) -> None:
+    for age in range(10):
+        (tmp_path / str(age)).write_bytes(b"x" * 100)
+        os.utime(tmp_path / str(age), (1e9 - age, 1e9 - age))
+    compilation_cache.prune(tmp_path, 1000)
+    assert len(list(tmp_path.iterdir())) == 10
+    compilation_cache.prune(tmp_path, 999)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3"]
