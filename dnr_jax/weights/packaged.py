@@ -35,11 +35,12 @@ def write_learned(path: Path, layers: Layers, module: Learned, importance_side: 
     """
     built = {key: getattr(module, key) for key in ("widths", "dilations", "contrast", "contrast_gain")}
     metadata = {"format": FORMAT, "module": json.dumps(built), "importance_side": str(importance_side)}
-    arrays = {
-        f"{layer}/{kind}": np.ascontiguousarray(array, np.float16)
-        for layer, parts in sorted(layers.items())
-        for kind, array in sorted(parts.items())
-    }
+    with np.errstate(over="ignore"):  # What does not fit is found below.
+        arrays = {
+            f"{layer}/{kind}": np.ascontiguousarray(array, np.float16)
+            for layer, parts in sorted(layers.items())
+            for kind, array in sorted(parts.items())
+        }
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise ValueError(f"{path}: a weight is too large for float16")
     data = safetensors.numpy.save(arrays, metadata)
