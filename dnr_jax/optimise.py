@@ -35,9 +35,9 @@ class Schedule(NamedTuple):
     """How an optimisation runs: most steps, learning rate, whether it falls along a cosine, relative tolerance."""
 
     steps: int
-    rate: float
+    rate: float | jax.Array
     cosine: bool
-    tolerance: float
+    tolerance: float | jax.Array
 
 
 class Minimum(NamedTuple):

@@ -130,9 +130,7 @@ def noise_image(seed: int | jax.Array, shape: tuple[int, int]) -> jax.Array:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), row), column)
         return jax.random.uniform(key, (3,), jnp.float32, 0, 255)
 
-    return jax.vmap(lambda row: jax.vmap(lambda column: pixel(row, column))(jnp.arange(shape[1])))(
-        jnp.arange(shape[0])
-    )
+    return jax.vmap(lambda row: jax.vmap(lambda column: pixel(row, column))(jnp.arange(shape[1])))(jnp.arange(shape[0]))
 
 
 def scaled_image(

@@ -134,7 +134,7 @@ def replay(passes: list[Pass], array: jax.Array, level: int, config: RetargetCon
 
 @partial(jax.jit, static_argnames=("turned", "room"))
 def replay_seams(array: jax.Array, seams: Seams, turned: bool, room: int | None = None) -> jax.Array:
-    """Removes (`room` None) or inserts (into `room` columns) seams in an array of their level, transposed if `turned`."""
+    """Removes seams from an array of their level, transposed if `turned`; with `room` inserts into so many columns."""
     array = jnp.swapaxes(array, 0, 1) if turned else array
     # Arrays may be wider than the map that the seams were found on, never narrower.
     array = apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)

@@ -142,9 +142,7 @@ def retarget_padded(
     built, build_losses, build_steps = minimise_traced(loss, start, targets, rates)
     shift = jnp.zeros((*bucket.canvas, 2), jnp.float32)
     rates = Schedule(config.refine_steps, numbers.refine_rate, cosine, numbers.tolerance)
-    shift, shift_losses, shift_steps = minimise_traced(
-        SampledLoss(loss), shift, SampledTargets(built, targets), rates
-    )
+    shift, shift_losses, shift_steps = minimise_traced(SampledLoss(loss), shift, SampledTargets(built, targets), rates)
     image = _warp(sample(built, shift, mid), maps, mid, padded.target, config, bucket)
     return Retargeted(
         image=jnp.clip(image, 0, 255),
