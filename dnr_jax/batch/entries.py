@@ -80,8 +80,9 @@ def find_entries(source: str, output_dir: Path, suffix: str | None) -> list[Entr
 def check_outputs(entries: Iterable[Entry], taken: dict[str, str]) -> None:
     """Adds outputs to those taken, output -> photo; ValueError where two photos would be written to one file."""
     for entry in entries:
-        other = taken.setdefault(entry.output, entry.path)
-        if other is not entry.path:
+        other = taken.get(entry.output)
+        taken[entry.output] = entry.path
+        if other is not None:
             raise ValueError(
                 f"{other} and {entry.path} would both be written to {entry.output}: rename one, or name its output in"
                 " a manifest"

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -15,7 +15,6 @@ from dnr_jax.batch.jobs import Batch, Job, Request
 from dnr_jax.batch.ledger import DONE, FAILED, Ledger
 from dnr_jax.batch.photo_tasks import Decoded, Written, check_failure, decode_entry, encode_result
 from dnr_jax.batch.program import Retargeted
-from dnr_jax.batch.summary import Tally
 from dnr_jax.batch.workers import Task, WorkerDiedError, Workers
 from dnr_jax.method_flags import one_line
 from dnr_jax.weights import Weights
@@ -24,6 +23,16 @@ _AHEAD = 2
 """Batches decoded before they are needed, and results not yet in their files: what memory holds at most."""
 _PHOTO_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError, WorkerDiedError, jax.errors.JaxRuntimeError)
 """What may be wrong with one photo and leaves the others alone."""
+
+
+class Listener(Protocol):
+    """Is told what becomes of each photo."""
+
+    def finish(self, job: Job, seconds: float) -> None:
+        """It is in its file, and took so many seconds."""
+
+    def fail(self, job: Job, reason: str) -> None:
+        """It cannot be served."""
 
 
 class _Read(NamedTuple):
@@ -71,7 +80,7 @@ class Run:
         workers: Workers,
         ledger: Ledger,
         temporary_dir: Path,
-        tally: Tally,
+        tally: Listener,
     ):
         self._request, self._weights, self._weights_sha256 = request, weights, weights_sha256
         self._devices, self._workers, self._ledger, self._tally = devices, workers, ledger, tally

@@ -98,7 +98,7 @@ def process(session: Session, name: str, tally: Tally, line: ProgressLine | None
     """
     request, network = session.request, session.weights.network
     workers = session.options["workers"]
-    with _own(request.output_dir, name) as temporary_dir:
+    with own_state(request.output_dir, name) as temporary_dir:
         devices = Devices(network, request.config)
         ledger = Ledger(request.output_dir, name)
         with contextlib.closing(ledger), Workers(default_workers() if workers is None else workers) as pool:
@@ -145,7 +145,7 @@ def open_jobs(session: Session) -> list[Job]:
 
 
 @contextlib.contextmanager
-def _own(output_dir: Path, name: str) -> Iterator[Path]:
+def own_state(output_dir: Path, name: str) -> Iterator[Path]:
     """Holds the lock on a shard; gives its folder for temporary files, emptied of what a crash has left."""
     state = output_dir / STATE_DIR
     state.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,9 @@ def stdin_windows(suffix: str | None, shard: Shard) -> Iterator[list[Entry]]:
 
     def read() -> None:
         try:
+            taken: dict[str, str] = {}
             for number, entry in enumerate(stream_entries(sys.stdin, "standard input", Path(), suffix)):
+                check_outputs([entry], taken)
                 if number % shard.count == shard.index:
                     lines.put(entry)
             lines.put(None)
@@ -37,12 +39,10 @@ def stdin_windows(suffix: str | None, shard: Shard) -> Iterator[list[Entry]]:
             lines.put(error)
 
     threading.Thread(target=read, daemon=True).start()
-    taken: dict[str, str] = {}
     item = lines.get()
     while isinstance(item, Entry):
         window = []
         while isinstance(item, Entry) and len(window) < _MOST:
-            check_outputs([item], taken)
             window.append(item)
             try:
                 item = lines.get(timeout=_PATIENCE)

@@ -64,13 +64,16 @@ class Tally:
             note += f", {show_seconds(left)} left"
         self._line.update("photos", done, self._expected, note)
 
-    def summary(self, compile_seconds: dict[str, float], busy_seconds: float, devices: int) -> dict[str, Any]:
+    def summary(
+        self, compile_seconds: dict[str, float], busy_seconds: float, devices: int, groups: int = 1
+    ) -> dict[str, Any]:
         """The run in figures, ready for JSON.
 
         Args:
           compile_seconds: of each program of this run.
           busy_seconds: during which the devices ran programs.
           devices: how many there are.
+          groups: how many of them compile and run by themselves; the seconds are sums over these.
         """
         wall = self._clock() - self._start
         compiling = sum(compile_seconds.values())
@@ -88,7 +91,7 @@ class Tally:
                 f"p{q}": round(float(np.percentile(seconds, q)), 4) if seconds.size else None for q in _PERCENTILES
             },
             "compile_seconds": {name: round(value, 3) for name, value in compile_seconds.items()},
-            "device_busy_share": round(min(1.0, busy_seconds / max(wall - compiling, 1e-9)), 4),
+            "device_busy_share": round(min(1.0, busy_seconds / max(wall * groups - compiling, 1e-9)), 4),
             "devices": devices,
             "failures": [{"output": output, "reason": reason} for output, reason in self.failures],
         }
