@@ -140,7 +140,6 @@ def _run(options: dict[str, Any]) -> int:
         from dnr_jax.batch.ray_engine import run_ray
 
         return run_ray(session)
-    signal.signal(signal.SIGTERM, _interrupt)
     return run_local(session)
 
 
@@ -171,5 +170,6 @@ def _interrupt(*_: object) -> None:
 
 
 def run() -> None:
-    """The entry point of the installed command."""
+    """The entry point of the installed command; a request to end is an interrupt."""
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main(sys.argv))

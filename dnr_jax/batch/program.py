@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dnr_jax.batch.buckets import Bucket
 from dnr_jax.carve import Carving, carve_width, fit
@@ -80,9 +81,9 @@ class Retargeted(NamedTuple):
 
 def traced_numbers(config: RetargetConfig) -> Numbers:
     """The traced options of a config."""
-    return Numbers(
-        *(
-            jnp.float32(value)
+    return Numbers._make(
+        (
+            np.float32(value)
             for value in (
                 config.importance_percentile,
                 config.alpha,
