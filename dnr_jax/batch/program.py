@@ -82,15 +82,13 @@ class Retargeted(NamedTuple):
 def traced_numbers(config: RetargetConfig) -> Numbers:
     """The traced options of a config."""
     return Numbers._make(
-        (
-            np.float32(value)
-            for value in (
-                config.importance_percentile,
-                config.alpha,
-                config.reconstruct_rate,
-                config.refine_rate,
-                config.tolerance,
-            )
+        np.float32(value)
+        for value in (
+            config.importance_percentile,
+            config.alpha,
+            config.reconstruct_rate,
+            config.refine_rate,
+            config.tolerance,
         )
     )
 
