@@ -1,8 +1,12 @@
-"""Small photo files for tests of batch runs, made without JAX."""
+"""What tests of batch runs share: small photo files, a quick program, and its compilation."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
+import pytest
 
 from dnr_jax.image_io import write_photo
 
@@ -15,6 +19,38 @@ TINY = (
     "--quiet",
 )
 """Flags of a run whose program compiles in seconds."""
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of compiled programs for this session and the processes that it starts."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "programs"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def compiled(programs: Path) -> Iterator[None]:
+    """What this process compiles is kept in `programs` for other tests."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    jax.config.update(names[0], str(programs))
+    jax.config.update(names[1], 0.0)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def environment(programs: Path | None = None, **more: str) -> dict[str, str]:
+    """Of a child process: this checkout, the processor, no network, compiled programs kept."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    kept = {} if programs is None else {"JAX_COMPILATION_CACHE_DIR": str(programs)}
+    kept |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    return {**os.environ, "PYTHONPATH": path, "DNR_JAX_OFFLINE": "1", "JAX_PLATFORMS": "cpu", **kept, **more}
 
 
 def tiny_photo(height: int, width: int, seed: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -19,21 +18,10 @@ from dnr_jax.image_io import read_image, write_photo
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import Weights
 
+pytestmark = pytest.mark.usefixtures("compiled")
 SIZES = [(33 + i % 8 * 4, 34 + i) for i in range(40)]
 """Forty photos of forty sizes."""
 CONFIG = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Programs compiled by one test are there for the next."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    jax.config.update(names[0], str(tmp_path_factory.mktemp("programs")))
-    jax.config.update(names[1], 0.0)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 class Finished(dict):
@@ -62,8 +50,17 @@ def run(output_dir: Path, *args: str) -> Finished:
     return figures
 
 
+def assert_near(folder: Path, expected: Path) -> None:
+    """Every result is that of the same name elsewhere, to one grey level: other batch sizes round otherwise."""
+    names = list(results(folder))
+    assert names
+    for name in names:
+        found, wanted = (read_image(place / name).astype(int) for place in (folder, expected))
+        assert np.abs(found - wanted).max() <= 1
+
+
 @pytest.fixture(scope="module")
-def forty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Finished]:
+def forty(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> tuple[Path, Path, Finished]:
     """Forty photos, their results and the figures of the run."""
     folder = tmp_path_factory.mktemp("forty")
     write_photos(folder / "in", SIZES)
@@ -155,7 +152,7 @@ def test_bad_photos_are_listed_and_the_run_goes_on(
     assert "no such file" in reasons["gone.png"]
     assert "0.0035 megapixels" in reasons["huge.png"]
     assert all(f"failed: {reason}" in told for reason in reasons.values())
-    assert results(tmp_path / "out") == {name: results(output)[name] for name in results(tmp_path / "out")}
+    assert_near(tmp_path / "out", output)
 
     second = run(tmp_path / "out", *args)
     assert second.code == 1
@@ -235,8 +232,7 @@ def test_a_refused_batch_is_halved_until_it_runs(
     figures = run(tmp_path / "out", *args)
     assert (figures.code, figures["photos"]["done"]) == (0, 5)
     assert tried == [5, 2, 1, 1, 1, 1, 1]
-    expected = results(output)
-    assert results(tmp_path / "out") == {name: expected[f"set0/{name}"] for name in results(tmp_path / "out")}
+    assert_near(tmp_path / "out", output / "set0")
     monkeypatch.setattr(Devices, "compile", lambda *a: refuse(0, *a))
     figures = run(tmp_path / "none", *args)
     assert (figures.code, figures["photos"]["failed"]) == (1, 5)
@@ -254,9 +250,8 @@ def test_a_diverging_photo_fails_by_itself(
     def spoil(self: Devices, *args: object) -> list:
         ((result, seconds),) = step(self, *args)  # type: ignore[arg-type]
         calls.append(result)
-        if len(calls) == 2:
-            result.reconstruct_losses[1] = np.nan
-        return [(result, seconds)]
+        losses = np.where(np.arange(len(result.reconstruct_losses)) == 1, np.nan, result.reconstruct_losses)
+        return [(result._replace(reconstruct_losses=losses) if len(calls) == 2 else result, seconds)]
 
     monkeypatch.setattr(Devices, "_step", spoil)
     figures = run(tmp_path / "out", f"--input={source}/set0/p00[024].png", "--batch_size=1")
@@ -272,7 +267,8 @@ def test_a_stream_is_done_as_it_comes(
     monkeypatch.setattr("sys.stdin", io.StringIO("".join(json.dumps(row) + "\n" for row in rows)))
     figures = run(tmp_path / "out", "--input=-", "--batch_size=1")
     assert (figures.code, figures["photos"]["done"]) == (0, 3)
-    assert results(tmp_path / "out") == {row["output"]: results(output)[row["output"]] for row in rows}
+    assert list(results(tmp_path / "out")) == [row["output"] for row in rows]
+    assert_near(tmp_path / "out", output)
 
 
 def test_a_dry_run_tells_and_does_nothing(

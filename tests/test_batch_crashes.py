@@ -10,12 +10,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from batch_photos import TINY, results, write_photos
-from test_batch_devices import environment
+from batch_photos import TINY, environment, results, write_photos
 
 COUNT, KILLS = 240, 20
-IN_FLIGHT = 16
-"""Photos that may be between decoding and their record: two batches on each side of the device, and its own."""
+IN_FLIGHT = 24
+"""Photos that may be in their file and not yet in the record: two batches on their way, and one coming in."""
 
 NURSERY = """
 import os, sys
@@ -40,10 +39,8 @@ for line in sys.stdin:
 class Nursery:
     """Starts runs of the command quickly, each in a process of its own that can be killed."""
 
-    def __init__(self, cache: Path):
-        env = environment(
-            JAX_COMPILATION_CACHE_DIR=str(cache), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0", OMP_NUM_THREADS="1"
-        )
+    def __init__(self, programs: Path):
+        env = environment(programs)
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", NURSERY],
             stdin=subprocess.PIPE,
@@ -84,10 +81,10 @@ def lines_of(path: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize("seed", [0])
-def test_killed_twenty_times(tmp_path: Path, seed: int) -> None:
+def test_killed_twenty_times(tmp_path: Path, programs: Path, seed: int) -> None:
     write_photos(tmp_path / "in", [(36 + i % 5, 40 + i % 7) for i in range(COUNT)])
-    nursery = Nursery(tmp_path / "programs")
-    args = [f"--input={tmp_path / 'in'}", "--batch_size=2", *TINY]
+    nursery = Nursery(programs)
+    args = [f"--input={tmp_path / 'in'}", *TINY]
     try:
         nursery.start(*args, f"--output_dir={tmp_path / 'whole'}", "--workers=1")
         assert nursery.end() == 0
@@ -98,7 +95,7 @@ def test_killed_twenty_times(tmp_path: Path, seed: int) -> None:
         record = out / ".dnr-batch" / "finished-0-of-1.jsonl"
         kills = in_work = 0
         while kills < KILLS:
-            pid = nursery.start(*args, f"--output_dir={out}", "--workers=1")
+            pid = nursery.start(*args, f"--output_dir={out}", f"--workers={int(kills % 4 == 0)}")
             # Most kills fall into the work, a few into the start.
             before, goal = len(lines_of(record)), rng.choice([0, 1, 2, 3, 5, 8, 10])
             end = time.monotonic() + 300

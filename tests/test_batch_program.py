@@ -97,7 +97,8 @@ def assert_equal(case: Case) -> None:
 
 def test_all_levels_of_the_embedded_network(embedded: Weights) -> None:
     config = RetargetConfig(reconstruct_steps=14, refine_steps=3, tolerance=0.02)
-    case = Case(embedded, config, ((97, 129), (100, 150), (128, 160)), ((97, 100), (90, 120), (128, 160)))
+    sizes = ((97, 129),) * 3
+    case = Case(embedded, config, sizes, ((97, 100), (90, 120), (97, 129)))
     assert_equal(case)
 
 
