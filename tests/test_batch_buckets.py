@@ -52,14 +52,20 @@ def test_the_small_view_of_every_photo_fits_its_bucket(per_octave: int) -> None:
         (3, 8, 1, 3),
         (16, 8, 1, 8),
         (17, 8, 1, 6),
+        (9, 7, 1, 3),
         (3, 8, 8, 8),
-        (20, 16, 8, 16),
+        (20, 16, 8, 8),
         (1, 1, 1, 1),
         (5, 3, 2, 2),
     ],
 )
 def test_batches_are_spread_evenly(count: int, most: int, multiple: int, expected: int) -> None:
-    assert spread(count, most, multiple) == expected
+    size = spread(count, most, multiple)
+    assert size == expected
+    assert size % multiple == 0
+    assert size <= max(most, multiple)
+    empty = -count % size
+    assert all(-count % (multiple * n) >= empty for n in range(max(1, most // multiple // 2), most // multiple + 1))
 
 
 @pytest.mark.parametrize("shards", [1, 2, 4, 8])

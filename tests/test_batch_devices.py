@@ -65,7 +65,7 @@ def test_eight_devices_give_what_one_gives_and_exchange_nothing(tmp_path: Path, 
 
 def test_two_processes_share_the_work_and_one_survives_the_other(tmp_path: Path, programs: Path) -> None:
     """As Slurm starts them, on the loopback interface; process 0, which the other found it by, is killed."""
-    write_photos(tmp_path / "in", [(40, 50)] * 60)
+    write_photos(tmp_path / "in", [(40, 50)] * 64)
     args = [sys.executable, "-m", "dnr_jax.batch", f"--input={tmp_path / 'in'}", f"--output_dir={tmp_path / 'out'}"]
     slurm = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
     processes = [
@@ -88,10 +88,10 @@ def test_two_processes_share_the_work_and_one_survives_the_other(tmp_path: Path,
     processes[0].communicate()
     told, complaint = processes[1].communicate(timeout=240)
     assert processes[1].returncode == 0, complaint
-    assert "30 done, 0 failed" in told
+    assert "32 done, 0 failed" in told
     mine, theirs = ({json.loads(line)["output"] for line in path.read_text().splitlines()} for path in (second, first))
-    assert len(mine) == 30
-    assert 1 <= len(theirs) < 30
+    assert len(mine) == 32
+    assert 1 <= len(theirs) < 32
     assert not mine & theirs
     # One process alone then does what the lost one has left.
     last = subprocess.run(
@@ -102,8 +102,8 @@ def test_two_processes_share_the_work_and_one_survives_the_other(tmp_path: Path,
         check=False,
     )
     assert last.returncode == 0, last.stderr
-    assert re.search(rf"^{30 - len(theirs)} done, 0 failed, {30 + len(theirs)} done before", last.stdout)
-    assert len(results(tmp_path / "out")) == 60
+    assert re.search(rf"^{32 - len(theirs)} done, 0 failed, {32 + len(theirs)} done before", last.stdout)
+    assert len(results(tmp_path / "out")) == 64
 
 
 def end_process(code: int) -> None:

@@ -36,9 +36,8 @@ class Case(NamedTuple):
 
     def photos(self) -> list[np.ndarray]:
         photos = [tiny_photo(*size, seed=number).astype(np.float32) for number, size in enumerate(self.sizes)]
-        if self.config.init == "seam":
-            photos[1][:] = (90, 120, 150)  # Flat but for a box: most seams tie.
-            photos[1][20:30, 30:50] = 250
+        photos[1][:] = (90, 120, 150)  # Flat but for a box: most seams tie.
+        photos[1][20:30, 30:50] = 250
         return photos
 
     def run(self) -> Retargeted:

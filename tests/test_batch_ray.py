@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,21 @@ pytest.importorskip("ray", reason="the extra ray is not installed")
 COUNT = 160
 
 
-def test_two_actors_one_of_them_killed(tmp_path: Path, programs: Path) -> None:
+@pytest.fixture
+def ray_folder() -> Iterator[str]:
+    """Ray's own files; their names must be short."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+def test_two_actors_one_of_them_killed(tmp_path: Path, programs: Path, ray_folder: str) -> None:
     write_photos(tmp_path / "in", [(40 + i % 3, 50) for i in range(COUNT)])
     (tmp_path / "in/bad.png").write_bytes(b"no photo")
     out, state = tmp_path / "out", tmp_path / "out/.dnr-batch"
     args = [sys.executable, "-m", "dnr_jax.batch", f"--input={tmp_path / 'in'}", f"--output_dir={out}", *TINY]
     process = subprocess.Popen(
         [*args, "--engine=ray", "--ray_actors=2", "--workers=0", "--batch_size=1"],
-        env=environment(programs, RAY_USAGE_STATS_ENABLED="0", RAY_TMPDIR=f"/tmp/ray-{os.getpid()}"),
+        env=environment(programs, RAY_USAGE_STATS_ENABLED="0", RAY_TMPDIR=ray_folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

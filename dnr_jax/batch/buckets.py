@@ -62,16 +62,16 @@ def find_bucket(
 
 
 def spread(count: int, most: int, multiple: int = 1) -> int:
-    """The batch size that spreads `count` photos evenly over the fewest batches of at most `most`.
+    """The batch size, from half of `most` up, that leaves the fewest places empty; the largest of those.
 
     Args:
       count: photos, at least 1.
       most: largest batch, at least 1.
-      multiple: of which the batch size is one (the number of devices); rounded up.
+      multiple: of which the batch size is one (the number of devices).
     """
-    most = max(multiple, most - most % multiple)
-    even = -(-count // -(-count // most))
-    return -(-even // multiple) * multiple
+    most = min(max(1, most // multiple), -(-count // multiple))
+    sizes = [multiple * n for n in range(max(1, most // 2), most + 1)]
+    return min(sizes, key=lambda size: (-(-count // size) * size, -size))
 
 
 def _step(length: int, per_octave: int) -> int:
