@@ -23,16 +23,17 @@ class Case(NamedTuple):
     config: RetargetConfig
     sizes: tuple[tuple[int, int], ...]
     targets: tuple[tuple[int, int], ...]
+    sides: tuple[str, ...] = ("width", "height")
 
     @property
     def bucket(self) -> Bucket:
-        """Of the largest of them; both sides are carved."""
+        """Of the largest of them."""
         height, width = (max(size[axis] for size in self.sizes) for axis in (0, 1))
         seams_only = self.config.importance_percentile == 100
         target = tuple(max(wanted[axis] for wanted in self.targets) for axis in (0, 1))
         side = self.weights.network.importance_side
         found = find_bucket((height, width), (target[0], target[1]), importance_side=side, seams_only=seams_only)
-        return found._replace(sides=("width", "height"))
+        return found._replace(sides=self.sides)
 
     def photos(self) -> list[np.ndarray]:
         photos = [tiny_photo(*size, seed=number).astype(np.float32) for number, size in enumerate(self.sizes)]
@@ -63,7 +64,8 @@ class Case(NamedTuple):
         ]
 
 
-def assert_equal(case: Case) -> None:
+def assert_equal(case: Case) -> Retargeted:
+    """Photo by photo; returns what the batch gave."""
     together, alone = case.run(), case.alone()
     for number, (result, target) in enumerate(zip(alone, case.targets, strict=True)):
         one = jax.tree.map(lambda array, number=number: array[number], together)
@@ -92,13 +94,15 @@ def assert_equal(case: Case) -> None:
         image = one.image[: target[0], : target[1]]
         assert np.abs(image - result.image).max() <= 1
         assert image.shape == result.image.shape
+    return together
 
 
-def test_all_levels_of_the_embedded_network(embedded: Weights) -> None:
-    config = RetargetConfig(reconstruct_steps=14, refine_steps=3, tolerance=0.02)
-    sizes = ((97, 129),) * 3
-    case = Case(embedded, config, sizes, ((97, 100), (90, 120), (97, 129)))
-    assert_equal(case)
+def test_the_embedded_network_and_stopping_points(embedded: Weights) -> None:
+    taps = ("block1_conv2", "block3_conv4", "block5_pool")
+    config = RetargetConfig(taps=taps, reconstruct_steps=14, refine_steps=3, tolerance=0.02)
+    case = Case(embedded, config, ((97, 129),) * 3, ((97, 100), (97, 120), (97, 129)), ("width",))
+    together = assert_equal(case)
+    assert len({int(steps) for steps in together.reconstruct_steps}) > 1
 
 
 def test_a_network_with_weights_seams_alone_and_a_scaled_start(small_vgg: Weights) -> None:
