@@ -49,9 +49,7 @@ class Case(NamedTuple):
             pixels[: size[0], : size[1]] = photo
             side = self.weights.network.importance_side
             small = size if side is None else overview_size(size, side)
-            members.append(
-                Padded(*(np.asarray(x) for x in (pixels, np.int32(size), np.int32(small), np.int32(target))))
-            )  # type: ignore[arg-type]
+            members.append(Padded._make([pixels, *(np.asarray(n, np.int32) for n in (size, small, target))]))
         batch = jax.tree.map(lambda *arrays: np.stack(arrays), *members)
         one = partial(retarget_padded, config=self.config, bucket=self.bucket, keep_seams=True)
         program = jax.jit(jax.vmap(one, in_axes=(None, 0, None)))
