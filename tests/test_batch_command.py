@@ -35,9 +35,9 @@ def run(output_dir: Path, *args: str) -> Finished:
     """Runs the command in this process, without worker processes."""
     count = 0
 
-    def listen(name: str, _seconds: float, **_: object) -> None:
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
         nonlocal count
-        count += name == "/jax/core/compile/backend_compile_duration"
+        count += event == "/jax/core/compile/backend_compile_duration"
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:

@@ -42,7 +42,12 @@ def on_all_devices() -> tuple[Devices, str, list[np.ndarray], list[int]]:
     photos = [Shaped(tiny_photo(*size, seed=i), (size[0], 48)) for i, size in enumerate(SIZES)]
     found = devices.run(bucket, 8, photos)
     text = devices.compile(bucket, 8).as_text()
-    return devices, text, [result.image for result, _ in found], [int(result.reconstruct_steps) for result, _ in found]
+    return (
+        devices,
+        str(text),
+        [np.asarray(result.image) for result, _ in found],
+        [int(result.reconstruct_steps) for result, _ in found],
+    )
 
 
 def test_eight_devices_give_what_one_gives_and_exchange_nothing(tmp_path: Path, programs: Path) -> None:

@@ -6,6 +6,7 @@ engine goes on where the other stopped.
 
 import contextlib
 import dataclasses
+import importlib
 import itertools
 import logging
 import os
@@ -122,8 +123,7 @@ class DeviceActor:
 def run_ray(session: Session) -> int:
     """Retargets a session's photos on an existing Ray cluster, or on a local one that it starts; as `run_local`."""
     try:
-        import ray
-        import ray.data
+        ray = _import_ray()
     except ImportError:
         raise ValueError("--engine=ray needs Ray: pip install 'dnr_jax[ray]'") from None
     session = _absolute(session)
@@ -131,7 +131,7 @@ def run_ray(session: Session) -> int:
     with _only_driver(request.output_dir), ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
         started = not ray.is_initialized()
         if started:
-            ray.init(log_to_driver=False, logging_level="error", configure_logging=True)
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
         try:
             tally, reports = Tally(line), {}
             (entries,) = session.windows
@@ -161,8 +161,7 @@ def run_ray(session: Session) -> int:
 
 
 def _reports(session: Session, batches: list[Batch], device: str, actors: int) -> Iterator[Report]:
-    import ray.data
-
+    ray = _import_ray()
     chunks = []
     for _, same_bucket in itertools.groupby(batches, key=lambda batch: batch.bucket):
         members = list(same_bucket)
@@ -193,6 +192,12 @@ def _reports(session: Session, batches: list[Batch], device: str, actors: int) -
     )
     for row in results.iter_rows():
         yield pickle.loads(row["report"])
+
+
+def _import_ray() -> Any:
+    """Ray with its Data library; an extra, so not known to type checkers everywhere."""
+    importlib.import_module("ray.data")
+    return importlib.import_module("ray")
 
 
 def _absolute(session: Session) -> Session:
