@@ -35,9 +35,9 @@ class Schedule(NamedTuple):
     """How an optimisation runs: most steps, learning rate, whether it falls along a cosine, relative tolerance."""
 
     steps: int
-    rate: float
+    rate: float | jax.Array
     cosine: bool
-    tolerance: float
+    tolerance: float | jax.Array
 
 
 class Minimum(NamedTuple):
@@ -118,6 +118,29 @@ def minimise(
     losses = np.append(np.asarray(state.losses)[:done], np.asarray(_evaluate(objective, state.value, data)))
     _check_finite(losses, stage)
     return Minimum(state.value, losses, snapshots)
+
+
+def minimise_traced(
+    objective: Objective, start: jax.Array, data: Any, schedule: Schedule
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`minimise` inside a compiled program, for `jax.vmap`: each member of a batch stops where it would alone.
+
+    Args:
+      objective: what to minimise.
+      start: float32 array.
+      data: pytree passed on to the objective.
+      schedule: `steps` is a Python number; the others may be traced.
+
+    Returns:
+      The last value; float32 [capacity > steps] with the loss before each step and then the final one, infinite past
+      that; int32, how many steps ran. A loss that is not finite ends it and shows in the record.
+    """
+    state = _start(start, _CAPACITY * (schedule.steps // _CAPACITY + 1))
+    state = _advance(
+        objective, state, data, schedule.steps, schedule.steps, schedule.rate, schedule.cosine, schedule.tolerance
+    )
+    last = _evaluate(objective, state.value, data)
+    return state.value, state.losses.at[state.step].set(last), state.step
 
 
 @partial(jax.jit, static_argnames=("capacity",))

@@ -4,6 +4,7 @@ The contract of all modules that touch photo files: sizes are (height, width); c
 [0, 255], whole numbers for 8-bit files and multiples of 1/257 for 16-bit ones; alpha is float32 [H, W] in [0, 1].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -155,6 +156,23 @@ def straighten(pixels: np.ndarray, alpha: np.ndarray, straight: np.ndarray | Non
     seen = np.clip(seen, 0, 255).astype(np.float32)
     hidden = np.float32(GROUND) if straight is None else straight.astype(np.float32)
     return weight * seen + (1 - weight) * hidden
+
+
+def frame_arrays(photo: Photo) -> list[np.ndarray]:
+    """Each frame as features see it, float32 [H, W, 3], or [H, W, 4] with opacity in [0, 255]."""
+    return [
+        frame.pixels if frame.alpha is None else np.concatenate([frame.pixels, 255 * frame.alpha[..., None]], -1)
+        for frame in photo.frames
+    ]
+
+
+def stored_pictures(images: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """The way back from arrays like those of `frame_arrays`: colours to store and alpha, [H, W, 3] and [H, W]."""
+    pictures = []
+    for image in images:
+        pixels, alpha = image[..., :3], image[..., 3] / 255 if image.shape[-1] == 4 else None
+        pictures.append((pixels if alpha is None else straighten(pixels, alpha), alpha))
+    return pictures
 
 
 def parse_background(text: str) -> Colour:

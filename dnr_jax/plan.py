@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.importance import aggregate
+from dnr_jax.importance import aggregate, percentile
 from dnr_jax.masks import NO_MASKS, Masks, mask_bias, protect_importance, widest
 from dnr_jax.sides import AXES, SIDES, Layers, Pass, canvas_length, find_passes
 from dnr_jax.taps import tap_stride
@@ -52,7 +52,7 @@ def make_plan(
     Raises:
       ValueError: masks that leave nothing.
     """
-    threshold = _threshold(importance[-1], config.importance_percentile)
+    threshold = importance_threshold(importance[-1], config.importance_percentile)
     bias, notes = None, []
     if masks.protect is not None or masks.remove is not None:
         nothing = jnp.zeros(size, bool)
@@ -70,13 +70,19 @@ def make_plan(
 def apply_warps(image: jax.Array, plan: Plan) -> jax.Array:
     """Warps an image, float32 [H, W, C] valid in `plan.mid`, to the target in the corner of a canvas."""
     for side, warp in plan.warps.items():
-        image = _warp_side(image, warp, side, canvas_length(plan.target[AXES[side]]))
+        image = warp_side(image, warp, side, canvas_length(plan.target[AXES[side]]))
     return image
 
 
-def _threshold(deepest: jax.Array, q: float) -> jax.Array:
-    """The most mean importance of a deepest seam: the q-th percentile of S_L, and no limit at all for 100."""
-    return jnp.percentile(deepest, jnp.float32(q)) if q < 100 else jnp.float32(jnp.inf)
+def importance_threshold(deepest: jax.Array, q: float | jax.Array, size: Size | None = None) -> jax.Array:
+    """The most mean importance of a deepest seam: the q-th percentile of S_L, and no limit at all for 100.
+
+    Args:
+      deepest: S_L, float32 [h, w].
+      q: from 0 to 100.
+      size: its valid (height, width); None for all of it.
+    """
+    return jnp.where(jnp.asarray(q) < 100, percentile(deepest, q, size), jnp.inf)
 
 
 def _too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:
@@ -97,20 +103,20 @@ def _find_warps(
 ) -> dict[str, Warp]:
     strides = tuple(tap_stride(tap) for tap in config.taps)
     canvas = (canvas_length(mid[0]), canvas_length(mid[1]))
-    importance = _warp_importance(layers, (jnp.int32(mid[0]), jnp.int32(mid[1])), strides=strides, shape=canvas)
+    importance = warp_importance(layers, (jnp.int32(mid[0]), jnp.int32(mid[1])), strides=strides, shape=canvas)
     warps, now = {}, mid
     for side in SIDES:
         wanted = target[AXES[side]]
         if now[AXES[side]] != wanted:
             turned, size = (importance, now) if side == "width" else (importance.T, now[::-1])
             warps[side] = plan_warp(turned, size, wanted, config.warp_cell)
-            importance = _warp_side(importance[..., None], warps[side], side, canvas_length(wanted))[..., 0]
+            importance = warp_side(importance[..., None], warps[side], side, canvas_length(wanted))[..., 0]
             now = (now[0], wanted) if side == "width" else (wanted, now[1])
     return warps
 
 
 @partial(jax.jit, static_argnames=("strides", "shape"))
-def _warp_importance(layers: Layers, size: Size, *, strides: tuple[int, ...], shape: tuple[int, int]) -> jax.Array:
+def warp_importance(layers: Layers, size: Size, *, strides: tuple[int, ...], shape: tuple[int, int]) -> jax.Array:
     """The carved maps' normalised sum in pixels (mu of Eq. 3 before the mean over cells), float32 of `shape`."""
     sizes = tuple((size[0] // stride, size[1] // stride) for stride in strides)
     importance = aggregate(layers.maps, sizes, strides, shape)
@@ -123,7 +129,8 @@ def _warp_importance(layers: Layers, size: Size, *, strides: tuple[int, ...], sh
 
 
 @partial(jax.jit, static_argnames=("side", "length"))
-def _warp_side(image: jax.Array, warp: Warp, side: str, length: int) -> jax.Array:
+def warp_side(image: jax.Array, warp: Warp, side: str, length: int) -> jax.Array:
+    """Warps one side of an image, float32 [H, W, C], to an array `length` long on that side."""
     if side == "width":
         return warp_width(image, warp, length)
     return jnp.swapaxes(warp_width(jnp.swapaxes(image, 0, 1), warp, length), 0, 1)

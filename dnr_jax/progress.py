@@ -38,17 +38,17 @@ class ProgressLine:
         if self._drawn and self._columns is not None:
             self._write("\n")
 
-    def update(self, stage: str, done: int, most: int) -> None:
-        """Shows that `done` of at most `most` steps of a stage are done."""
+    def update(self, stage: str, done: int, most: int, note: str = "") -> None:
+        """Shows that `done` of at most `most` steps of a stage are done, and a note on how it goes."""
         now = self._clock()
         if self._silent or now - self._start < _SILENT_SECONDS or most < 1:
             return
         done = min(max(done, 0), most)
         if self._columns is None:
-            line = f"{stage}: step {done} of at most {most}"
+            line = f"{stage}: {done} of {most}, {note}" if note else f"{stage}: step {done} of at most {most}"
             due = stage != self._stage or done == most or now - self._last >= _PLAIN_SECONDS
         else:
-            line, due = _bar(stage, done, most, self._columns), True
+            line, due = _bar(stage, done, most, self._columns, note), True
         if not due or (stage == self._stage and line == self._drawn):
             return
         if self._columns is None:
@@ -65,8 +65,8 @@ class ProgressLine:
             self._silent = True
 
 
-def _bar(stage: str, done: int, most: int, columns: int) -> str:
-    count = f" {done}/{most}"
+def _bar(stage: str, done: int, most: int, columns: int, note: str = "") -> str:
+    count = f" {done}/{most} {note}".rstrip()
     # A line that reaches the last column wraps, and could not be redrawn in place.
     length = min(_LONGEST_BAR, columns - 1 - len(f"{stage:14} []") - len(count))
     if length < 1:

@@ -14,13 +14,13 @@ from dnr_jax.carve import fit
 from dnr_jax.config import RetargetConfig
 from dnr_jax.network import Network
 from dnr_jax.optimise import Minimum, Schedule
-from dnr_jax.plan import Plan, apply_warps
+from dnr_jax.plan import Plan, apply_warps, warp_side
 from dnr_jax.reconstruct import FeatureLoss, FeatureTargets, reconstruct
 from dnr_jax.refine import refine
 from dnr_jax.sampler import sample
 from dnr_jax.sides import replay
 from dnr_jax.taps import tap_stride
-from dnr_jax.warp import uniform_warp, warp_width
+from dnr_jax.warp import uniform_warp
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, steps done, most steps)."""
@@ -118,10 +118,34 @@ def _start(photo: jax.Array, plan: Plan, config: RetargetConfig) -> jax.Array:
     if config.init == "seam":
         return fit(replay(plan.passes, photo, 0, config), canvas)
     if config.init == "noise":
-        return jax.random.uniform(jax.random.key(config.seed), (*canvas, 3), jnp.float32, 0, 255)
-    height, width = plan.size
-    scaled = warp_width(photo, uniform_warp(width, mid[1]), canvas[1])
-    return jnp.swapaxes(warp_width(jnp.swapaxes(scaled, 0, 1), uniform_warp(height, mid[0]), canvas[0]), 0, 1)
+        return noise_image(config.seed, canvas)
+    return scaled_image(photo, plan.size, mid, canvas)
+
+
+@partial(jax.jit, static_argnames=("shape",))
+def noise_image(seed: int | jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Uniform noise in [0, 255], float32 [*shape, 3]; a pixel's value depends on its place, not on the shape."""
+
+    def pixel(row: jax.Array, column: jax.Array) -> jax.Array:
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), row), column)
+        return jax.random.uniform(key, (3,), jnp.float32, 0, 255)
+
+    return jax.vmap(lambda row: jax.vmap(lambda column: pixel(row, column))(jnp.arange(shape[1])))(jnp.arange(shape[0]))
+
+
+def scaled_image(
+    photo: jax.Array,
+    size: tuple[jax.Array | int, jax.Array | int],
+    mid: tuple[jax.Array | int, jax.Array | int],
+    canvas: tuple[int, int],
+) -> jax.Array:
+    """A photo, float32 [H, W, 3] valid in `size`, scaled uniformly to `mid` in the corner of [*canvas, 3].
+
+    Rounded to 1/1024 grey level: what is flat stays exactly flat, and Adam, which looks at a gradient's sign more than
+    at its size, has no rounding noise to follow there.
+    """
+    wide = warp_side(photo, uniform_warp(size[1], mid[1]), "width", canvas[1])
+    return jnp.round(warp_side(wide, uniform_warp(size[0], mid[0]), "height", canvas[0]) * 1024) / 1024
 
 
 def _schedule(config: RetargetConfig, steps: int, rate: float) -> Schedule:

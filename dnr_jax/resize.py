@@ -7,7 +7,6 @@ unimportant. --height lowers it; both together do both; sizes above 100% enlarge
 "-" reads standard input or writes standard output. The first run at a new size spends some seconds compiling.
 """
 
-import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -16,14 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from dnr_jax.config import PRESETS, RetargetConfig, preset_config
+from dnr_jax.config import RetargetConfig
+from dnr_jax.method_flags import (
+    config_from_flags,
+    define_method_flags,
+    define_network_flags,
+    define_size_flags,
+    one_line,
+    size_arguments,
+)
 from dnr_jax.methods import NAMES, check_options, describe_methods
-from dnr_jax.sizes import Target, parse_target
+from dnr_jax.sizes import parse_target
 
 if TYPE_CHECKING:
     from dnr_jax.photo_kinds import Photo
 
-_DEFINERS = {"str": flags.DEFINE_string, "int": flags.DEFINE_integer, "float": flags.DEFINE_float}
 _EXAMPLE = "python -m dnr_jax.resize --input=photo.jpg --output=out.png --width=75%"
 
 
@@ -42,9 +48,9 @@ def main(argv: Sequence[str]) -> int:
                 raise ValueError(f"--{name} is missing: {_EXAMPLE}")
         options = {name: values[name].value for name in values}
         check_options(options)
-        _run(options, _config(options))
+        _run(options, config_from_flags(options))
     except (flags.Error, ValueError, OSError, FloatingPointError, MemoryError) as error:
-        print(f"dnr_jax.resize: {_one_line(error)}", file=sys.stderr)
+        print(f"dnr_jax.resize: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("dnr_jax.resize: interrupted, nothing written", file=sys.stderr)
@@ -75,57 +81,17 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_boolean("quiet", False, "No progress and no notes on stderr.", **text)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
     flags.DEFINE_enum("method", "dnr", list(NAMES), f"What retargets: {describe_methods()}.", **text)
-    text["module_name"] = "sizes"
-    flags.DEFINE_string("width", None, "Target width: pixels (480) or percent (75%). Default: unchanged.", **text)
-    flags.DEFINE_string("height", None, "Target height: pixels or percent. Default: unchanged.", **text)
-    flags.DEFINE_string("size", None, "Both in pixels, width first: 480x320.", **text)
-    flags.DEFINE_string("aspect", None, "Width to height (16:9 or 1.5): changes one side, and says which.", **text)
-    flags.DEFINE_enum("fit", None, ["shrink", "grow"], "What --aspect may do to that side. Default: shrink.", **text)
-    flags.DEFINE_integer("max_side", None, "Most pixels of the longer side; both shrink by the same share.", **text)
-    text["module_name"] = "network"
-    flags.DEFINE_string(
-        "weights",
-        "auto",
-        "Network: vgg19 (the paper's), embedded (built in: the learned one), learned, analytic (built in, untrained),"
-        " the path of a weights file, or auto: vgg19 where it is cached or can be fetched, else embedded.",
-        **text,
-    )
-    flags.DEFINE_string("weights_dir", None, "Where VGG19 is kept. Default: the user's cache directory.", **text)
-    flags.DEFINE_boolean("offline", None, "Never use the network. Default: as $DNR_JAX_OFFLINE says.", **text)
-    text["module_name"] = "options of the method"
-    flags.DEFINE_enum("preset", "default", list(PRESETS), "Set of options to start from.", **text)
-    for field in dataclasses.fields(RetargetConfig):
-        default = field.default
-        help_text = f"{field.metadata['help']} Default: {_show(default)}."
-        if field.metadata["choices"]:
-            flags.DEFINE_enum(field.name, None, list(field.metadata["choices"]), help_text, **text)
-        elif isinstance(default, tuple):
-            flags.DEFINE_list(field.name, None, help_text, **text)
-        else:
-            _DEFINERS[type(default).__name__](field.name, None, help_text, **text)
+    define_size_flags(values)
+    define_network_flags(values)
+    define_method_flags(values)
     return values
-
-
-def _config(options: dict[str, Any]) -> RetargetConfig:
-    chosen: dict[str, Any] = {}
-    for field in dataclasses.fields(RetargetConfig):
-        value = options[field.name]
-        if value is None:
-            continue
-        if field.name == "loss_weights":
-            try:
-                value = [float(item) for item in value]
-            except ValueError:
-                raise ValueError(f"loss_weights is {','.join(value)}: give numbers, for instance 1,0.5") from None
-        chosen[field.name] = tuple(value) if isinstance(value, list) else value
-    return preset_config(options["preset"], **chosen)
 
 
 def _run(options: dict[str, Any], config: RetargetConfig) -> None:
     # Photo files need no JAX, whose import takes a second or two: what can be refused without it is refused first.
     from dnr_jax import image_io
     from dnr_jax.encode import check_output
-    from dnr_jax.photo_kinds import parse_background
+    from dnr_jax.photo_kinds import frame_arrays, parse_background
 
     background = None if options["background"] is None else parse_background(options["background"])
     image_io.output_format(options["output"])  # An unknown extension is refused before anything is read.
@@ -134,7 +100,7 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
             image_io.check_writable(path)
     _check_distinct(options)
     photo = image_io.read_photo(options["input"], max_megapixels=options["max_megapixels"], frames=options["frames"])
-    target = _target(options, photo.size)
+    target = parse_target(photo.size, **size_arguments(options))
     output_format = image_io.output_format(options["output"], photo.kind)
     try:
         check_output(photo.kind, output_format, background, (target.height, target.width))
@@ -149,7 +115,7 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
 
     from dnr_jax.methods import run_method
 
-    outcome = run_method(options, _arrays(photo), (target.height, target.width), config, masks)
+    outcome = run_method(options, frame_arrays(photo), (target.height, target.width), config, masks)
     _note(options, *outcome.notes)
     _write(options["output"], outcome.images, photo, background)
     if options["inspect_dir"] is not None and outcome.result is not None:
@@ -171,59 +137,21 @@ def _check_distinct(options: dict[str, Any]) -> None:
             raise ValueError(f"{output} is the {name} as well: give --overwrite to replace it, or another name")
 
 
-def _target(options: dict[str, Any], size: tuple[int, int]) -> Target:
-    return parse_target(
-        size,
-        width=options["width"],
-        height=options["height"],
-        size_text=options["size"],
-        aspect=options["aspect"],
-        fit=options["fit"],
-        max_side=options["max_side"],
-    )
-
-
-def _arrays(photo: "Photo") -> list[Any]:
-    """Each frame as float32 [H, W, 3], or [H, W, 4] with opacity in [0, 255]."""
-    import numpy as np
-
-    return [
-        frame.pixels if frame.alpha is None else np.concatenate([frame.pixels, 255 * frame.alpha[..., None]], -1)
-        for frame in photo.frames
-    ]
-
-
 def _write(output: str, images: list[Any], photo: "Photo", background: tuple[int, int, int] | None) -> None:
     from dnr_jax import image_io
-    from dnr_jax.photo_kinds import straighten
+    from dnr_jax.photo_kinds import stored_pictures
 
-    pictures = []
-    for image in images:
-        pixels, alpha = image[..., :3], image[..., 3] / 255 if image.shape[-1] == 4 else None
-        pictures.append((pixels if alpha is None else straighten(pixels, alpha), alpha))
+    pictures = stored_pictures(images)
     if photo.kind.animation is not None:
         image_io.write_animation(output, pictures, photo.kind, background=background)
     else:
-        pixels, alpha = pictures[0]
-        image_io.write_photo(output, pixels, alpha, photo.kind, background=background)
+        image_io.write_photo(output, *pictures[0], photo.kind, background=background)
 
 
 def _note(options: dict[str, Any], *lines: str) -> None:
     if not options["quiet"]:
         for line in lines:
             print(f"dnr_jax.resize: {line}", file=sys.stderr)
-
-
-def _show(default: Any) -> str:
-    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return "not enough memory for this photo: scale it down first, or close other programs"
-    return " ".join(str(error).split())
 
 
 def run() -> None:

@@ -128,12 +128,13 @@ def replay(passes: list[Pass], array: jax.Array, level: int, config: RetargetCon
     stride = tap_stride(config.taps[level])
     for step in passes:
         room = canvas_length(step.new_size[AXES[step.side]]) // stride if step.grow else None
-        array = _replay_one(array, step.carving.levels[level], step.side == "height", room)
+        array = replay_seams(array, step.carving.levels[level], step.side == "height", room)
     return array
 
 
 @partial(jax.jit, static_argnames=("turned", "room"))
-def _replay_one(array: jax.Array, seams: Seams, turned: bool, room: int | None) -> jax.Array:
+def replay_seams(array: jax.Array, seams: Seams, turned: bool, room: int | None = None) -> jax.Array:
+    """Removes seams from an array of their level, transposed if `turned`; with `room` inserts into so many columns."""
     array = jnp.swapaxes(array, 0, 1) if turned else array
     # Arrays may be wider than the map that the seams were found on, never narrower.
     array = apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)

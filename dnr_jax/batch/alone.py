@@ -1,0 +1,54 @@
+"""Photos that cannot share a batch: enlarged, masked, moving or transparent ones, through `retarget_frames`."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dnr_jax.batch.jobs import Job, Request, find_target
+from dnr_jax.batch.photo_tasks import Decoded
+from dnr_jax.masks import Masks
+from dnr_jax.pipeline import retarget_frames
+from dnr_jax.weights import Weights
+
+
+class Finished(NamedTuple):
+    """One retargeted photo on its way to its file.
+
+    Attributes:
+      images: float32 [H, W, 3 or 4] in [0, 255], one for each frame.
+      record: sizes, seams and losses for the ledger.
+      seconds: on the device.
+    """
+
+    images: list[np.ndarray]
+    record: dict[str, Any]
+    seconds: float
+
+
+def retarget_alone(job: Job, decoded: Decoded, request: Request, weights: Weights) -> Finished:
+    """Retargets one photo, whatever it is.
+
+    Raises:
+      ValueError: a target or mask that cannot be served.
+      FloatingPointError: an optimisation diverged.
+    """
+    height, width = decoded.frames[0].shape[:2]
+    target = find_target(job.entry, (height, width), request.sizes)
+    frames = [frame.astype(np.float32) for frame in decoded.frames]
+    results = retarget_frames(frames, target, request.config, weights, masks=Masks(**decoded.masks))
+    first = results[0].record
+    seconds = sum(sum(result.record["seconds"].values()) for result in results)
+    record = {
+        "size": list(first["size"]),
+        "intermediate_size": list(first["intermediate_size"]),
+        "target_size": list(first["target_size"]),
+        "losses": {stage: _ends(first[stage]["losses"]) for stage in ("reconstruction", "refinement")},
+        "steps": {stage: first[stage]["steps"] for stage in ("reconstruction", "refinement")},
+        "notes": list(first["notes"]),
+    }
+    return Finished([result.image for result in results], record, seconds)
+
+
+def _ends(losses: list[float]) -> list[float]:
+    """The first and the last."""
+    return [losses[0], losses[-1]]

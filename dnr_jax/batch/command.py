@@ -1,0 +1,178 @@
+"""The command line: flags, their checks, and the exit code."""
+
+import contextlib
+import io
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from dnr_jax.batch.buckets import PER_OCTAVE
+from dnr_jax.encode import FORMATS
+from dnr_jax.method_flags import (
+    config_from_flags,
+    define_method_flags,
+    define_network_flags,
+    define_size_flags,
+    one_line,
+    size_arguments,
+)
+from dnr_jax.sizes import parse_target
+
+_EXAMPLE = "python -m dnr_jax.batch --input=photos --output_dir=narrow --width=75%"
+_FORMATS = {extension[1:]: extension for extension in FORMATS}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command; returns the exit code: 0 all done, 1 some photos failed, 2 bad input, 130 interrupted."""
+    values = define_flags()
+    try:
+        rest = values(argv)[1:]
+        if values["help"].value:
+            from dnr_jax.batch import __main__ as page
+
+            print(f"{page.__doc__}\n{values.get_help(include_special_flags=False)}")
+            return 0
+        if rest:
+            raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value, patterns in quotes")
+        for name in ("input", "output_dir"):
+            if not values[name].value:
+                raise ValueError(f"--{name} is missing: {_EXAMPLE}")
+        return _run({name: values[name].value for name in values})
+    except (flags.Error, ValueError, OSError, ImportError) as error:
+        print(f"dnr_jax.batch: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dnr_jax.batch: interrupted; what is finished is recorded, run again to go on", file=sys.stderr)
+        return 130
+
+
+def define_flags() -> flags.FlagValues:
+    """The command's flags; sizes, network and options of the method are those of `dnr_jax.resize`."""
+    values = flags.FlagValues()
+    text = {"flag_values": values, "module_name": "files"}
+    flags.DEFINE_string(
+        "input", None, "Directory, quoted pattern, .jsonl or .csv manifest, or - for JSON lines as they come.", **text
+    )
+    flags.DEFINE_string("output_dir", None, "Directory for results and records; made where it is not there.", **text)
+    flags.DEFINE_enum("format", None, list(_FORMATS), "Format of all results. Default: each photo's own.", **text)
+    flags.DEFINE_string("background", None, "Colour behind transparent photos where JPEG is written.", **text)
+    flags.DEFINE_enum("frames", "refuse", ["refuse", "all"], "Animations: refuse, or retarget all frames.", **text)
+    flags.DEFINE_float("max_megapixels", 25.0, "Largest photo to decode.", **text)
+    flags.DEFINE_string(
+        "summary", None, "JSON file for the run's figures. Default: summary-*.json in the records' folder.", **text
+    )
+    flags.DEFINE_boolean("quiet", False, "No progress and no notes on stderr.", **text)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
+    define_size_flags(values)
+    define_network_flags(values)
+    text["module_name"] = "how the work is done"
+    flags.DEFINE_boolean("dry_run", False, "Say what would be done, in which buckets and how long it takes.", **text)
+    flags.DEFINE_boolean("retry_failed", False, "Try photos that failed in an earlier run again.", **text)
+    flags.DEFINE_boolean(
+        "recheck", False, "Read finished photos again to see if they changed, whatever their size and time.", **text
+    )
+    flags.DEFINE_integer("batch_size", 8, "Most photos at a time on each device.", lower_bound=1, **text)
+    flags.DEFINE_float(
+        "batch_megapixels", 2.0, "Most padded megapixels at a time on each device; a photo may have more.", **text
+    )
+    flags.DEFINE_enum(
+        "buckets_per_octave",
+        "4",
+        [str(n) for n in PER_OCTAVE],
+        "Padded sides from one power of two to the next: more pad less and compile more.",
+        **text,
+    )
+    flags.DEFINE_integer(
+        "workers", None, "Processes that decode and encode; 0 for none. Default: one for each core.", **text
+    )
+    text["module_name"] = "many machines"
+    flags.DEFINE_string("shard", None, "This process's share of the photos, i/n from 0/n. Default: found out.", **text)
+    flags.DEFINE_string("coordinator", None, "host:port of process 0, for jax.distributed.", **text)
+    flags.DEFINE_integer("num_processes", None, "How many processes there are; with --coordinator.", **text)
+    flags.DEFINE_integer("process_id", None, "This process's number, from 0; with --coordinator.", **text)
+    flags.DEFINE_enum("engine", "local", ["local", "ray"], "This process's devices, or a Ray cluster's.", **text)
+    flags.DEFINE_integer("ray_actors", None, "Actors on the Ray cluster. Default: one for each of its GPUs.", **text)
+    define_method_flags(values)
+    return values
+
+
+def _run(options: dict[str, Any]) -> int:
+    # All that needs no JAX is checked first.
+    from dnr_jax.batch.hosts import parse_shard
+    from dnr_jax.batch.jobs import Request
+    from dnr_jax.photo_kinds import parse_background
+
+    _check(options)
+    sizes = size_arguments(options)
+    parse_target((10_000, 10_000), **{**sizes, "width": _shares(sizes["width"]), "height": _shares(sizes["height"])})
+    request = Request(
+        config=config_from_flags(options),
+        sizes=sizes,
+        output_dir=Path(options["output_dir"]),
+        background=None if options["background"] is None else parse_background(options["background"]),
+        frames=options["frames"],
+        max_megapixels=options["max_megapixels"],
+        per_octave=int(options["buckets_per_octave"]),
+        batch_size=options["batch_size"],
+        batch_megapixels=options["batch_megapixels"],
+        retry_failed=options["retry_failed"],
+        recheck=options["recheck"],
+    )
+    shard = None if options["shard"] is None else parse_shard(options["shard"])
+    suffix = None if options["format"] is None else _FORMATS[options["format"]]
+
+    from dnr_jax.batch.session import open_session, run_local
+
+    if options["quiet"]:
+        with contextlib.redirect_stderr(io.StringIO()):
+            session = open_session(options, request, shard, suffix)
+    else:
+        session = open_session(options, request, shard, suffix)
+    from dnr_jax import compilation_cache
+
+    compilation_cache.enable()
+    if options["dry_run"]:
+        from dnr_jax.batch.dry_run import run_dry
+
+        return run_dry(session)
+    if options["engine"] == "ray":
+        from dnr_jax.batch.ray_engine import run_ray
+
+        return run_ray(session)
+    return run_local(session)
+
+
+def _shares(text: str | None) -> str | None:
+    """A side as typed where it is a share of the photo's; pixels can only be checked against a photo."""
+    return text if text is None or "%" in text or not text.strip().isdecimal() or not int(text) else "100%"
+
+
+def _check(options: dict[str, Any]) -> None:
+    for name in ("batch_megapixels", "max_megapixels"):
+        if not 0 < options[name] < float("inf"):
+            raise ValueError(f"--{name} is {options[name]}: give a number above 0")
+    if options["workers"] is not None and options["workers"] < 0:
+        raise ValueError(f"--workers is {options['workers']}: give 0 or more")
+    together = [options[name] is None for name in ("coordinator", "num_processes", "process_id")]
+    if any(together) and not all(together):
+        raise ValueError("--coordinator, --num_processes and --process_id belong together: give all three or none")
+    if options["shard"] is not None and (options["coordinator"] is not None or options["engine"] == "ray"):
+        raise ValueError("--shard says which photos are this process's: leave out --coordinator and --engine=ray")
+    if options["ray_actors"] is not None and (options["engine"] != "ray" or options["ray_actors"] < 1):
+        raise ValueError("--ray_actors is a number of 1 or more, for --engine=ray")
+    if options["input"] == "-" and (options["dry_run"] or options["engine"] == "ray"):
+        raise ValueError("--input=- is read as it comes: save it as a .jsonl file for --dry_run and --engine=ray")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def run() -> None:
+    """The entry point of the installed command; a request to end is an interrupt."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(main(sys.argv))

@@ -1,0 +1,153 @@
+"""Compiled programs on all local devices: the batch axis sharded, nothing exchanged between devices."""
+
+import re
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from dnr_jax.batch.buckets import Bucket
+from dnr_jax.batch.program import Padded, Retargeted, retarget_padded, traced_numbers
+from dnr_jax.config import RetargetConfig
+from dnr_jax.importance import overview_size
+from dnr_jax.network import Network
+
+
+class Shaped(NamedTuple):
+    """One photo for a batch: pixels [H, W, 3] in [0, 255], and the (height, width) wanted."""
+
+    pixels: np.ndarray
+    target: tuple[int, int]
+
+
+class StepFailedError(RuntimeError):
+    """The devices cannot run a batch, however small."""
+
+
+class Devices:
+    """Runs batches.
+
+    Args:
+      network: whose parameters every device gets.
+      config: of all photos.
+      devices: None for all local ones.
+
+    Attributes:
+      compile_seconds: of each program, by bucket and batch size.
+      busy_seconds: during which devices ran programs.
+    """
+
+    def __init__(self, network: Network, config: RetargetConfig, devices: Sequence[Any] | None = None):
+        self._config = config
+        self._mesh = Mesh(np.asarray(jax.local_devices() if devices is None else devices), ("batch",))
+        everywhere = NamedSharding(self._mesh, P())
+        self._sharding = NamedSharding(self._mesh, P("batch"))
+        self._network = jax.device_put(network, everywhere)
+        self._numbers = jax.device_put(traced_numbers(config), everywhere)
+        self._programs: dict[tuple[Bucket, int], Any] = {}
+        self._most: dict[Bucket, int] = {}
+        self.compile_seconds: dict[tuple[Bucket, int], float] = {}
+        self.busy_seconds = 0.0
+
+    @property
+    def count(self) -> int:
+        """How many devices there are; batch sizes are multiples of it."""
+        return self._mesh.size
+
+    def run(self, bucket: Bucket, batch: int, photos: Sequence[Shaped]) -> list[tuple[Retargeted, float]]:
+        """Retargets photos of one bucket in batches of `batch`, or smaller ones where the devices refuse that.
+
+        Args:
+          bucket: of all of them.
+          batch: a multiple of the number of devices.
+          photos: at least one.
+
+        Returns:
+          For each photo what became of it, on the host, its image cut to the target; and its share of the seconds.
+
+        Raises:
+          StepFailedError: the devices refuse the smallest batch.
+        """
+        results: list[tuple[Retargeted, float]] = []
+        while len(results) < len(photos):
+            size = min(batch, self._most.get(bucket, batch))
+            part = photos[len(results) : len(results) + size]
+            try:
+                results += self._step(bucket, size, part)
+            except (jax.errors.JaxRuntimeError, MemoryError) as error:
+                smaller = size // 2 // self.count * self.count
+                if not smaller:
+                    raise StepFailedError(_reason(error)) from None
+                self._most[bucket] = smaller
+        return results
+
+    def compile(self, bucket: Bucket, batch: int) -> Any:
+        """The program of a bucket and batch size, compiled on first use."""
+        key = (bucket, batch)
+        if key not in self._programs:
+            start = time.perf_counter()
+            one = partial(retarget_padded, config=self._config, bucket=bucket)
+            each = jax.vmap(one, in_axes=(None, 0, None))
+            # Every device runs a loop of its own length: under plain jit they would agree on each step.
+            apart = jax.shard_map(
+                each, mesh=self._mesh, in_specs=(P(), P("batch"), P()), out_specs=P("batch"), check_vma=False
+            )
+            inputs = ((*bucket.shape, 3), np.float32), *[((2,), np.int32)] * 3
+            shapes = [jax.ShapeDtypeStruct((batch, *shape), kind, sharding=self._sharding) for shape, kind in inputs]
+            self._programs[key] = jax.jit(apart).lower(self._network, Padded._make(shapes), self._numbers).compile()
+            self.compile_seconds[key] = time.perf_counter() - start
+        return self._programs[key]
+
+    def _step(self, bucket: Bucket, batch: int, photos: Sequence[Shaped]) -> list[tuple[Retargeted, float]]:
+        program = self.compile(bucket, batch)
+        arrays = jax.device_put(self._pad(bucket, batch, photos), self._sharding)
+        inputs = jax.block_until_ready(Padded._make(arrays))
+        start = time.perf_counter()
+        outputs = jax.block_until_ready(program(self._network, inputs, self._numbers))
+        seconds = time.perf_counter() - start
+        self.busy_seconds += seconds
+        host = jax.device_get(outputs)
+        return [(_cut(host, i, photo.target), seconds / len(photos)) for i, photo in enumerate(photos)]
+
+    def _pad(self, bucket: Bucket, batch: int, photos: Sequence[Shaped]) -> tuple[np.ndarray, ...]:
+        """The fields of `Padded` for a full batch; places without a photo hold a black one."""
+        least = max(1, bucket.shape[0] // 2), max(1, bucket.shape[1] // 2)
+        pixels = np.zeros((batch, *bucket.shape, 3), np.float32)
+        sizes = np.tile(np.asarray(least, np.int32), (batch, 1))
+        small, targets = sizes.copy(), sizes.copy()
+        side = self._network.importance_side
+        for i, photo in enumerate(photos):
+            height, width = photo.pixels.shape[:2]
+            pixels[i, :height, :width] = photo.pixels
+            sizes[i], targets[i] = (height, width), photo.target
+        for i, (height, width) in enumerate(sizes):
+            small[i] = (height, width) if side is None else overview_size((int(height), int(width)), side)
+        if bucket.small is not None:
+            small = np.minimum(small, np.asarray(bucket.small, np.int32))
+        return pixels, sizes, small, targets
+
+
+def loss_record(losses: np.ndarray, steps: int, stage: str) -> tuple[list[float], str]:
+    """The losses of one photo's optimisation, and what is wrong with them; empty for nothing."""
+    values = losses[: steps + 1]
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        step = int(bad[0])
+        return [], f"the loss of the {stage} is {values[step]} at step {step}: lower its learning rate"
+    return [float(value) for value in values], ""
+
+
+def _cut(host: Retargeted, index: int, target: tuple[int, int]) -> Retargeted:
+    one = jax.tree.map(lambda array: array[index], host)
+    return one._replace(image=np.ascontiguousarray(one.image[: target[0], : target[1]]))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, MemoryError) or re.search(r"RESOURCE_EXHAUSTED|[Oo]ut of memory", str(error)):
+        return "not enough memory on the device even for the smallest batch: scale the photo down"
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,216 @@
+"""What to retarget: the photos of a directory, of a glob, or of a manifest. Plain Python."""
+
+import csv
+import glob
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, TextIO
+
+import PIL.Image
+
+from dnr_jax.encode import FORMATS
+
+COLUMNS = ("path", "width", "height", "protect", "remove", "output")
+"""What a manifest's rows may hold; only the path is needed."""
+STATE_DIR = ".dnr-batch"
+"""The folder in the output directory that holds records and temporary files."""
+
+
+class Entry(NamedTuple):
+    """One photo to retarget.
+
+    Attributes:
+      path: of the photo.
+      output: path below the output directory, which also names the photo in records.
+      width: target width in pixels or percent as text; with `height` in place of the command's size. None: not given.
+      height: likewise.
+      protect: path of a mask, or None.
+      remove: likewise.
+    """
+
+    path: str
+    output: str
+    width: str | None = None
+    height: str | None = None
+    protect: str | None = None
+    remove: str | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that the result depends on."""
+        return tuple(path for path in (self.path, self.protect, self.remove) if path is not None)
+
+
+def find_entries(source: str, output_dir: Path, suffix: str | None) -> list[Entry]:
+    """The photos of a directory, a glob or a manifest file, in a fixed order.
+
+    Directories are searched to any depth for files that Pillow may read; links to directories are not followed, and
+    hidden files, and the output directory, are left out. The tree below the directory (or a glob's fixed part) is
+    mirrored.
+
+    Args:
+      source: a directory, a pattern with *, ? or [, or a .jsonl or .csv file.
+      output_dir: where results go.
+      suffix: extension of all outputs (".png"), or None to keep each photo's.
+
+    Raises:
+      ValueError: nothing there, a bad manifest, or two photos with one output.
+    """
+    path = Path(source)
+    if path.is_dir():
+        if output_dir.exists() and path.samefile(output_dir):
+            raise ValueError(f"{source} is the output directory as well: give another --output_dir")
+        entries = [_mirrored(file, path, suffix) for file in _photos_below(path, output_dir)]
+    elif path.is_file():
+        entries = list(read_manifest(path, suffix))
+    elif glob.has_magic(source):
+        base = _fixed_part(source)
+        files = sorted(_matches(source, base, output_dir))
+        entries = [_mirrored(file, base, suffix) for file in files]
+    else:
+        raise ValueError(f"no such directory or manifest: {source} (check the path)")
+    if not entries:
+        raise ValueError(f"no photos in {source}: give a directory, a quoted pattern ('photos/**/*.jpg') or a manifest")
+    check_outputs(entries, {})
+    return entries
+
+
+def check_outputs(entries: Iterable[Entry], taken: dict[str, str]) -> None:
+    """Adds outputs to those taken, output -> photo; ValueError where two photos would be written to one file."""
+    for entry in entries:
+        other = taken.get(entry.output)
+        taken[entry.output] = entry.path
+        if other is not None:
+            raise ValueError(
+                f"{other} and {entry.path} would both be written to {entry.output}: rename one, or name its output in"
+                " a manifest"
+            )
+
+
+def read_manifest(path: Path, suffix: str | None) -> Iterator[Entry]:
+    """The entries of a .jsonl or .csv file; paths in it are relative to its directory.
+
+    Raises:
+      ValueError: a row that is malformed; the message names the file and line.
+    """
+    if path.suffix.lower() not in (".jsonl", ".csv"):
+        raise ValueError(
+            f"{path} is no manifest: name it .jsonl (one object a line) or .csv (with a header), or"
+            " retarget a single photo with python -m dnr_jax.resize"
+        )
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                yield from _csv_entries(file, path, suffix)
+            else:
+                yield from stream_entries(file, str(path), path.parent, suffix)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from None
+
+
+def stream_entries(lines: Iterable[str], name: str, base: Path, suffix: str | None) -> Iterator[Entry]:
+    """The entries of JSON lines as they come; paths in them are relative to `base`.
+
+    Raises:
+      ValueError: a line that is malformed; the message has `name` and the line's number.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{name} line {number} is no JSON ({error}): give one object a line") from None
+        if not isinstance(row, dict):
+            raise ValueError(f'{name} line {number} is no object: write {{"path": "photo.jpg"}}')
+        yield _row_entry(row, f"{name} line {number}", base, suffix)
+
+
+def _csv_entries(file: TextIO, path: Path, suffix: str | None) -> Iterator[Entry]:
+    reader = csv.DictReader(file)
+    for row in reader:
+        where = f"{path} line {reader.line_num}"
+        if None in row or None in row.values():
+            raise ValueError(f"{where} has another number of columns than the header: quote commas in names")
+        yield _row_entry({name: value for name, value in row.items() if value != ""}, where, path.parent, suffix)
+
+
+def _row_entry(row: dict[str, Any], where: str, base: Path, suffix: str | None) -> Entry:
+    unknown = [name for name in row if name not in COLUMNS]
+    if unknown:
+        raise ValueError(f"{where} has an unknown column {unknown[0]!r}: there are {', '.join(COLUMNS)}")
+    values: dict[str, str | None] = {}
+    for name in COLUMNS:
+        value = row.get(name)
+        if name in ("width", "height") and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if value is not None and (not isinstance(value, str) or not value):
+            raise ValueError(
+                f"{where}: {name} is {value!r}: give text" + (" or pixels" if name in ("width", "height") else "")
+            )
+        values[name] = value
+    path = values["path"]
+    if path is None:
+        raise ValueError(f"{where} has no path: name the photo")
+    output = values["output"]
+    if output is None:
+        output = _with_suffix(_relative_output(path), suffix)
+    elif PurePosixPath(output).is_absolute() or ".." in PurePosixPath(output).parts:
+        raise ValueError(f"{where}: the output {output} leaves the output directory: give a path below it")
+    masks = {name: None if values[name] is None else str(base / str(values[name])) for name in ("protect", "remove")}
+    return Entry(str(base / path), output, values["width"], values["height"], **masks)
+
+
+def _relative_output(path: str) -> str:
+    """Where a photo that a manifest names goes: the same path, held below the output directory."""
+    plain = os.path.normpath(path).replace(os.sep, "/")
+    return "/".join(part for part in plain.split("/") if part not in ("", "..", "."))
+
+
+def _photos_below(base: Path, output_dir: Path) -> Iterator[Path]:
+    PIL.Image.init()
+    known = PIL.Image.registered_extensions()
+    readable = {extension for extension, name in known.items() if name in PIL.Image.OPEN} | set(FORMATS)
+    results = output_dir.resolve()
+    for folder, folders, files in os.walk(base, followlinks=False):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and (Path(folder) / name).resolve() != results
+        )
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in readable:
+                yield Path(folder) / name
+
+
+def _matches(pattern: str, base: Path, output_dir: Path) -> Iterator[Path]:
+    """Files that a glob matches, without those behind links to directories or in the output directory."""
+    results, links = output_dir.resolve(), {}
+
+    def is_behind_link(folder: Path) -> bool:
+        if folder == base or folder == folder.parent:
+            return False
+        if folder not in links:
+            links[folder] = folder.is_symlink() or folder.resolve() == results or is_behind_link(folder.parent)
+        return links[folder]
+
+    rest = str(Path(*Path(pattern).parts[len(base.parts) :]))
+    for file in base.glob(rest):
+        is_hidden = any(part.startswith(".") for part in file.relative_to(base).parts)
+        if not is_hidden and not file.is_dir() and not is_behind_link(file.parent):
+            yield file
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The directory that a glob starts from."""
+    parts: Sequence[str] = Path(pattern).parts
+    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:fixed]) if fixed else Path()
+
+
+def _mirrored(file: Path, base: Path, suffix: str | None) -> Entry:
+    return Entry(str(file), _with_suffix(file.relative_to(base).as_posix(), suffix))
+
+
+def _with_suffix(output: str, suffix: str | None) -> str:
+    return output if suffix is None else str(PurePosixPath(output).with_suffix(suffix))

@@ -1,0 +1,147 @@
+"""Which share of the photos is this process's: as told, as `jax.distributed` says, or all of them."""
+
+import dataclasses
+import hashlib
+import heapq
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from dnr_jax.batch.entries import STATE_DIR, Entry
+
+MOST_BALANCED = 50_000
+"""Entries up to which shards are balanced by size; above, so many fall to each that plain dealing is even enough."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """This process's number, from 0, and how many there are."""
+
+    index: int
+    count: int
+
+    @property
+    def name(self) -> str:
+        """Of this shard's files."""
+        return f"{self.index}-of-{self.count}"
+
+
+class Coordinator(NamedTuple):
+    """Arguments of `jax.distributed.initialize`; all None where it should find out by itself."""
+
+    address: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+
+
+def parse_shard(text: str) -> Shard:
+    """A shard from "i/n"; ValueError for anything else."""
+    match = re.fullmatch(r"([0-9]{1,7})/([0-9]{1,7})", text)
+    if match is None or not int(match[1]) < int(match[2]):
+        raise ValueError(f"--shard is {text!r}: give i/n with i from 0 to n - 1, for instance 0/4")
+    return Shard(int(match[1]), int(match[2]))
+
+
+def is_many_processes(environment: Mapping[str, str]) -> bool:
+    """Whether a launcher that `jax.distributed` knows started this process as one of several: Slurm, Open MPI, TPU."""
+    counts = [environment.get(name, "1") for name in ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")]
+    started = ["SLURM_PROCID" in environment, "OMPI_COMM_WORLD_RANK" in environment]
+    if any(is_started and count != "1" for is_started, count in zip(started, counts, strict=True)):
+        return True
+    return "," in environment.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in environment
+
+
+def find_shard(coordinator: Coordinator, environment: Mapping[str, str] = os.environ) -> Shard:
+    """The shard that `jax.distributed` gives this process; the whole where there is but one.
+
+    It is asked once and then left, before any photo: while it is on, the loss of one host ends all.
+
+    Args:
+      coordinator: what to tell it.
+      environment: variables of launchers.
+
+    Raises:
+      ValueError: processes that cannot find each other.
+    """
+    import jax
+
+    joined = False
+    if not jax.distributed.is_initialized() and (coordinator.address or is_many_processes(environment)):
+        try:
+            jax.distributed.initialize(*coordinator)
+        except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"the processes did not find each other ({reason}): give each its --shard=i/n") from None
+        joined = True
+    shard = Shard(jax.process_index(), jax.process_count())
+    if joined:
+        jax.distributed.shutdown()
+    return shard
+
+
+def take_shard(
+    entries: Sequence[Entry],
+    shard: Shard,
+    output_dir: Path,
+    measure: Callable[[Sequence[Entry]], list[int]],
+) -> list[Entry]:
+    """The entries of one shard: of every entry exactly one shard has it.
+
+    Up to `MOST_BALANCED` entries are dealt so that all shards have the same cost. Processes that share the output
+    directory follow the first to have dealt, so that nothing is lost or done twice where they see different files.
+
+    Args:
+      entries: all of them, alike for all shards.
+      shard: whose to return.
+      output_dir: where results go.
+      measure: gives each entry's cost, in any unit.
+    """
+    if shard.count == 1:
+        return list(entries)
+    if len(entries) > MOST_BALANCED:
+        return list(entries[shard.index :: shard.count])
+    names = "\n".join(entry.output for entry in entries)
+    digest = hashlib.sha256(f"{shard.count}\n{names}".encode(errors="surrogateescape")).hexdigest()
+    path = output_dir / STATE_DIR / f"shards-{shard.count}-{digest[:16]}.json"
+    if not path.exists():
+        _publish(path, json.dumps(deal(measure(entries), shard.count)).encode())
+    owners = json.loads(path.read_bytes())
+    return [entry for entry, owner in zip(entries, owners, strict=True) if owner == shard.index]
+
+
+def deal(costs: Sequence[float], count: int) -> list[int]:
+    """The shard of each entry: the costliest first, each to the shard that has least so far.
+
+    Args:
+      costs: of the entries, 0 where not known.
+      count: of shards.
+    """
+    owners = [0] * len(costs)
+    loads = [(0.0, 0, shard) for shard in range(count)]
+    for index in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
+        load, number, shard = heapq.heappop(loads)
+        owners[index] = shard
+        heapq.heappush(loads, (load + costs[index], number + 1, shard))
+    return owners
+
+
+def _publish(path: Path, data: bytes) -> None:
+    """Writes a file unless another process was first; either way it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            pass
+        except OSError:  # A file system without hard links.
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

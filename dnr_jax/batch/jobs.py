@@ -1,0 +1,216 @@
+"""From entries to jobs: sizes, targets, buckets, and what is done already; and from jobs to batches."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dnr_jax.batch.buckets import Bucket, find_bucket, spread
+from dnr_jax.batch.entries import Entry
+from dnr_jax.batch.ledger import DONE, FAILED, Ledger, Recorded, config_sha256, file_stat, is_current
+from dnr_jax.batch.photo_tasks import read_header
+from dnr_jax.config import RetargetConfig
+from dnr_jax.decode import Frames
+from dnr_jax.photo_kinds import Colour
+from dnr_jax.sizes import parse_target
+from dnr_jax.taps import tap_stride
+
+_THREADS = 16  # File headers wait for disks and networks, not for a processor.
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is asked for, of every photo alike.
+
+    Attributes:
+      config: options of the method.
+      sizes: keyword arguments of `parse_target`; an entry's own width or height replaces them.
+      output_dir: where results go.
+      background: what transparent parts are laid on where the output cannot hold them.
+      frames: what to do with animations.
+      max_megapixels: the largest photo to decode.
+      per_octave: bucket sides from one power of two to the next.
+      batch_size: most photos at a time on each device.
+      batch_megapixels: most padded megapixels at a time on each device; one photo may have more.
+      retry_failed: whether photos that failed before are tried again.
+      recheck: whether finished photos' inputs are read again to see if they changed.
+    """
+
+    config: RetargetConfig
+    sizes: dict[str, Any]
+    output_dir: Path
+    background: Colour | None = None
+    frames: Frames = "refuse"
+    max_megapixels: float = 25.0
+    per_octave: int = 4
+    batch_size: int = 8
+    batch_megapixels: float = 2.0
+    retry_failed: bool = False
+    recheck: bool = False
+
+
+class Job(NamedTuple):
+    """One photo and what to do with it.
+
+    Attributes:
+      entry: the photo.
+      size: its (height, width); None where its file could not be opened.
+      target: the (height, width) wanted; None likewise.
+      bucket: whose batches it joins; None where it goes alone.
+      alone: why it does: "enlarging", "masks", "frames", "transparency", "unreadable", "too small".
+      config_sha256: of everything asked for.
+      recorded: "done" or "failed" where an earlier run's record still holds and nothing is to be done.
+      failure: why it cannot be served; empty where nothing is known against it.
+    """
+
+    entry: Entry
+    size: tuple[int, int] | None
+    target: tuple[int, int] | None
+    bucket: Bucket | None
+    alone: str
+    config_sha256: str
+    recorded: str = ""
+    failure: str = ""
+
+    @property
+    def pixels(self) -> int:
+        """Of the photo; what its costs are counted in."""
+        return 0 if self.size is None else self.size[0] * self.size[1]
+
+
+class Batch(NamedTuple):
+    """Jobs that run together; one without a bucket runs alone. `size` is the compiled batch size."""
+
+    bucket: Bucket | None
+    size: int
+    jobs: tuple[Job, ...]
+
+
+def make_jobs(
+    entries: Sequence[Entry],
+    request: Request,
+    importance_side: int | None,
+    weights_sha256: str,
+    ledger: Ledger,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Job]:
+    """Opens every photo's file, unless a record has its size, and says what is to be done with it.
+
+    Args:
+      entries: the photos.
+      request: what is asked for.
+      importance_side: the network's.
+      weights_sha256: of the network.
+      ledger: what is done already.
+      progress: called with (photos looked at, photos).
+    """
+    jobs = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        made = pool.map(lambda entry: _make_job(entry, request, importance_side, weights_sha256, ledger), entries)
+        for job in made:
+            jobs.append(job)
+            if progress is not None:
+                progress(len(jobs), len(entries))
+    return jobs
+
+
+def _make_job(entry: Entry, request: Request, importance_side: int | None, weights_sha256: str, ledger: Ledger) -> Job:
+    recorded = ledger.get(entry.output)
+    size, alone = _look_at(entry, recorded)
+    target, failure = None, ""
+    if size is not None:
+        try:
+            target = find_target(entry, size, request.sizes)
+        except ValueError as error:
+            failure = f"{entry.path}: {error}"
+    digest = request_sha256(entry, target, request)
+    bucket = None
+    if size is not None and target is not None and not alone:
+        if min(size) < tap_stride(request.config.taps[-1]):
+            alone = "too small"
+        elif target[0] > size[0] or target[1] > size[1]:
+            alone = "enlarging"
+        else:
+            bucket = find_bucket(
+                size,
+                target,
+                importance_side=importance_side,
+                seams_only=request.config.importance_percentile == 100,
+                per_octave=request.per_octave,
+            )
+    status = ""
+    if recorded is not None and not (recorded.status == FAILED and request.retry_failed):
+        current = is_current(recorded, entry, request.output_dir, digest, weights_sha256, request.recheck)
+        status = recorded.status if current else ""
+    return Job(entry, size, target, bucket, alone, digest, status, failure)
+
+
+def find_target(entry: Entry, size: tuple[int, int], sizes: dict[str, Any]) -> tuple[int, int]:
+    """The (height, width) wanted of a photo; ValueError for one that is out of range."""
+    if entry.width is not None or entry.height is not None:
+        sizes = {"width": entry.width, "height": entry.height}
+    target = parse_target(size, **sizes)
+    return target.height, target.width
+
+
+def request_sha256(entry: Entry, target: tuple[int, int] | None, request: Request) -> str:
+    """The digest that ties a record to what was asked for."""
+    asked = {
+        "output": entry.output,
+        "background": None if request.background is None else ",".join(map(str, request.background)),
+        "frames": request.frames,
+        "max_megapixels": request.max_megapixels,
+        "masks": f"{entry.protect is not None} {entry.remove is not None}",
+    }
+    return config_sha256(request.config, target, version("dnr_jax"), **asked)
+
+
+def _look_at(entry: Entry, recorded: Recorded | None) -> tuple[tuple[int, int] | None, str]:
+    """Size, and why alone; without opening the file where its record has the size of a photo that ran in a batch."""
+    try:
+        if recorded is not None and recorded.batched and recorded.size and file_stat(entry.files) == recorded.stat:
+            return recorded.size, ""
+        header = read_header(entry)
+        return header.size, header.alone
+    except Exception:  # Damaged files make Pillow raise almost anything; decoding will say what it is.
+        return None, "unreadable"
+
+
+def make_batches(jobs: Iterable[Job], request: Request, devices: int, *, whole: bool = True) -> Iterator[Batch]:
+    """Groups what is to be done, bucket by bucket, then what goes alone.
+
+    The batch size of a bucket follows from all its jobs, those done included, so that a run which goes on where
+    another stopped runs the same programs.
+
+    Args:
+      jobs: in order.
+      request: limits of batches.
+      devices: how many share a batch.
+      whole: whether these are all jobs there will be; else batches have the largest size.
+    """
+    groups: dict[Bucket, list[Job]] = {}
+    single = []
+    for job in jobs:
+        if job.failure or job.bucket is None:
+            single.append(job)
+        else:
+            groups.setdefault(job.bucket, []).append(job)
+    for bucket in sorted(groups):
+        members = groups[bucket]
+        padded = bucket.shape[0] * bucket.shape[1] / 1e6
+        most = devices * max(1, min(request.batch_size, int(request.batch_megapixels / padded)))
+        size = spread(len(members), most, devices) if whole else most
+        left = [job for job in members if not job.recorded]
+        for start in range(0, len(left), size):
+            yield Batch(bucket, size, tuple(left[start : start + size]))
+    for job in single:
+        if not job.recorded:
+            yield Batch(None, 1, (job,))
+
+
+def count_recorded(jobs: Iterable[Job]) -> tuple[int, int]:
+    """How many are done already, and how many failed before."""
+    states = [job.recorded for job in jobs]
+    return states.count(DONE), states.count(FAILED)

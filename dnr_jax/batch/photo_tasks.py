@@ -1,0 +1,177 @@
+"""What worker processes do: a file to arrays, and arrays to a file. Needs no JAX."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+
+from dnr_jax import image_io
+from dnr_jax.atomic import write_atomically
+from dnr_jax.batch.entries import Entry
+from dnr_jax.batch.ledger import file_stat, files_sha256
+from dnr_jax.decode import Frames
+from dnr_jax.encode import FORMATS, check_output, encode_animation, encode_photo
+from dnr_jax.photo_kinds import Colour, Kind, PhotoError, frame_arrays, stored_pictures
+
+_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)
+
+
+class Header(NamedTuple):
+    """What a file says of itself before it is decoded.
+
+    Attributes:
+      size: upright (height, width).
+      alone: why the photo cannot share a batch; empty where it can.
+    """
+
+    size: tuple[int, int]
+    alone: str
+
+
+class Decoded(NamedTuple):
+    """A photo ready for the devices.
+
+    Attributes:
+      frames: [H, W, 3], or with opacity [H, W, 4], in [0, 255]; uint8 where that is exact, else float32.
+      kind: what the file was.
+      masks: name -> bool [H, W].
+      input_sha256: of the photo and its masks.
+      stat: of the files, from before they were read.
+      notes: what a person should know of.
+      seconds: it took.
+    """
+
+    frames: list[np.ndarray]
+    kind: Kind
+    masks: dict[str, np.ndarray]
+    input_sha256: str
+    stat: tuple[tuple[int, int], ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+class Written(NamedTuple):
+    """Length of a file in bytes, and how many seconds it took."""
+
+    output_bytes: int
+    seconds: float
+
+
+def read_header(entry: Entry) -> Header:
+    """The size, and whether the photo must go alone, from the file's first bytes.
+
+    Raises:
+      ValueError, OSError: it cannot be opened; decoding says why.
+    """
+    with PIL.Image.open(entry.path) as image:
+        width, height = image.size
+        turned = image.getexif().get(_ORIENTATION) in _TURNED
+        alone = ""
+        if entry.protect is not None or entry.remove is not None:
+            alone = "masks"
+        elif getattr(image, "n_frames", 1) > 1:
+            alone = "frames"
+        elif image.has_transparency_data:
+            alone = "transparency"
+    return Header((width, height) if turned else (height, width), alone)
+
+
+def output_kind(path: str) -> str:
+    """The format of an output's extension; PhotoError for one that cannot be written."""
+    try:
+        return FORMATS[Path(path).suffix.lower()]
+    except KeyError:
+        raise PhotoError(f"cannot write {path}: give --format=png (or another), or name its output") from None
+
+
+def decode_entry(
+    entry: Entry, target: tuple[int, int], max_megapixels: float, frames: Frames, background: Colour | None
+) -> Decoded:
+    """Reads one photo and its masks.
+
+    Raises:
+      ValueError: as `image_io` has it, also where the output could not hold the result.
+      OSError: as the file system has it.
+    """
+    start = time.perf_counter()
+    photo = image_io.read_photo(entry.path, max_megapixels=max_megapixels, frames=frames)
+    stat = file_stat(entry.files)
+    check_output(photo.kind, output_kind(entry.output), background, target)
+    masks = {
+        name: image_io.read_mask(path, photo.size, max_megapixels=max_megapixels)
+        for name, path in (("protect", entry.protect), ("remove", entry.remove))
+        if path is not None
+    }
+    arrays = [_compact(array) for array in frame_arrays(photo)]
+    digest = files_sha256(entry.files)
+    if file_stat(entry.files) != stat:
+        raise PhotoError(f"{entry.path} changed while it was read: run again")
+    return Decoded(arrays, photo.kind, masks, digest, stat, photo.notes, time.perf_counter() - start)
+
+
+def encode_result(
+    output: Path,
+    images: list[np.ndarray],
+    kind: Kind,
+    background: Colour | None,
+    temporary_dir: Path,
+) -> Written:
+    """Writes one result whole or not at all; folders are made as needed.
+
+    Args:
+      output: the file.
+      images: float32 [H, W, 3 or 4] in [0, 255], as many as the photo had frames.
+      kind: of the photo.
+      background: what transparent parts are laid on.
+      temporary_dir: of the unfinished file; on the same file system.
+
+    Raises:
+      ValueError: the format cannot hold it.
+      OSError: as the file system has it.
+    """
+    start = time.perf_counter()
+    pictures, file_format = stored_pictures(images), output_kind(str(output))
+    if kind.animation is not None:
+        data = encode_animation(pictures, kind, file_format, background)
+    else:
+        data = encode_photo(*pictures[0], kind, file_format, background)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output, data, temporary_dir)
+    return Written(len(data), time.perf_counter() - start)
+
+
+def check_failure(entry: Entry) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Digest and stat of the files of a photo that failed; empty where they cannot be read."""
+    try:
+        stat = file_stat(entry.files)
+        return files_sha256(entry.files), stat
+    except OSError:
+        return hashlib.sha256().hexdigest(), ()
+
+
+def start_worker() -> None:
+    """Keeps a worker process from outliving the one that started it, and from taking its interrupts."""
+    import multiprocessing
+    import signal
+    import threading
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+
+
+def _compact(array: np.ndarray) -> np.ndarray:
+    whole = array.astype(np.uint8)
+    return whole if (whole == array).all() else array

@@ -1,0 +1,207 @@
+"""The whole method as one pure function of a padded photo, for `jax.vmap` and any number of devices.
+
+Sizes and targets are traced: a photo's seams, canvas and stopping points are its own, whatever its neighbours in the
+batch. It composes the functions that `dnr_jax.pipeline.retarget` composes, and gives what that gives.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnr_jax.batch.buckets import Bucket
+from dnr_jax.carve import Carving, carve_width, fit
+from dnr_jax.config import RetargetConfig
+from dnr_jax.importance import Overview, analyse
+from dnr_jax.network import Network
+from dnr_jax.optimise import Schedule, minimise_traced
+from dnr_jax.plan import importance_threshold, warp_importance, warp_side
+from dnr_jax.reconstruct import FeatureLoss, FeatureTargets
+from dnr_jax.refine import SampledLoss, SampledTargets
+from dnr_jax.render import noise_image, scaled_image
+from dnr_jax.sampler import sample
+from dnr_jax.sides import Layers, replay_seams
+from dnr_jax.taps import tap_stride
+from dnr_jax.vgg import Size
+from dnr_jax.warp import plan_warp
+
+
+class Padded(NamedTuple):
+    """One photo in the corner of its bucket's shape.
+
+    Attributes:
+      photo: float32 [H, W, 3] in [0, 255].
+      size: int32 [2], its (height, width).
+      small: int32 [2], its `overview_size`.
+      target: int32 [2], the (height, width) wanted, at most the size.
+    """
+
+    photo: jax.Array
+    size: jax.Array
+    small: jax.Array
+    target: jax.Array
+
+
+class Numbers(NamedTuple):
+    """The config's options that are traced, so that other values of them ask for no other program; float32 scalars."""
+
+    percentile: jax.Array
+    alpha: jax.Array
+    reconstruct_rate: jax.Array
+    refine_rate: jax.Array
+    tolerance: jax.Array
+
+
+class Retargeted(NamedTuple):
+    """What became of one photo.
+
+    Attributes:
+      image: float32 [H', W', 3] in [0, 255], valid in the target, in the corner of the bucket's canvas.
+      mid: int32 [2], the (height, width) that the seams led to.
+      threshold: float32, the most mean importance that a deepest seam could have.
+      removed: int32 [sides, taps], seams.
+      reconstruct_losses: float32 [capacity]: before each step, then the final one; infinite past that.
+      reconstruct_steps: int32.
+      refine_losses: float32 [capacity].
+      refine_steps: int32.
+      carvings: the seams of each side, on request.
+    """
+
+    image: jax.Array
+    mid: jax.Array
+    threshold: jax.Array
+    removed: jax.Array
+    reconstruct_losses: jax.Array
+    reconstruct_steps: jax.Array
+    refine_losses: jax.Array
+    refine_steps: jax.Array
+    carvings: tuple[Carving, ...] | None
+
+
+def traced_numbers(config: RetargetConfig) -> Numbers:
+    """The traced options of a config."""
+    return Numbers._make(
+        np.float32(value)
+        for value in (
+            config.importance_percentile,
+            config.alpha,
+            config.reconstruct_rate,
+            config.refine_rate,
+            config.tolerance,
+        )
+    )
+
+
+def retarget_padded(
+    network: Network,
+    padded: Padded,
+    numbers: Numbers,
+    *,
+    config: RetargetConfig,
+    bucket: Bucket,
+    keep_seams: bool = False,
+) -> Retargeted:
+    """Narrows, lowers or both; what `retarget` gives for the photo alone.
+
+    Args:
+      network: its features.
+      padded: the photo.
+      numbers: from the config.
+      config: static; its traced options are read from `numbers`.
+      bucket: static shapes and sides.
+      keep_seams: whether the result holds the carvings.
+    """
+    overview = Overview((padded.size[0], padded.size[1]), (padded.small[0], padded.small[1]))
+    seen = analyse(network, padded.photo, config.taps, config.loss_taps, config.centre_prior, overview, bucket.small)
+    deepest = tap_stride(config.taps[-1])
+    deep_size = (overview.size[0] // deepest, overview.size[1] // deepest)
+    threshold = importance_threshold(seen.importance[-1], numbers.percentile, deep_size)
+    carvings, maps, mid = _carve(seen.importance, padded, threshold, numbers, config, bucket)
+
+    def carve(array: jax.Array, level: int) -> jax.Array:
+        """An array of one level after all seams, in the corner of the canvas."""
+        for side, carving in zip(bucket.sides, carvings, strict=True):
+            array = replay_seams(array, carving.levels[level], side == "height")
+        stride = tap_stride(config.taps[level])
+        return fit(array, (bucket.canvas[0] // stride, bucket.canvas[1] // stride))
+
+    carved = tuple(carve(seen.features[tap], config.taps.index(tap)) for tap in config.loss_taps)
+    targets = FeatureTargets(network, carved, mid, config.positive_loss_weights)
+    if config.init == "seam":
+        start = carve(padded.photo, 0)
+    elif config.init == "noise":
+        start = noise_image(config.seed, bucket.canvas)
+    else:
+        start = scaled_image(padded.photo, overview.size, mid, bucket.canvas)
+
+    cosine = config.rate_schedule == "cosine"
+    loss = FeatureLoss(config.loss_taps, config.loss)
+    rates = Schedule(config.reconstruct_steps, numbers.reconstruct_rate, cosine, numbers.tolerance)
+    built, build_losses, build_steps = minimise_traced(loss, start, targets, rates)
+    shift = jnp.zeros((*bucket.canvas, 2), jnp.float32)
+    rates = Schedule(config.refine_steps, numbers.refine_rate, cosine, numbers.tolerance)
+    shift, shift_losses, shift_steps = minimise_traced(SampledLoss(loss), shift, SampledTargets(built, targets), rates)
+    image = _warp(sample(built, shift, mid), maps, mid, padded.target, config, bucket)
+    return Retargeted(
+        image=jnp.clip(image, 0, 255),
+        mid=jnp.stack(mid),
+        threshold=threshold,
+        removed=jnp.stack([jnp.stack([s.removed for s in carving.levels]) for carving in carvings]),
+        reconstruct_losses=build_losses,
+        reconstruct_steps=build_steps,
+        refine_losses=shift_losses,
+        refine_steps=shift_steps,
+        carvings=carvings if keep_seams else None,
+    )
+
+
+def _carve(
+    maps: tuple[jax.Array, ...],
+    padded: Padded,
+    threshold: jax.Array,
+    numbers: Numbers,
+    config: RetargetConfig,
+    bucket: Bucket,
+) -> tuple[tuple[Carving, ...], tuple[jax.Array, ...], Size]:
+    """The seams of each side, the maps that they leave and the size of those; a side at its target loses none."""
+    height, width = padded.size[0], padded.size[1]
+    carvings = []
+    for side in bucket.sides:
+        turned = side == "height"
+        carving = carve_width(
+            tuple(jnp.swapaxes(m, 0, 1) for m in maps) if turned else maps,
+            (width, height) if turned else (height, width),
+            padded.target[0] if turned else padded.target[1],
+            threshold,
+            numbers.alpha,
+            taps=config.taps,
+            region=config.region,
+        )
+        maps = tuple(replay_seams(m, seams, turned) for m, seams in zip(maps, carving.levels, strict=True))
+        height, width = (carving.width, width) if turned else (height, carving.width)
+        carvings.append(carving)
+    return tuple(carvings), maps, (height, width)
+
+
+def _warp(
+    image: jax.Array,
+    maps: tuple[jax.Array, ...],
+    mid: Size,
+    target: jax.Array,
+    config: RetargetConfig,
+    bucket: Bucket,
+) -> jax.Array:
+    """What seams left to the grid warp, side by side; the identity where they left nothing."""
+    strides = tuple(tap_stride(tap) for tap in config.taps)
+    importance = warp_importance(Layers(maps, None), mid, strides=strides, shape=bucket.canvas)
+    height, width = mid
+    for side in bucket.sides:
+        turned = side == "height"
+        wanted, length = (target[0], bucket.canvas[0]) if turned else (target[1], bucket.canvas[1])
+        size = (width, height) if turned else (height, width)
+        warp = plan_warp(importance.T if turned else importance, size, wanted, config.warp_cell)
+        image = warp_side(image, warp, side, length)
+        importance = warp_side(importance[..., None], warp, side, length)[..., 0]
+        height, width = (wanted, width) if turned else (height, wanted)
+    return image

@@ -1,0 +1,240 @@
+"""The same work on a Ray cluster: Ray Data over the batches, one actor for each device, retried where one dies.
+
+All nodes see the photos and the output directory under the same paths. Records are those of a local run, so either
+engine goes on where the other stopped.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import itertools
+import logging
+import os
+import pickle
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import filelock
+
+from dnr_jax import compilation_cache
+from dnr_jax.batch.devices import Devices
+from dnr_jax.batch.entries import STATE_DIR, Entry
+from dnr_jax.batch.jobs import Batch, Job, Request, make_batches, make_jobs
+from dnr_jax.batch.ledger import Ledger, is_current
+from dnr_jax.batch.run import Run
+from dnr_jax.batch.session import Session, exit_code, network_sha256, own_state, write_summary
+from dnr_jax.batch.summary import Tally
+from dnr_jax.batch.workers import Workers, default_workers
+from dnr_jax.progress import ProgressLine
+from dnr_jax.weights import load_weights
+
+_CHUNK = 4
+"""Batches handed to an actor at once: enough to read, compute and write side by side."""
+
+
+class Report(NamedTuple):
+    """What an actor has done with one chunk.
+
+    Attributes:
+      actor: its name.
+      finished: (job, seconds) of each photo done.
+      failed: (job, reason).
+      busy_seconds: of its device, since it began.
+      compile_seconds: of its programs, since it began.
+    """
+
+    actor: str
+    finished: list[tuple[Job, float]]
+    failed: list[tuple[Job, str]]
+    busy_seconds: float
+    compile_seconds: dict[str, float]
+
+
+class _Listener:
+    """Keeps what happens to photos, for the report."""
+
+    def __init__(self) -> None:
+        self.finished: list[tuple[Job, float]] = []
+        self.failed: list[tuple[Job, str]] = []
+
+    def finish(self, job: Job, seconds: float) -> None:
+        self.finished.append((job, seconds))
+
+    def fail(self, job: Job, reason: str) -> None:
+        self.failed.append((job, reason))
+
+
+class DeviceActor:
+    """One device of the cluster; Ray Data makes it once and calls it with one chunk after the other.
+
+    Args:
+      request: what is asked for.
+      network: arguments of `load_weights`.
+      weights_sha256: of the network that the driver has loaded.
+      workers: processes that decode and encode.
+    """
+
+    def __init__(self, request: Request, network: tuple[Any, ...], weights_sha256: str, workers: int):
+        compilation_cache.enable()
+        weights = load_weights(*network)
+        if network_sha256(weights) != weights_sha256:
+            raise RuntimeError("this node has other weights than the driver: give --weights a path that all see")
+        self._name = f"ray-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._request, self._weights_sha256 = request, weights_sha256
+        self._stack = contextlib.ExitStack()  # Ends with the process.
+        temporary_dir = self._stack.enter_context(own_state(request.output_dir, self._name))
+        pool = self._stack.enter_context(Workers(workers))
+        self._devices = Devices(weights.network, request.config)
+        self._ledger = Ledger(request.output_dir, self._name)
+        self._listener = _Listener()
+        self._run = Run(
+            request, weights, weights_sha256, self._devices, pool, self._ledger, temporary_dir, self._listener
+        )
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
+        """Retargets one pickled list of batches; returns a pickled `Report`."""
+        self._listener.__init__()
+        batches: list[Batch] = pickle.loads(row["batches"])
+        self._run.process([batch._replace(jobs=self._left(batch.jobs)) for batch in batches])
+        report = Report(
+            self._name,
+            self._listener.finished,
+            self._listener.failed,
+            self._devices.busy_seconds,
+            {f"{bucket} x{size}": value for (bucket, size), value in self._devices.compile_seconds.items()},
+        )
+        return {"report": pickle.dumps(report)}
+
+    def _left(self, jobs: tuple[Job, ...]) -> tuple[Job, ...]:
+        """The jobs that nobody has finished: a chunk may come from an actor that died over it."""
+        left = []
+        for job in jobs:
+            known = self._ledger.get(job.entry.output)
+            args = self._request.output_dir, job.config_sha256, self._weights_sha256
+            if known is not None and known.status == "done" and is_current(known, job.entry, *args):
+                self._listener.finish(job, known.seconds)
+            else:
+                left.append(job)
+        return tuple(left)
+
+
+def run_ray(session: Session) -> int:
+    """Retargets a session's photos on an existing Ray cluster, or on a local one that it starts; as `run_local`."""
+    try:
+        ray = _import_ray()
+    except ImportError:
+        raise ValueError("--engine=ray needs Ray: pip install 'dnr_jax[ray]'") from None
+    session = _absolute(session)
+    request, options = session.request, session.options
+    with _only_driver(request.output_dir), ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
+        started = not ray.is_initialized()
+        if started:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            tally, reports = Tally(line), {}
+            (entries,) = session.windows
+            ledger = Ledger(request.output_dir, "ray")
+            side = session.weights.network.importance_side
+            jobs = make_jobs(entries, request, side, session.weights_sha256, ledger)
+            tally.expect(jobs)
+            resources = ray.cluster_resources()
+            device = next((name for name in ("GPU", "TPU") if resources.get(name)), "CPU")
+            actors = options["ray_actors"] or (int(resources[device]) if device != "CPU" else 1)
+            for report in _reports(session, list(make_batches(jobs, request, 1)), device, actors):
+                reports[report.actor] = report
+                for job, seconds in report.finished:
+                    tally.finish(job, seconds)
+                for job, reason in report.failed:
+                    tally.fail(job, reason)
+        finally:
+            if started:
+                ray.shutdown()
+    compiled: dict[str, float] = {}
+    for report in reports.values():
+        compiled |= {f"{name} on {report.actor}": value for name, value in report.compile_seconds.items()}
+    busy = sum(report.busy_seconds for report in reports.values())
+    figures = tally.summary(compiled, busy, actors, groups=actors)
+    write_summary(session, figures)
+    return exit_code(figures)
+
+
+def _reports(session: Session, batches: list[Batch], device: str, actors: int) -> Iterator[Report]:
+    ray = _import_ray()
+    chunks = []
+    for _, same_bucket in itertools.groupby(batches, key=lambda batch: batch.bucket):
+        members = list(same_bucket)
+        chunks += [pickle.dumps(members[start : start + _CHUNK]) for start in range(0, len(members), _CHUNK)]
+    if not chunks:
+        return
+    options, workers = session.options, session.options["workers"]
+    needs: dict[str, Any] = {"num_cpus": 1}
+    if device == "GPU":
+        needs["num_gpus"] = 1
+    elif device == "TPU":
+        needs["resources"] = {"TPU": 1}
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    rows = ray.data.from_items([{"batches": chunk} for chunk in chunks], override_num_blocks=len(chunks))
+    results = rows.map(
+        DeviceActor,
+        fn_constructor_args=(
+            session.request,
+            (options["weights"], options["weights_dir"], options["offline"]),
+            session.weights_sha256,
+            default_workers() if workers is None else workers,
+        ),
+        compute=ray.data.ActorPoolStrategy(size=actors),  # Restarts actors and repeats their calls without limit.
+        **needs,
+    )
+    for row in results.iter_rows():
+        yield pickle.loads(row["report"])
+
+
+def _import_ray() -> Any:
+    """Ray with its Data library; an extra, so not known to type checkers everywhere."""
+    importlib.import_module("ray.data")
+    return importlib.import_module("ray")
+
+
+def _absolute(session: Session) -> Session:
+    """The session with paths that do not depend on a process's folder."""
+
+    def absolute(entry: Entry) -> Entry:
+        paths = {
+            name: None if value is None else str(Path(value).absolute())
+            for name, value in (("path", entry.path), ("protect", entry.protect), ("remove", entry.remove))
+        }
+        return entry._replace(**paths)
+
+    request = dataclasses.replace(session.request, output_dir=session.request.output_dir.absolute())
+    weights, options = session.options["weights"], dict(session.options)
+    if weights not in ("auto", "vgg19", "embedded"):
+        options["weights"] = str(Path(weights).absolute())
+    windows = [[absolute(entry) for entry in entries] for entries in session.windows]
+    return session._replace(request=request, windows=windows, options=options)
+
+
+@contextlib.contextmanager
+def _only_driver(output_dir: Path) -> Iterator[None]:
+    """Keeps a second driver away, and clears what actors of this and of crashed runs have left."""
+    state = output_dir / STATE_DIR
+
+    def clear() -> None:
+        for left in state.glob("temporary-ray-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        for left in state.glob("lock-ray-*"):
+            left.unlink(missing_ok=True)
+
+    try:
+        with filelock.FileLock(state / "lock-ray").acquire(timeout=0):
+            clear()
+            yield
+            clear()
+    except filelock.Timeout:
+        raise ValueError(f"another Ray run is at work on {output_dir}: wait for it, or stop it") from None

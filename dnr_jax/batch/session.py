@@ -1,0 +1,176 @@
+"""One process's run from start to end: photos, network, devices, records, summary."""
+
+import contextlib
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import filelock
+import jax
+import numpy as np
+
+from dnr_jax import image_io
+from dnr_jax.batch.devices import Devices
+from dnr_jax.batch.entries import STATE_DIR, Entry, find_entries
+from dnr_jax.batch.hosts import Coordinator, Shard, find_shard, take_shard
+from dnr_jax.batch.jobs import Job, Request, make_batches, make_jobs
+from dnr_jax.batch.ledger import Ledger
+from dnr_jax.batch.photo_tasks import read_header
+from dnr_jax.batch.run import Run
+from dnr_jax.batch.stream import stdin_windows
+from dnr_jax.batch.summary import Tally, summary_text
+from dnr_jax.batch.workers import Workers, default_workers
+from dnr_jax.progress import ProgressLine
+from dnr_jax.weights import Weights, load_weights
+
+
+class Session(NamedTuple):
+    """What one process does.
+
+    Attributes:
+      request: what is asked for of every photo.
+      shard: this process's.
+      windows: its photos: all at once, or as a stream brings them.
+      whole: whether they are all at once.
+      weights: the network, and where it comes from.
+      weights_sha256: of its parameters.
+      options: the command's other flags.
+    """
+
+    request: Request
+    shard: Shard
+    windows: Iterable[list[Entry]]
+    whole: bool
+    weights: Weights
+    weights_sha256: str
+    options: dict[str, Any]
+
+
+def open_session(options: dict[str, Any], request: Request, shard: Shard | None, suffix: str | None) -> Session:
+    """Finds photos, shard and network.
+
+    Raises:
+      ValueError: any of them cannot be used.
+      OSError: the output directory cannot be made.
+    """
+    streamed = options["input"] == "-"
+    entries = [] if streamed else find_entries(options["input"], request.output_dir, suffix)
+    (request.output_dir / STATE_DIR).mkdir(parents=True, exist_ok=True)
+    if options["summary"] is not None:
+        image_io.check_writable(options["summary"])
+    if shard is None:
+        alone = options["engine"] == "ray" or options["dry_run"]
+        coordinator = Coordinator(options["coordinator"], options["num_processes"], options["process_id"])
+        shard = Shard(0, 1) if alone else find_shard(coordinator)
+    windows = stdin_windows(suffix, shard) if streamed else [take_shard(entries, shard, request.output_dir, _pixels)]
+    weights = load_weights(options["weights"], options["weights_dir"], options["offline"])
+    weights.network.check_taps(request.config.taps)
+    return Session(request, shard, windows, not streamed, weights, network_sha256(weights), options)
+
+
+def run_local(session: Session) -> int:
+    """Retargets this process's photos on its own devices; the summary goes to standard output and a file.
+
+    Returns:
+      0 when every photo is done, 1 when some failed, now or before.
+
+    Raises:
+      ValueError: another process is at work on the same shard.
+    """
+    with ProgressLine(sys.stderr, quiet=session.options["quiet"]) as line:
+        tally = Tally(line)
+        figures = process(session, session.shard.name, tally, line)
+    write_summary(session, figures)
+    return exit_code(figures)
+
+
+def process(session: Session, name: str, tally: Tally, line: ProgressLine | None = None) -> dict[str, Any]:
+    """Everything between opening and summing up; returns the figures of `Tally.summary`.
+
+    Args:
+      session: what to do.
+      name: of this process's records, temporary files and lock.
+      tally: is told of every photo.
+      line: shows how the photos' files are looked at.
+    """
+    request, network = session.request, session.weights.network
+    workers = session.options["workers"]
+    with own_state(request.output_dir, name) as temporary_dir:
+        devices = Devices(network, request.config)
+        ledger = Ledger(request.output_dir, name)
+        with contextlib.closing(ledger), Workers(default_workers() if workers is None else workers) as pool:
+            run = Run(request, session.weights, session.weights_sha256, devices, pool, ledger, temporary_dir, tally)
+            for entries in session.windows:
+                look = None if line is None else lambda done, most: line.update("looking", done, most)
+                jobs = make_jobs(entries, request, network.importance_side, session.weights_sha256, ledger, look)
+                tally.expect(jobs)
+                run.process(make_batches(jobs, request, devices.count, whole=session.whole))
+        seconds = {f"{bucket} x{size}": value for (bucket, size), value in devices.compile_seconds.items()}
+        return tally.summary(seconds, devices.busy_seconds, devices.count)
+
+
+def write_summary(session: Session, figures: dict[str, Any]) -> None:
+    """The figures as text on standard output and as JSON in a file."""
+    print(summary_text(figures))
+    path = session.options["summary"]
+    if path is None:
+        path = session.request.output_dir / STATE_DIR / f"summary-{session.shard.name}.json"
+    image_io.write_bytes(path, json.dumps(figures, indent=1).encode())
+
+
+def exit_code(figures: dict[str, Any]) -> int:
+    """1 when any photo has failed, now or before; else 0."""
+    photos = figures["photos"]
+    return 1 if photos["failed"] or photos["skipped_failed_before"] else 0
+
+
+def network_sha256(weights: Weights) -> str:
+    """A digest of the network that computes: its parameters, and its kind and preprocessing."""
+    total = hashlib.sha256(f"{weights.network.module!r} {weights.network.importance_side}".encode())
+    for path, array in jax.tree_util.tree_leaves_with_path(weights.network.params):
+        total.update(jax.tree_util.keystr(path).encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def open_jobs(session: Session) -> list[Job]:
+    """The jobs of a session that is not streamed; nothing is recorded."""
+    (entries,) = session.windows
+    ledger = Ledger(session.request.output_dir, session.shard.name)
+    side = session.weights.network.importance_side
+    return make_jobs(entries, session.request, side, session.weights_sha256, ledger)
+
+
+@contextlib.contextmanager
+def own_state(output_dir: Path, name: str) -> Iterator[Path]:
+    """Holds the lock on a shard; gives its folder for temporary files, emptied of what a crash has left."""
+    state = output_dir / STATE_DIR
+    state.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(state / f"lock-{name}")
+    try:
+        with lock.acquire(timeout=0):
+            temporary_dir = state / f"temporary-{name}"
+            temporary_dir.mkdir(exist_ok=True)
+            for left in temporary_dir.iterdir():
+                left.unlink()
+            yield temporary_dir
+    except filelock.Timeout:
+        raise ValueError(f"another run is at work on {output_dir}, shard {name}: wait for it, or stop it") from None
+
+
+def _pixels(entries: Sequence[Entry]) -> list[int]:
+    """How large each photo is; 0 where its file cannot be opened."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def pixels(entry: Entry) -> int:
+        try:
+            size = read_header(entry).size
+            return size[0] * size[1]
+        except Exception:  # Damaged files make Pillow raise almost anything; its turn will come.
+            return 0
+
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(pixels, entries))

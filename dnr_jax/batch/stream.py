@@ -1,0 +1,57 @@
+"""Photos from standard input, as they come."""
+
+import queue
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from dnr_jax.batch.entries import Entry, check_outputs, stream_entries
+from dnr_jax.batch.hosts import Shard
+
+_MOST = 1024
+"""Photos looked at together; so many may be sorted into buckets."""
+_PATIENCE = 0.5
+"""Seconds without another line after which what there is gets done."""
+
+
+def stdin_windows(suffix: str | None, shard: Shard) -> Iterator[list[Entry]]:
+    """Lists of entries from JSON lines, as many as came without a pause.
+
+    Args:
+      suffix: extension of all outputs, or None.
+      shard: takes each `count`-th entry, from the `index`-th.
+
+    Raises:
+      ValueError: a malformed line, or two photos with one output; what came before is done first.
+    """
+    lines: queue.Queue[Entry | BaseException | None] = queue.Queue(4 * _MOST)
+
+    def read() -> None:
+        try:
+            taken: dict[str, str] = {}
+            for number, entry in enumerate(stream_entries(sys.stdin, "standard input", Path(), suffix)):
+                check_outputs([entry], taken)
+                if number % shard.count == shard.index:
+                    lines.put(entry)
+            lines.put(None)
+        except BaseException as error:
+            lines.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    item = lines.get()
+    while isinstance(item, Entry):
+        window = []
+        while isinstance(item, Entry) and len(window) < _MOST:
+            window.append(item)
+            try:
+                item = lines.get(timeout=_PATIENCE)
+            except queue.Empty:
+                break
+        else:
+            yield window
+            continue
+        yield window
+        item = lines.get()
+    if item is not None:
+        raise item

@@ -1,0 +1,347 @@
+"""The command on one device: results, records, failures, what a second run does, and everything it says."""
+
+import io
+import json
+from pathlib import Path
+
+import jax
+import jax.monitoring
+import numpy as np
+import pytest
+from batch_photos import TINY, results, tiny_photo, write_photos
+
+from dnr_jax.batch.buckets import find_bucket
+from dnr_jax.batch.command import define_flags, main
+from dnr_jax.batch.devices import Devices
+from dnr_jax.config import RetargetConfig
+from dnr_jax.image_io import read_image, write_photo
+from dnr_jax.pipeline import retarget
+from dnr_jax.weights import Weights
+
+pytestmark = pytest.mark.usefixtures("compiled")
+SIZES = [(33 + i % 8 * 4, 34 + i) for i in range(40)]
+"""Forty photos of forty sizes."""
+CONFIG = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
+
+
+class Finished(dict):
+    """A run's figures; `code` is its exit code, `compiled` how many programs XLA compiled or fetched for it."""
+
+    code = 0
+    compiled = 0
+
+
+def run(output_dir: Path, *args: str) -> Finished:
+    """Runs the command in this process, without worker processes."""
+    count = 0
+
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
+        nonlocal count
+        count += event == "/jax/core/compile/backend_compile_duration"
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        code = main(["batch", f"--output_dir={output_dir}", "--workers=0", *TINY, *args])
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    path = output_dir / ".dnr-batch" / "summary-0-of-1.json"
+    figures = Finished(json.loads(path.read_text()) if path.exists() else {})
+    figures.code, figures.compiled = code, count
+    return figures
+
+
+def assert_near(folder: Path, expected: Path) -> None:
+    """Every result is that of the same name elsewhere, to one grey level: other batch sizes round otherwise."""
+    names = list(results(folder))
+    assert names
+    for name in names:
+        found, wanted = (read_image(place / name).astype(int) for place in (folder, expected))
+        assert np.abs(found - wanted).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def forty(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> tuple[Path, Path, Finished]:
+    """Forty photos, their results and the figures of the run."""
+    folder = tmp_path_factory.mktemp("forty")
+    write_photos(folder / "in", SIZES)
+    return folder / "in", folder / "out", run(folder / "out", f"--input={folder / 'in'}")
+
+
+def test_compilations_are_bounded_by_buckets(forty: tuple[Path, Path, Finished]) -> None:
+    _, _, figures = forty
+    buckets = {
+        find_bucket(size, (size[0], round(size[1] * 0.75)), importance_side=384, seams_only=False) for size in SIZES
+    }
+    assert len(set(SIZES)) == 40
+    assert len(buckets) == 2
+    assert figures.code == 0
+    assert figures["photos"] == {"done": 40, "failed": 0, "skipped": 0, "skipped_failed_before": 0}
+    assert len(figures["compile_seconds"]) == 2
+    assert figures.compiled == 2
+
+
+def test_results_are_those_of_the_photos_alone(forty: tuple[Path, Path, Finished], embedded: Weights) -> None:
+    source, output, _ = forty
+    assert results(output).keys() == {path.relative_to(source).as_posix() for path in source.rglob("*.png")}
+    height, width = SIZES[39]
+    photo = read_image(source / "set1/p039.png")
+    alone = retarget(photo.astype(np.float32), (height, round(width * 0.75)), CONFIG, embedded)
+    result = read_image(output / "set1/p039.png")
+    assert result.shape == alone.image.shape
+    assert np.abs(result - np.rint(alone.image)).max() <= 1
+
+
+def test_records_say_what_was_done(forty: tuple[Path, Path, Finished]) -> None:
+    _, output, _ = forty
+    lines = [json.loads(line) for line in (output / ".dnr-batch/finished-0-of-1.jsonl").read_text().splitlines()]
+    assert len(lines) == 40
+    line = next(line for line in lines if line["output"] == "set1/p007.png")
+    assert line["status"] == "done"
+    assert line["size"] == list(SIZES[7])
+    assert line["target_size"] == [SIZES[7][0], round(SIZES[7][1] * 0.75)]
+    assert line["output_bytes"] == (output / "set1/p007.png").stat().st_size
+    assert line["bucket"] == "64x64 width"
+    assert set(line["seconds"]) == {"decode", "device", "encode"}
+    assert len(line["losses"]["reconstruction"]) == 2
+    assert line["steps"] == {"reconstruction": 2, "refinement": 1}
+    for digest in ("input_sha256", "config_sha256", "weights_sha256"):
+        assert len(line[digest]) == 64
+    assert list((output / ".dnr-batch/temporary-0-of-1").iterdir()) == []
+
+
+def test_a_second_run_does_what_is_missing_or_changed(forty: tuple[Path, Path, Finished], tmp_path: Path) -> None:
+    source, output, _ = forty
+    import shutil
+
+    shutil.copytree(source, tmp_path / "in")
+    shutil.copytree(output, tmp_path / "out")
+    before = results(output)
+    args = [f"--input={tmp_path / 'in'}"]
+    again = run(tmp_path / "out", *args)
+    assert (again.code, again.compiled) == (0, 0)
+    assert again["photos"] == {"done": 0, "failed": 0, "skipped": 40, "skipped_failed_before": 0}
+    (tmp_path / "out/set0/p000.png").unlink()
+    (tmp_path / "out/set1/p001.png").write_bytes(b"cut")
+    (tmp_path / "in/set0/p002.png").touch()
+    write_photo(tmp_path / "in/set1/p003.png", tiny_photo(*SIZES[3], seed=99))
+    repaired = run(tmp_path / "out", *args)
+    assert repaired["photos"]["done"] == 3
+    after = results(tmp_path / "out")
+    assert {name for name in before if before[name] != after[name]} == {"set1/p003.png"}
+    other = run(tmp_path / "out", *args, "--width=90%")
+    assert other["photos"]["done"] == 40
+
+
+def test_bad_photos_are_listed_and_the_run_goes_on(
+    forty: tuple[Path, Path, Finished], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output, _ = forty
+    write_photos(tmp_path / "in", SIZES[:3])
+    (tmp_path / "in/bad.jpg").write_bytes(b"no photo")
+    (tmp_path / "in/cut.png").write_bytes((source / "set1/p001.png").read_bytes()[:900])
+    (tmp_path / "in/gone.png").symlink_to(tmp_path / "nowhere.png")
+    write_photo(tmp_path / "in/huge.png", tiny_photo(60, 60, 0))
+    args = [f"--input={tmp_path / 'in'}", "--max_megapixels=0.0035", "--batch_size=1"]
+    first = run(tmp_path / "out", *args)
+    told = capsys.readouterr().out
+    assert first.code == 1
+    assert (first["photos"]["done"], first["photos"]["failed"]) == (3, 4)
+    reasons = {failure["output"]: failure["reason"] for failure in first["failures"]}
+    assert "no image that can be read" in reasons["bad.jpg"]
+    assert "damaged" in reasons["cut.png"]
+    assert "no such file" in reasons["gone.png"]
+    assert "0.0035 megapixels" in reasons["huge.png"]
+    assert all(f"failed: {reason}" in told for reason in reasons.values())
+    assert_near(tmp_path / "out", output)
+
+    second = run(tmp_path / "out", *args)
+    assert second.code == 1
+    assert second["photos"] == {"done": 0, "failed": 0, "skipped": 3, "skipped_failed_before": 4}
+    assert "--retry_failed" in capsys.readouterr().out
+
+    (tmp_path / "in/bad.jpg").unlink()
+    write_photo(tmp_path / "in/bad.jpg", tiny_photo(*SIZES[0], seed=0))  # Mended: its record no longer holds.
+    third = run(tmp_path / "out", *args)
+    assert (third.code, third["photos"]["done"], third["photos"]["skipped_failed_before"]) == (1, 1, 3)
+    for name in ("cut.png", "gone.png", "huge.png"):
+        (tmp_path / "in" / name).unlink()
+    write_photo(tmp_path / "in/cut.png", tiny_photo(*SIZES[0], seed=0))
+    last = run(tmp_path / "out", *args, "--retry_failed")
+    assert (last.code, last["photos"]["done"], last["photos"]["skipped"]) == (0, 1, 4)
+    failed_again = run(
+        tmp_path / "out", f"--input={tmp_path / 'in'}", "--max_megapixels=0.001", "--retry_failed", "--batch_size=1"
+    )
+    assert (failed_again.code, failed_again["photos"]["failed"]) == (1, 5)
+
+
+def test_what_cannot_share_a_batch_goes_alone(tmp_path: Path, embedded: Weights) -> None:
+    photo, size = tiny_photo(40, 48, 1), (40, 48)
+    (tmp_path / "in").mkdir()
+    write_photo(tmp_path / "in/wide.png", photo)
+    write_photo(tmp_path / "in/clear.png", photo, np.linspace(0, 1, 48, dtype=np.float32)[None].repeat(40, 0))
+    write_photo(tmp_path / "in/masked.png", photo)
+    mask = np.zeros((*size, 3), np.uint8)
+    mask[10:20, 12:20] = 255
+    write_photo(tmp_path / "mask.png", mask)
+    rows = [
+        {"path": "in/wide.png", "width": 60, "output": "wide.png"},
+        {"path": "in/clear.png", "width": "75%", "output": "clear.png"},
+        {"path": "in/masked.png", "width": 36, "remove": "mask.png", "output": "deep/masked.png"},
+        {"path": "in/clear.png", "output": "clear.jpg"},
+        {"path": "in/wide.png", "width": 5000, "output": "large.png"},
+        {"path": "in/wide.png", "output": "name.xyz"},
+    ]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    figures = run(tmp_path / "out", f"--input={tmp_path / 'list.jsonl'}")
+    assert (figures.code, figures["photos"]["done"], figures["photos"]["failed"]) == (1, 3, 3)
+    reasons = {failure["output"]: failure["reason"] for failure in figures["failures"]}
+    assert "--background=white" in reasons["clear.jpg"]
+    assert "from 5 to 192 pixels" in reasons["large.png"]
+    assert "cannot write name.xyz" in reasons["name.xyz"]
+    from dnr_jax.masks import Masks
+
+    removed = retarget(photo.astype(np.float32), (40, 36), CONFIG, embedded, masks=Masks(remove=mask[..., 0] > 0))
+    np.testing.assert_array_equal(read_image(tmp_path / "out/deep/masked.png"), np.rint(removed.image))
+    wide = retarget(photo.astype(np.float32), (40, 60), CONFIG, embedded)
+    np.testing.assert_array_equal(read_image(tmp_path / "out/wide.png"), np.rint(wide.image))
+    assert read_image_size(tmp_path / "out/clear.png") == ((40, 36), True)
+
+
+def read_image_size(path: Path) -> tuple[tuple[int, int], bool]:
+    from dnr_jax.image_io import read_photo
+
+    photo = read_photo(path)
+    return photo.size, photo.alpha is not None
+
+
+def test_a_refused_batch_is_halved_until_it_runs(
+    forty: tuple[Path, Path, Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output, _ = forty
+    tried = []
+    compile_program = Devices.compile
+
+    def refuse(most: int, self: Devices, bucket: object, batch: int) -> object:
+        tried.append(batch)
+        if batch > most:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
+        return compile_program(self, bucket, batch)  # type: ignore[arg-type]
+
+    args = [f"--input={source}/set0/p00*.png"]
+    monkeypatch.setattr(Devices, "compile", lambda *a: refuse(1, *a))
+    figures = run(tmp_path / "out", *args)
+    assert (figures.code, figures["photos"]["done"]) == (0, 5)
+    assert tried == [5, 2, 1, 1, 1, 1, 1]
+    assert_near(tmp_path / "out", output / "set0")
+    monkeypatch.setattr(Devices, "compile", lambda *a: refuse(0, *a))
+    figures = run(tmp_path / "none", *args)
+    assert (figures.code, figures["photos"]["failed"]) == (1, 5)
+    assert "not enough memory on the device" in figures["failures"][0]["reason"]
+
+
+def test_a_diverging_photo_fails_by_itself(
+    forty: tuple[Path, Path, Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, _, _ = forty
+    step = Devices._step
+
+    calls = []
+
+    def spoil(self: Devices, *args: object) -> list:
+        ((result, seconds),) = step(self, *args)  # type: ignore[arg-type]
+        calls.append(result)
+        losses = np.where(np.arange(len(result.reconstruct_losses)) == 1, np.nan, result.reconstruct_losses)
+        return [(result._replace(reconstruct_losses=losses) if len(calls) == 2 else result, seconds)]
+
+    monkeypatch.setattr(Devices, "_step", spoil)
+    figures = run(tmp_path / "out", f"--input={source}/set0/p00[024].png", "--batch_size=1")
+    assert (figures.code, figures["photos"]["done"]) == (1, 2)
+    assert "the loss of the reconstruction is nan at step 1" in figures["failures"][0]["reason"]
+
+
+def test_a_stream_is_done_as_it_comes(
+    forty: tuple[Path, Path, Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output, _ = forty
+    rows = [{"path": str(source / f"set0/p00{i}.png"), "output": f"set0/p00{i}.png"} for i in (0, 2, 4)]
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(json.dumps(row) + "\n" for row in rows)))
+    figures = run(tmp_path / "out", "--input=-", "--batch_size=1")
+    assert (figures.code, figures["photos"]["done"]) == (0, 3)
+    assert list(results(tmp_path / "out")) == [row["output"] for row in rows]
+    assert_near(tmp_path / "out", output)
+
+
+def test_a_dry_run_tells_and_does_nothing(
+    forty: tuple[Path, Path, Finished], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, _, _ = forty
+    assert main(["batch", f"--output_dir={tmp_path / 'out'}", f"--input={source}", *TINY, "--dry_run"]) == 0
+    out, err = capsys.readouterr()
+    assert "40 photos: 40 to do, 0 done before, 0 failed before" in out
+    assert "bucket 64x64 width: 31 photos in 4 batches of 8" in out
+    assert "bucket 96x64 width: 9 photos in 2 batches of 5" in out
+    assert "about " in out
+    assert "2 programs to compile" in out
+    assert not err
+    assert results(tmp_path / "out") == {}
+
+
+def test_formats_and_summary_files(forty: tuple[Path, Path, Finished], tmp_path: Path) -> None:
+    source, _, _ = forty
+    figures = run(
+        tmp_path / "out",
+        f"--input={source}/set0/p00[02].png",
+        "--format=webp",
+        "--batch_size=1",
+        f"--summary={tmp_path / 's.json'}",
+    )
+    assert figures.code == 0
+    assert sorted(results(tmp_path / "out")) == ["p000.webp", "p002.webp"]
+    assert json.loads((tmp_path / "s.json").read_text())["photos"]["done"] == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--output_dir=OUT"], "--input is missing"),
+        (["--input=IN"], "--output_dir is missing"),
+        (["--input=IN/gone", "--output_dir=OUT"], "no such directory or manifest"),
+        (["--input=IN", "--output_dir=IN"], "is the output directory as well"),
+        (["--input=IN", "--output_dir=OUT", "--width=0"], "--width is 0"),
+        (["--input=IN", "--output_dir=OUT", "--width=1000%"], "--width is 1000%"),
+        (["--input=IN", "--output_dir=OUT", "--size=3x3", "--width=75%"], "--size sets both sides"),
+        (["--input=IN", "--output_dir=OUT", "--alpha=1"], "alpha is 1.0"),
+        (["--input=IN", "--output_dir=OUT", "--shard=2/2"], "--shard is '2/2'"),
+        (["--input=IN", "--output_dir=OUT", "--batch_size=0"], "batch_size"),
+        (["--input=IN", "--output_dir=OUT", "--batch_megapixels=0"], "--batch_megapixels is 0"),
+        (["--input=IN", "--output_dir=OUT", "--workers=-1"], "--workers is -1"),
+        (["--input=IN", "--output_dir=OUT", "--process_id=1"], "belong together"),
+        (["--input=IN", "--output_dir=OUT", "--shard=0/2", "--engine=ray"], "--shard says"),
+        (["--input=IN", "--output_dir=OUT", "--ray_actors=2"], "--ray_actors"),
+        (["--input=-", "--output_dir=OUT", "--dry_run"], "--input=- is read as it comes"),
+        (["--input=IN", "--output_dir=OUT", "--background=mauvish"], "background is 'mauvish'"),
+        (["--input=IN", "--output_dir=OUT", "--weights=gone.h5"], "gone.h5"),
+        (["--input=IN", "--output_dir=OUT", "IN/a.png"], "patterns in quotes"),
+        (["--input=IN", "--output_dir=OUT", "--summary=none/s.json"], "none is no directory"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], args: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photos(tmp_path / "IN", SIZES[:1])
+    assert main(["batch", *args]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("dnr_jax.batch: ")
+    assert len(err.splitlines()) == 1
+    assert message in err
+
+
+def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "python -m dnr_jax.batch --input=photos" in told
+    values = define_flags()
+    assert all(f"--{'[no]' if values[name].boolean else ''}{name}" in told for name in values)
+    assert all(len(values[name].help or "") > 10 for name in values)

@@ -1,0 +1,122 @@
+"""The record of finished photos: what it keeps through crashes, and when it no longer holds."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dnr_jax.batch.entries import Entry
+from dnr_jax.batch.ledger import Ledger, config_sha256, file_stat, files_sha256, is_current
+from dnr_jax.config import RetargetConfig
+
+
+def line_of(entry: Entry, output_dir: Path, **changes: Any) -> dict[str, Any]:
+    return {
+        "output": entry.output,
+        "status": "done",
+        "input_sha256": files_sha256(entry.files),
+        "config_sha256": "config",
+        "weights_sha256": "weights",
+        "input_stat": file_stat(entry.files),
+        "size": [4, 5],
+        "output_bytes": (output_dir / entry.output).stat().st_size,
+        "seconds": {"device": 1.5},
+        **changes,
+    }
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Entry:
+    (tmp_path / "photo.png").write_bytes(b"photo")
+    (tmp_path / "mask.png").write_bytes(b"mask")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "photo.png").write_bytes(b"result")
+    return Entry(str(tmp_path / "photo.png"), "photo.png", protect=str(tmp_path / "mask.png"))
+
+
+def holds(entry: Entry, output_dir: Path, config: str = "config", weights: str = "weights", **options: bool) -> bool:
+    recorded = Ledger(output_dir, "reader").get(entry.output)
+    assert recorded is not None
+    return is_current(recorded, entry, output_dir, config, weights, **options)
+
+
+def test_a_record_holds_until_something_changes(entry: Entry, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ledger = Ledger(out, "0-of-1")
+    ledger.append(line_of(entry, out))
+    ledger.close()
+    assert holds(entry, out)
+    assert not holds(entry, out, config="other")
+    assert not holds(entry, out, weights="other")
+    # Touched but not changed: the digest decides.
+    os.utime(entry.path, ns=(1, 1))
+    assert holds(entry, out)
+    # Changed behind an unchanged length and time: only a recheck sees it.
+    ledger.append(line_of(entry, out))
+    Path(entry.path).write_bytes(b"PHOTO")
+    os.utime(entry.path, ns=(1, 1))
+    assert holds(entry, out)
+    assert not holds(entry, out, recheck=True)
+    Path(entry.path).write_bytes(b"photo")
+    Path(str(entry.protect)).write_bytes(b"another mask")
+    assert not holds(entry, out)
+    Path(str(entry.protect)).write_bytes(b"mask")
+    assert holds(entry, out)
+    (out / entry.output).write_bytes(b"cut")
+    assert not holds(entry, out)
+    (out / entry.output).unlink()
+    assert not holds(entry, out)
+
+
+def test_a_failure_holds_without_an_output(entry: Entry, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ledger = Ledger(out, "0-of-1")
+    (out / entry.output).unlink()
+    line = {**line_of(entry, tmp_path), "status": "failed", "reason": "bad", "output_bytes": 0}
+    ledger.append(line)
+    assert holds(entry, out)
+    Path(entry.path).write_bytes(b"mended")
+    assert not holds(entry, out)
+    ledger.append({**line, "input_stat": []})  # A file that could not be read.
+    Path(entry.path).unlink()
+    assert holds(entry, out)
+
+
+def test_the_last_line_counts_whichever_file_it_is_in(entry: Entry, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for number, (name, status) in enumerate([("0-of-2", "failed"), ("1-of-2", "done"), ("0-of-1", "failed")], 1):
+        ledger = Ledger(out, name)
+        ledger.append(line_of(entry, out, status=status))
+        ledger.close()
+        os.utime(out / ".dnr-batch" / f"finished-{name}.jsonl", ns=(number, number))
+    recorded = Ledger(out, "reader").get(entry.output)
+    assert recorded is not None
+    assert (recorded.status, recorded.size, recorded.seconds) == ("failed", (4, 5), 1.5)
+
+
+def test_lines_cut_short_are_passed_over_and_written_after(entry: Entry, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    path = out / ".dnr-batch" / "finished-0-of-1.jsonl"
+    path.parent.mkdir()
+    whole = json.dumps(line_of(entry, out))
+    path.write_text(f"{json.dumps({'output': 'x'})}\n[]\n{whole[:40]}")
+    ledger = Ledger(out, "0-of-1")
+    assert list(ledger) == []
+    ledger.append(line_of(entry, out))
+    ledger.close()
+    assert path.read_text().endswith(f"{whole[:40]}\n{whole}\n")
+    assert holds(entry, out)
+
+
+def test_the_config_digest_covers_everything() -> None:
+    config = RetargetConfig()
+    digests = {config_sha256(config, (3, 4), "1.0", output="a")}
+    digests.add(config_sha256(dataclasses.replace(config, alpha=0.25), (3, 4), "1.0", output="a"))
+    digests.add(config_sha256(config, (3, 5), "1.0", output="a"))
+    digests.add(config_sha256(config, (3, 4), "1.1", output="a"))
+    digests.add(config_sha256(config, (3, 4), "1.0", output="b"))
+    assert len(digests) == 5
+    assert config_sha256(RetargetConfig(), (3, 4), "1.0", output="a") in digests

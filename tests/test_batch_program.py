@@ -1,0 +1,128 @@
+"""A photo padded into a batch comes out as it does alone: seams, stopping points and pixels."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from batch_photos import tiny_photo
+
+from dnr_jax.batch.buckets import Bucket, find_bucket
+from dnr_jax.batch.program import Padded, Retargeted, retarget_padded, traced_numbers
+from dnr_jax.config import RetargetConfig
+from dnr_jax.importance import overview_size
+from dnr_jax.pipeline import Result, retarget
+from dnr_jax.render import noise_image
+from dnr_jax.weights import Weights
+
+
+class Case(NamedTuple):
+    """Photos of one bucket, each with its size and target, and a way to retarget them."""
+
+    weights: Weights
+    config: RetargetConfig
+    sizes: tuple[tuple[int, int], ...]
+    targets: tuple[tuple[int, int], ...]
+    sides: tuple[str, ...] = ("width", "height")
+
+    @property
+    def bucket(self) -> Bucket:
+        """Of the largest of them."""
+        height, width = (max(size[axis] for size in self.sizes) for axis in (0, 1))
+        seams_only = self.config.importance_percentile == 100
+        target = tuple(max(wanted[axis] for wanted in self.targets) for axis in (0, 1))
+        side = self.weights.network.importance_side
+        found = find_bucket((height, width), (target[0], target[1]), importance_side=side, seams_only=seams_only)
+        return found._replace(sides=self.sides)
+
+    def photos(self) -> list[np.ndarray]:
+        photos = [tiny_photo(*size, seed=number).astype(np.float32) for number, size in enumerate(self.sizes)]
+        photos[1][:] = (90, 120, 150)  # Flat but for a box: most seams tie.
+        photos[1][20:30, 30:50] = 250
+        return photos
+
+    def run(self) -> Retargeted:
+        members = []
+        for photo, size, target in zip(self.photos(), self.sizes, self.targets, strict=True):
+            # What lies outside the photo must not matter.
+            pixels = np.full((*self.bucket.shape, 3), 777, np.float32)
+            pixels[: size[0], : size[1]] = photo
+            side = self.weights.network.importance_side
+            small = size if side is None else overview_size(size, side)
+            members.append(Padded._make([pixels, *(np.asarray(n, np.int32) for n in (size, small, target))]))
+        batch = jax.tree.map(lambda *arrays: np.stack(arrays), *members)
+        one = partial(retarget_padded, config=self.config, bucket=self.bucket, keep_seams=True)
+        program = jax.jit(jax.vmap(one, in_axes=(None, 0, None)))
+        return jax.device_get(program(self.weights.network, batch, traced_numbers(self.config)))
+
+    def alone(self) -> list[Result]:
+        return [
+            retarget(photo, target, self.config, self.weights)
+            for photo, target in zip(self.photos(), self.targets, strict=True)
+        ]
+
+
+def assert_equal(case: Case) -> Retargeted:
+    """Photo by photo; returns what the batch gave."""
+    together, alone = case.run(), case.alone()
+    for number, (result, target) in enumerate(zip(alone, case.targets, strict=True)):
+        one = jax.tree.map(lambda array, number=number: array[number], together)
+        assert tuple(one.mid) == result.record["intermediate_size"]
+        assert np.isclose(one.threshold, result.record["importance_threshold"], rtol=1e-4)
+        taken = {step.side: step.carving.levels for step in result.passes}
+        for side, carving in zip(case.bucket.sides, one.carvings, strict=True):
+            for level, seams in enumerate(carving.levels):
+                if side not in taken:
+                    assert seams.removed == 0
+                    continue
+                expected = taken[side][level]
+                order = np.asarray(expected.order)
+                height, width = order.shape
+                assert seams.removed == expected.removed
+                # "None passed" is the width of the array, which padding changes.
+                order = np.where(order == width, seams.order.shape[1], order)
+                np.testing.assert_array_equal(seams.order[:height, :width], order)
+        for stage, losses, steps in (
+            ("reconstruction", one.reconstruct_losses, one.reconstruct_steps),
+            ("refinement", one.refine_losses, one.refine_steps),
+        ):
+            assert steps == result.record[stage]["steps"]
+            np.testing.assert_allclose(losses[: steps + 1], result.record[stage]["losses"], rtol=1e-3, atol=1e-4)
+            assert np.isinf(losses[steps + 1 :]).all()
+        image = one.image[: target[0], : target[1]]
+        assert np.abs(image - result.image).max() <= 1
+        assert image.shape == result.image.shape
+    return together
+
+
+def test_the_embedded_network_and_stopping_points(embedded: Weights) -> None:
+    taps = ("block1_conv2", "block3_conv4", "block5_pool")
+    config = RetargetConfig(taps=taps, reconstruct_steps=14, refine_steps=3, tolerance=0.02)
+    case = Case(embedded, config, ((97, 129),) * 3, ((97, 100), (97, 120), (97, 129)), ("width",))
+    together = assert_equal(case)
+    assert len({int(steps) for steps in together.reconstruct_steps}) > 1
+
+
+def test_a_network_with_weights_seams_alone_and_a_scaled_start(small_vgg: Weights) -> None:
+    config = RetargetConfig(
+        taps=("block1_conv2", "block2_conv2"),
+        loss_weights=(1.0, 0.5),
+        importance_percentile=100,
+        region="receptive",
+        init="linear",
+        reconstruct_steps=3,
+        refine_steps=2,
+    )
+    case = Case(small_vgg, config, ((61, 67), (57, 80)), ((61, 50), (40, 64)))
+    assert case.bucket.canvas < case.bucket.shape
+    assert_equal(case)
+
+
+def test_noise_depends_on_the_place_alone() -> None:
+    large, small = (np.asarray(noise_image(3, shape)) for shape in ((24, 40), (16, 33)))
+    np.testing.assert_array_equal(large[:16, :33], small)
+    assert 120 < large.mean() < 135
+    assert large.min() >= 0
+    assert large.max() <= 255
+    assert np.unique(large).size > 0.9 * large.size
+    assert (large != np.asarray(noise_image(4, (24, 40)))).mean() > 0.99
