@@ -87,7 +87,7 @@ class RetargetConfig:
     )
     precision: str = _option(
         "float32",
-        "Precision of the inputs of VGG19's convolutions; sums, images, losses and optimisers stay in float32.",
+        "Precision of the inputs of the network's convolutions; sums, images, losses and optimiser stay in float32.",
         "float32",
         "tensorfloat32",
         "bfloat16",
