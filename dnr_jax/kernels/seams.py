@@ -4,8 +4,8 @@ One thread block per photo does everything: sweeps, threshold test, walks back a
 host. Its 128 threads share a row, column j belonging to thread j mod 128. A removal and the sweep that follows it are
 one pass over the map: each row closes up where the last seam passed, and its cumulative costs, which live in shared
 memory, follow at once, while the next row is already being fetched. A sweep leaves two bits a place, where the
-cheapest way up goes: sixteen rows to a word, in shared memory where they fit, so that the walk back, a chain of dependent loads,
-never waits for global memory.
+cheapest way up goes: sixteen rows to a word, in shared memory where they fit, so that the walk back, a chain of
+dependent loads, never waits for global memory.
 
 On other platforms the kernel is interpreted, which is slow and exact.
 """
@@ -48,7 +48,7 @@ def find_seams(
       interpret: run the kernel's operations one by one; None: wherever the default device is no GPU.
       shared_bytes: the most shared memory for the ways up; larger maps keep theirs in global memory.
     """
-    height, width = cost.shape
+    width = cost.shape[1]
     # The barrier as in the plain version: the mean is a division by a value, not by a constant.
     valid_height, valid_width = (lax.optimization_barrier(jnp.asarray(n, jnp.int32)) for n in (size or cost.shape))
     count = jnp.minimum(jnp.asarray(count, jnp.int32), valid_width)
@@ -104,7 +104,6 @@ def _find_in_batch(
     words = (rows // ROWS_PER_WORD, places)
     in_shared = 4 * words[0] * words[1] <= shared_bytes
     ways = plgpu.SMEM(words, jnp.int32) if in_shared else jax.ShapeDtypeStruct((batch, *words), jnp.int32)
-    whole = pl.BlockSpec(memory_space=plgpu.GMEM)
     outputs = [
         jax.ShapeDtypeStruct((batch, rows, spare), jnp.int32),  # order
         jax.ShapeDtypeStruct((batch, rows, spare), jnp.int32),  # columns of what is left
@@ -118,25 +117,45 @@ def _find_in_batch(
         plgpu.SMEM((rows,), jnp.int32),  # the last seam
         *((ways,) if in_shared else ()),
     ]
-    order, columns, costs, removed, *_ = pl.pallas_call(
-        partial(_kernel, width=width, layout=_no_layout if interpret else _strided, in_shared=in_shared),
-        grid=(batch,),
-        in_specs=[whole] * 3,
-        out_specs=[whole] * len(outputs),
-        out_shape=outputs,
-        scratch_shapes=scratch,
-        compiler_params=plgpu.CompilerParams(dimension_semantics=("parallel",)),
-        interpret=interpret,
-        name="find_seams",
-    )(padded, numbers, threshold)
+    body = partial(_kernel, width=width, in_shared=in_shared)
+    if interpret:
+        whole = pl.BlockSpec(memory_space=plgpu.GMEM)
+        run = pl.pallas_call(
+            lambda *refs: body(pl.program_id(0), _no_layout, *refs),
+            grid=(batch,),
+            in_specs=[whole] * 3,
+            out_specs=[whole] * len(outputs),
+            out_shape=outputs,
+            scratch_shapes=scratch,
+            interpret=True,
+        )
+    else:
+        run = plgpu.kernel(
+            lambda *refs: body(lax.axis_index("photo"), _strided, *refs),
+            out_type=outputs,
+            scratch_types=scratch,
+            grid=(batch,),
+            grid_names=("photo",),
+            kernel_name="find_seams",
+        )
+    order, columns, costs, removed, *_ = run(padded, numbers, threshold)
     return order[:, :height, :width], columns[:, :height, :width], costs[:, :width], removed
 
 
 def _kernel(
-    cost_ref: Any, numbers_ref: Any, threshold_ref: Any, *refs: Any, width: int, layout: Any, in_shared: bool
+    photo: jax.Array,
+    layout: Any,
+    cost_ref: Any,
+    numbers_ref: Any,
+    threshold_ref: Any,
+    *refs: Any,
+    width: int,
+    in_shared: bool,
 ) -> None:
-    """One block: all seams of map number `program_id(0)`. `refs`: outputs, then scratch, as `_find_in_batch` lists."""
-    photo = pl.program_id(0)
+    """One block: all seams of map number `photo`; `refs` are outputs, then scratch, as `_find_in_batch` lists them.
+
+    `layout` says which thread holds which place of a row.
+    """
     order_ref, columns_ref, costs_ref, removed_ref, left_ref, *others = refs
     if in_shared:
         above_ref, seam_ref, ways_ref = others
