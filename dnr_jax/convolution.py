@@ -12,7 +12,6 @@ _BITS = {"tensorfloat32": (8, 10), "bfloat16": (8, 7)}
 """Bits of the exponent and of the mantissa (without the leading one) that an input keeps."""
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(x: jax.Array, kernel: jax.Array, precision: str = "float32") -> jax.Array:
     """A stride-1 convolution with SAME zero padding; sums in float32.
 
@@ -29,6 +28,11 @@ def convolve(x: jax.Array, kernel: jax.Array, precision: str = "float32") -> jax
     Returns:
       float32 [B, H, W, D].
     """
+    return _rounded(x, kernel, precision)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _rounded(x: jax.Array, kernel: jax.Array, precision: str) -> jax.Array:
     return _convolve(round_to(x, precision), round_to(kernel, precision), precision)
 
 
@@ -69,4 +73,4 @@ def _backward(
     return convolve(cotangent, flipped, precision), to_kernel(round_to(cotangent, precision))[0]
 
 
-convolve.defvjp(_forward, _backward)
+_rounded.defvjp(_forward, _backward)

@@ -1,6 +1,7 @@
 """Compiled kernels: maps larger than the shared tests', what a GPU would be given, and which implementation runs."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,7 @@ def test_the_option_chooses_which_implementation_runs(small_vgg: Weights, monkey
     """Through the whole method; the images are the same to the last bit."""
     launched = []
 
-    def counted(*args: jax.Array) -> kernel.Seams:
+    def counted(*args: Any) -> kernel.Seams:
         launched.append(args[0].shape)
         return find(*args)
 

@@ -58,10 +58,12 @@ def test_gradients_are_those_of_rounded_inputs(precision: str) -> None:
     x, kernel, cotangent = draw(3, 1, 9, 8, 3), draw(4, 3, 3, 3, 4), draw(5, 1, 9, 8, 4)
 
     def pull(x: np.ndarray, kernel: np.ndarray, cotangent: np.ndarray, precision: str) -> tuple[jax.Array, ...]:
-        return jax.vjp(lambda x, kernel: convolve(x, kernel, precision), x, kernel)[1](jnp.asarray(cotangent))
+        return jax.vjp(lambda x, kernel: convolve(x, kernel, precision), jnp.asarray(x), jnp.asarray(kernel))[1](
+            jnp.asarray(cotangent)
+        )
 
-    exact = (round_bits(a, PRECISIONS[precision]).astype(np.float32) for a in (x, kernel, cotangent))
-    for found, expected in zip(pull(x, kernel, cotangent, precision), pull(*exact, "float32"), strict=True):
+    a, b, c = (round_bits(values, PRECISIONS[precision]).astype(np.float32) for values in (x, kernel, cotangent))
+    for found, expected in zip(pull(x, kernel, cotangent, precision), pull(a, b, c, "float32"), strict=True):
         assert found.dtype == jnp.float32
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
