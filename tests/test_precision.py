@@ -76,7 +76,7 @@ def test_the_gradient_points_where_the_loss_falls(precision: str) -> None:
     @jax.jit
     def descend(x: jax.Array) -> tuple[jax.Array, jax.Array]:
         def loss(x: jax.Array, precision: str) -> jax.Array:
-            return jnp.sum(jnp.square(convolve(x, kernel, precision) - target))
+            return jnp.sum(jnp.square(convolve(x, jnp.asarray(kernel), precision) - target))
 
         def run(precision: str) -> jax.Array:
             end = jax.lax.fori_loop(0, 20, lambda _, x: x - 0.1 * jax.grad(loss)(x, precision), x)
