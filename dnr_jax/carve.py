@@ -4,12 +4,14 @@ Written for width; the height is the transpose. Sizes and counts are traced, so 
 or alpha compiles nothing.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from dnr_jax.kernels import choose_seam_kernel
 from dnr_jax.seams import Seams, find_seams
 from dnr_jax.taps import Footprint, projected_footprint, receptive_footprint, tap_stride
 from dnr_jax.vgg import Size
@@ -29,7 +31,7 @@ class Carving(NamedTuple):
     width: jax.Array
 
 
-@partial(jax.jit, static_argnames=("taps", "region"))
+@partial(jax.jit, static_argnames=("taps", "region", "seam_kernel"))
 def carve_width(
     importance: tuple[jax.Array, ...],
     size: Size,
@@ -40,6 +42,7 @@ def carve_width(
     taps: tuple[str, ...],
     region: str = "projected",
     bias: tuple[jax.Array, ...] | None = None,
+    seam_kernel: str = "auto",
 ) -> Carving:
     """Finds the seams of every level, each guided by the next deeper one.
 
@@ -56,7 +59,9 @@ def carve_width(
       taps: the maps' taps.
       region: "projected" or "receptive".
       bias: what masks add to each level's cost, float32 [h_l, w_l]; not scaled by alpha.
+      seam_kernel: which implementation finds the seams, "auto", "scan" or "pallas"; all find the same ones.
     """
+    find = _seam_finder(seam_kernel)
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
     target_width = jnp.asarray(target_width, jnp.int32)
     alpha = jnp.asarray(alpha, jnp.float32)
@@ -67,7 +72,7 @@ def carve_width(
         return guided if bias is None else guided + bias[level]
 
     most = jnp.abs(width // strides[-1] - target_width // strides[-1])
-    deepest = find_seams(cost(len(taps) - 1, importance[-1]), most, threshold, sizes[-1])
+    deepest = find(cost(len(taps) - 1, importance[-1]), most, threshold, sizes[-1])
     mid_width = intermediate_width(width, target_width, deepest.removed, most, sizes[-1][1])
 
     levels, guided = [deepest], [importance[-1]]
@@ -77,8 +82,16 @@ def carve_width(
         covered = covered_region(removed, sizes[level + 1], importance[level].shape, footprint)
         guided.insert(0, jnp.where(covered, alpha * importance[level], importance[level]))
         count = jnp.abs(width // strides[level] - mid_width // strides[level])
-        levels.insert(0, find_seams(cost(level, guided[0]), count, jnp.inf, sizes[level]))
+        levels.insert(0, find(cost(level, guided[0]), count, jnp.inf, sizes[level]))
     return Carving(tuple(levels), tuple(guided), mid_width)
+
+
+def _seam_finder(choice: str) -> Callable[..., Seams]:
+    if choose_seam_kernel(choice) == "scan":
+        return find_seams
+    from dnr_jax.kernels import seams as kernel  # Only who asks for it waits for Pallas to be imported.
+
+    return kernel.find_seams
 
 
 _FOOTPRINTS = {"projected": projected_footprint, "receptive": receptive_footprint}

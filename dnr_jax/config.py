@@ -82,6 +82,21 @@ class RetargetConfig:
     warp_cell: int = _option(16, "Width of the grid warp's cells in pixels (w_G, Sec. 4).")
     snapshot_every: int = _option(0, "Keep the image after every so many reconstruction steps; 0 keeps none.")
     seed: int = _option(0, "Seed of the noise that init=noise starts from.")
+    seam_kernel: str = _option(
+        "auto",
+        "What finds the seams, always the same ones: plain XLA (scan), or one GPU kernel a map (pallas; off a GPU it is"
+        " interpreted, slowly). auto is scan until the kernel is measured to be ten times as fast.",
+        "auto",
+        "scan",
+        "pallas",
+    )
+    precision: str = _option(
+        "float32",
+        "Precision of the inputs of the network's convolutions; sums, images, losses and optimiser stay in float32.",
+        "float32",
+        "tensorfloat32",
+        "bfloat16",
+    )
 
     def __post_init__(self) -> None:
         _check_types(self)

@@ -24,7 +24,13 @@ ENERGY_FLOOR = 0.05
 
 
 class Embedded(nn.Module):
-    """Analytic contrast features behind VGG19's interface; holds no parameters."""
+    """Analytic contrast features behind VGG19's interface; holds no parameters.
+
+    Attributes:
+      precision: of the inputs of block 1's convolutions, as in `convolve`; the deeper taps use none.
+    """
+
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None) -> dict[str, jax.Array]:
@@ -38,10 +44,10 @@ class Embedded(nn.Module):
                 activations[tap] = x if size is None else jnp.where(valid_mask(x.shape, size), x, 0)
             return tap_depth(tap) >= last
 
-        x = block1_conv1(image, size)
+        x = block1_conv1(image, size, self.precision)
         if keep("block1_conv1", x, size):
             return activations
-        x = block1_conv2(x, size)
+        x = block1_conv2(x, size, self.precision)
         if keep("block1_conv2", x, size):
             return activations
         x, size = max_pool(x), _halve(size)
@@ -74,7 +80,7 @@ class Embedded(nn.Module):
         return activations
 
 
-def block1_conv1(image: jax.Array, size: Size | None = None) -> jax.Array:
+def block1_conv1(image: jax.Array, size: Size | None = None, precision: str = "float32") -> jax.Array:
     """Half-wave pairs of opponent colours and of first and second derivatives, [H, W, 3] -> [H, W, 16].
 
     Channels: 0-5 intensity, red-green and blue-yellow, each with both signs, gain 1 and bias 0.1; 6-13 twice the
@@ -82,12 +88,12 @@ def block1_conv1(image: jax.Array, size: Size | None = None) -> jax.Array:
     from its 3x3 binomial mean.
     """
     bias = jnp.asarray([COLOUR_BIAS] * 6 + [0.0] * 10, jnp.float32).reshape(1, 1, -1)
-    return nn.relu(_convolve_edges(image / 255 - 0.5, _conv1_kernel(), size) + bias)
+    return nn.relu(_convolve_edges(image / 255 - 0.5, _conv1_kernel(), size, precision) + bias)
 
 
-def block1_conv2(x: jax.Array, size: Size | None = None) -> jax.Array:
+def block1_conv2(x: jax.Array, size: Size | None = None, precision: str = "float32") -> jax.Array:
     """Each derivative smoothed by [1 2 1] / 4 along its edge, all else as it is, [H, W, 16] -> [H, W, 16]."""
-    return nn.relu(_convolve_edges(x, _conv2_kernel(), size))
+    return nn.relu(_convolve_edges(x, _conv2_kernel(), size, precision))
 
 
 def _conv1_kernel() -> np.ndarray:
@@ -126,10 +132,10 @@ def _stencil(values: dict[tuple[int, int], float]) -> np.ndarray:
     return stencil
 
 
-def _convolve_edges(x: jax.Array, kernel: np.ndarray, size: Size | None) -> jax.Array:
+def _convolve_edges(x: jax.Array, kernel: np.ndarray, size: Size | None, precision: str) -> jax.Array:
     """A 3x3 convolution of [h, w, c] with edges repeated."""
     padded = jnp.pad(_repeat_valid_edge(x, size, 1), ((1, 1), (1, 1), (0, 0)), mode="edge")
-    return convolve(padded[None], jnp.asarray(kernel))[0, 1:-1, 1:-1]
+    return convolve(padded[None], jnp.asarray(kernel), precision=precision)[0, 1:-1, 1:-1]
 
 
 def binomial(x: jax.Array, size: Size | None = None, dilation: int = 1) -> jax.Array:

@@ -38,12 +38,13 @@ class RectifiedConvolution(nn.Module):
 
     channels: int
     dilation: int = 1
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", nn.initializers.he_normal(), (3, 3, x.shape[-1], self.channels))
         bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
-        return nn.relu(convolve(x, kernel, self.dilation) + bias.reshape(1, 1, 1, -1))
+        return nn.relu(convolve(x, kernel, self.dilation, self.precision) + bias.reshape(1, 1, 1, -1))
 
 
 class Learned(nn.Module):
@@ -55,7 +56,8 @@ class Learned(nn.Module):
       contrast: whether blocks 4 and 5 also see the analytic network's 14 channels of contrast against the border.
       contrast_gain: times which these channels, smoothed as there, follow the learned ones in the last taps of block 4
         and block 5, so that Eq. 1 is the root of both norms' squares; 0 leaves them out.
-      layer: makes a layer for [b, h, w, c] from (channels, dilation, name=).
+      layer: makes a layer for [b, h, w, c] from (channels, dilation, precision, name=).
+      precision: of the convolutions' inputs, as in `convolve`.
     """
 
     widths: tuple[int, ...] = (24, 48, 96, 96)
@@ -63,6 +65,7 @@ class Learned(nn.Module):
     contrast: bool = True
     contrast_gain: float = 0.0
     layer: Callable[..., nn.Module] = RectifiedConvolution
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None) -> dict[str, jax.Array]:
@@ -82,9 +85,9 @@ class Learned(nn.Module):
         for tap in TAPS[: last + 1]:
             block, conv = int(tap[5]), tap[7:]
             if tap == "block1_conv1":
-                x = each(block1_conv1, x)
+                x = each(partial(block1_conv1, precision=self.precision), x)
             elif tap == "block1_conv2":
-                x = each(block1_conv2, x)
+                x = each(partial(block1_conv2, precision=self.precision), x)
             elif conv == "pool":
                 x = jax.vmap(max_pool)(x)
                 size = None if size is None else (size[0] // 2, size[1] // 2)
@@ -102,7 +105,7 @@ class Learned(nn.Module):
                         parts.append(contrast)
                     features = jnp.concatenate(parts, -1)
                 dilation = self.dilations[block - 4][int(conv[4:]) - 1] if block >= 4 else 1
-                x = self.layer(self.widths[block - 2], dilation, name=tap)(each(_inside, features))
+                x = self.layer(self.widths[block - 2], dilation, self.precision, name=tap)(each(_inside, features))
             x = each(_inside, x)
             if conv == "conv4" and block >= 4 and self.contrast_gain and smooth is not None:
                 for dilation in SMOOTHING[block]:

@@ -36,6 +36,10 @@ class Network(flax.struct.PyTreeNode):
         assert isinstance(activations, dict)
         return activations
 
+    def at_precision(self, precision: str) -> "Network":
+        """The same network with its convolutions' inputs at `precision`; see `convolve`."""
+        return self.replace(module=self.module.clone(precision=precision))
+
     def check_taps(self, taps: tuple[str, ...]) -> None:
         """Raises ValueError when a tap needs layers that the parameters do not hold."""
         held = {*self.params, *self.constant_layers}

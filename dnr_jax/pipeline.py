@@ -127,13 +127,14 @@ def retarget_frames(
     check_masks(masks, size)
     _check_taps(config, weights, needs_pixels=masks.remove is not None or frames[0].shape[2] == 4)
 
+    network = weights.network.at_precision(config.precision)
     shared: dict[str, float] = {}
     with timed(shared, "features"):
         # Features of a single photo are kept; those of many frames are computed again when their turn comes.
-        first = analyse(weights.network, photos[0][0], config.taps, config.loss_taps, config.centre_prior)
+        first = analyse(network, photos[0][0], config.taps, config.loss_taps, config.centre_prior)
         importance = first.importance
         for photo, _ in photos[1:]:
-            maps = analyse(weights.network, photo, config.taps, (), config.centre_prior).importance
+            maps = analyse(network, photo, config.taps, (), config.centre_prior).importance
             importance = jax.tree.map(jnp.maximum, importance, maps)
         jax.block_until_ready(importance)
     with timed(shared, "seams"):
@@ -145,13 +146,11 @@ def retarget_frames(
         seconds = dict(shared)
         if number:
             with timed(seconds, "features"):
-                features = analyse(weights.network, photo, config.taps[:1], config.loss_taps).features
+                features = analyse(network, photo, config.taps[:1], config.loss_taps).features
         report = progress
         if progress is not None and len(frames) > 1:
             report = partial(_report_frame, progress, number + 1, len(frames))
-        rendering = render(
-            photo, features, plan, config, weights.network, alpha=alpha, progress=report, seconds=seconds
-        )
+        rendering = render(photo, features, plan, config, network, alpha=alpha, progress=report, seconds=seconds)
         results.append(_result(rendering, plan, importance, config, seconds, frame.dtype == np.uint8))
     return results
 

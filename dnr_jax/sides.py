@@ -92,6 +92,7 @@ def find_passes(
             taps=config.taps,
             region=config.region,
             bias=turned.bias,
+            seam_kernel=config.seam_kernel,
         )
         length = int(carving.width)
         new_size = (size[0], length) if side == "width" else (length, size[1])

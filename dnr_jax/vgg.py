@@ -55,16 +55,17 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 
 class Convolution(nn.Module):
-    """A 3x3 SAME convolution with bias, [h, w, c] -> [h, w, channels]."""
+    """A 3x3 SAME convolution with bias, [h, w, c] -> [h, w, channels]; `precision` as in `convolve`."""
 
     channels: int
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (3, 3, x.shape[-1], self.channels)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
-        return convolve(x[None], kernel)[0] + bias.reshape(1, 1, -1)
+        return convolve(x[None], kernel, precision=self.precision)[0] + bias.reshape(1, 1, -1)
 
 
 class VGG(nn.Module):
@@ -73,10 +74,12 @@ class VGG(nn.Module):
     Attributes:
       widths: channels of each block's convolutions.
       preprocessing: what the weights were trained to see.
+      precision: of the convolutions' inputs, as in `convolve`.
     """
 
     widths: tuple[int, ...] = VGG19_WIDTHS
     preprocessing: Preprocessing = KERAS_PREPROCESSING
+    precision: str = "float32"
 
     @nn.compact
     def __call__(
@@ -108,7 +111,7 @@ class VGG(nn.Module):
                     x = max_pool(x)
                     size = None if size is None else (size[0] // 2, size[1] // 2)
                 else:
-                    x = nn.relu(Convolution(self.widths[block - 1], name=name)(x))
+                    x = nn.relu(Convolution(self.widths[block - 1], self.precision, name=name)(x))
                 x = x if size is None else jnp.where(valid_mask(x.shape, size), x, 0)
                 if name in taps:
                     activations[name] = x

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """Times every stage of a warm run and compares it with other programs, as ratios measured in the same run.
 
   python scripts/benchmark.py --compare=torch,torch_compile,seam_carving,lqr --size=640x480 --width=75%

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """The benchmark's figures as a picture."""
 
 from pathlib import Path

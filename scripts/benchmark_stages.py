@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """The stages of one retargeting as callables to be timed by themselves, for dnr_jax and for the PyTorch reference.
 
 Every callable returns when its result is there. `steps` tells how many steps a run of an optimisation really made.

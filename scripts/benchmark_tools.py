@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """What the benchmark measures in other programs and processes: seam-carving tools, and a cold start."""
 
 import os

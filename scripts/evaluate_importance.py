@@ -113,8 +113,8 @@ def read_photo(path: Path, side: int, multiple: int) -> "np.ndarray":
     with PIL.Image.open(path) as file:
         photo = file.convert("RGB")
     scale = side / max(photo.size)
-    size = (multiple * max(1, round(n * scale / multiple)) for n in photo.size)
-    return np.asarray(photo.resize(tuple(size), PIL.Image.Resampling.LANCZOS), np.float32)
+    width, height = (multiple * max(1, round(n * scale / multiple)) for n in photo.size)
+    return np.asarray(photo.resize((width, height), PIL.Image.Resampling.LANCZOS), np.float32)
 
 
 def gradient_energy(path: Path, shape: tuple[int, ...]) -> "np.ndarray":

@@ -293,9 +293,8 @@ class Reference:
             built, targets, steps=refine_steps, rate=refine_rate, **schedule, **terms
         )
         refined = sample(built, shift)
-        result: np.ndarray | Tensor = self.warp(refined, plan, cell=warp_cell).clamp(0, 255)
-        if image.dtype == np.uint8:
-            result = result.round().to(torch.uint8).cpu().numpy()
+        warped = self.warp(refined, plan, cell=warp_cell).clamp(0, 255)
+        result = warped.round().to(torch.uint8).cpu().numpy() if image.dtype == np.uint8 else warped
         return Retargeting(result, importance, plan, targets, start, built, losses, shift, refinement_losses, refined)
 
     def _tensor(self, array: np.ndarray | Tensor) -> Tensor:

@@ -40,6 +40,8 @@ def test_defaults_are_the_papers_where_it_gives_them() -> None:
         ({"init": "zeros"}, "init is 'zeros': choose seam or linear or noise"),
         ({"loss": "l1"}, "loss is 'l1': choose norm or squared"),
         ({"rate_schedule": "linear"}, "rate_schedule is 'linear': choose cosine or constant"),
+        ({"seam_kernel": "cuda"}, "seam_kernel is 'cuda': choose auto or scan or pallas"),
+        ({"precision": "float16"}, "precision is 'float16': choose float32 or tensorfloat32 or bfloat16"),
         ({"importance_percentile": -0.1}, "importance_percentile is -0.1: .*from 0 to 100"),
         ({"importance_percentile": 100.5}, "importance_percentile is 100.5"),
         ({"importance_percentile": math.nan}, "importance_percentile is nan"),
@@ -84,6 +86,8 @@ def test_what_is_out_of_range_is_refused(options: dict[str, Any], message: str) 
         {"taps": ("block5_pool",), "init": "noise"},
         {"region": "receptive", "loss": "squared", "rate_schedule": "constant"},
         {"loss_weights": (0.0, 0.0, 0.0, 0.0, 1.0)},
+        {"seam_kernel": "pallas", "precision": "bfloat16"},
+        {"seam_kernel": "scan", "precision": "tensorfloat32"},
     ],
 )
 def test_what_is_at_the_limit_is_accepted(options: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""The seam finder against plain loops: same seams, in the same order, at the same costs."""
+"""Every seam finder against plain loops: same seams, in the same order, at the same costs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +11,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnr_jax.seams import Seams, find_seams
+from dnr_jax import seams
+from dnr_jax.kernels import seams as pallas_seams
+from dnr_jax.seams import Seams
 
-compiled = jax.jit(find_seams)
-batched = jax.jit(jax.vmap(find_seams))
+FINDERS = {
+    "scan": seams.find_seams,
+    "pallas": pallas_seams.find_seams,
+    "pallas-global-memory": partial(pallas_seams.find_seams, shared_bytes=0),
+}
+COMPILED = {name: jax.jit(finder) for name, finder in FINDERS.items()}
+find_seams = FINDERS["scan"]
+compiled = COMPILED["scan"]
+
+
+@pytest.fixture(scope="module", params=list(FINDERS), autouse=True)
+def finder(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every test of this module runs once with each implementation as `find_seams`."""
+    global find_seams, compiled
+    before = find_seams, compiled
+    find_seams, compiled = FINDERS[request.param], COMPILED[request.param]
+    yield request.param
+    find_seams, compiled = before
 
 
 def random_map(shape: tuple[int, int], seed: int) -> np.ndarray:
@@ -161,7 +180,7 @@ def test_eager_jit_and_vmap_agree() -> None:
     sizes = np.array([[8, 10], [5, 6], [8, 7], [3, 10]], np.int32)
     # The second stops before its count, the others do not.
     thresholds = np.array([np.inf, 0.3, 2.5, np.inf], np.float32)
-    batch = batched(costs, counts, thresholds, (sizes[:, 0], sizes[:, 1]))
+    batch = jax.jit(jax.vmap(find_seams))(costs, counts, thresholds, (sizes[:, 0], sizes[:, 1]))
     removed = []
     for i in range(len(costs)):
         height, width = (int(n) for n in sizes[i])

@@ -152,7 +152,9 @@ def test_the_loss_is_the_recipes() -> None:
         t = target[b, :32, :32].mean()
         error = 2 * (0.25 - t) ** 2 + 0.5 + 0.5 * (1 - min(0.25, t) / max(0.25, t))
         expected += TAP_WEIGHTS[4] * weight[b] / weight.sum() * error
-    found = loss_of([*(jnp.asarray(m, jnp.float32) for m in maps[:4]), jnp.asarray(last)], target, jnp.asarray(weight))
+    found = loss_of(
+        [*(jnp.asarray(m, jnp.float32) for m in maps[:4]), jnp.asarray(last)], jnp.asarray(target), jnp.asarray(weight)
+    )
     assert float(found) == pytest.approx(expected, rel=1e-3)
 
 

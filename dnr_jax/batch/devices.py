@@ -47,7 +47,7 @@ class Devices:
         self._mesh = Mesh(np.asarray(jax.local_devices() if devices is None else devices), ("batch",))
         everywhere = NamedSharding(self._mesh, P())
         self._sharding = NamedSharding(self._mesh, P("batch"))
-        self._network = jax.device_put(network, everywhere)
+        self._network = jax.device_put(network.at_precision(config.precision), everywhere)
         self._numbers = jax.device_put(traced_numbers(config), everywhere)
         self._programs: dict[tuple[Bucket, int], Any] = {}
         self._most: dict[Bucket, int] = {}

@@ -177,6 +177,7 @@ def _carve(
             numbers.alpha,
             taps=config.taps,
             region=config.region,
+            seam_kernel=config.seam_kernel,
         )
         maps = tuple(replay_seams(m, seams, turned) for m, seams in zip(maps, carving.levels, strict=True))
         height, width = (carving.width, width) if turned else (height, carving.width)

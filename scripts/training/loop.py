@@ -163,7 +163,7 @@ def save_checkpoint(path: Path, state: State, history: list[Record], done: int, 
     arrays = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
     told = json.dumps({"done": done, "identity": identity, "history": history})
     stream = io.BytesIO()
-    np.savez(stream, told=np.frombuffer(told.encode(), np.uint8), **arrays)
+    np.savez(stream, allow_pickle=False, told=np.frombuffer(told.encode(), np.uint8), **arrays)
     write_atomically(path, stream.getvalue())
 
 

@@ -27,6 +27,7 @@ class NormalisedConvolution(nn.Module):
 
     channels: int
     dilation: int = 1
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

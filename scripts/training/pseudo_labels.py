@@ -57,7 +57,7 @@ def background_detection(photo: np.ndarray, segments: int) -> np.ndarray:
     count = labels.max() + 1
     lab = skimage.color.rgb2lab(photo)
     sizes = np.bincount(labels.ravel(), minlength=count).astype(float)
-    grid = np.stack(np.mgrid[: labels.shape[0], : labels.shape[1]], -1) / max(labels.shape)
+    grid = np.moveaxis(np.mgrid[: labels.shape[0], : labels.shape[1]], 0, -1) / max(labels.shape)
     colours, places = (_segment_means(values, labels, sizes) for values in (lab, grid))
     colour_distance = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
     place_distance = np.linalg.norm(places[:, None] - places[None], axis=-1)
