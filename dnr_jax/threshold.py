@@ -6,14 +6,15 @@ by what it would do to the photo's objects: at the resolution of the deepest lev
 s along the side that changes (0 where a seam took it, the width of its cell where the warp squeezed it, 1 where
 nothing happened), and the damage is
 
-    `sum(o * (s - 1)^2) / sum(o)`,  `o = max(0, S_L - P20(S_L))`.
+    `sum(S_L^2 * (s - 1)^2) / sum(S_L^2)`.
 
 - One currency: the strain energy of the map from photo to result, weighted by what the network sees. The square is the
   energy of elastic deformation that grid methods minimise (Wang et al., "Optimized Scale-and-Stretch for Image
   Resizing", 2008; Panozzo et al., "Robust Image Retargeting via Axis-Aligned Deformation", 2012). It also says what
   the two operators are for: a slight squeeze of an object passes unnoticed, a cut through it never does, and on ground
-  where there is no object neither costs anything.
-- The weight is the importance above the map's 20th percentile, which the paper itself takes for background.
+  where there is no object neither costs much.
+- The weight is the energy of the features, so that what seams remove counts by its share of the squared norm that
+  Eq. 5, the paper's semantic score, looks at; the square also sets objects off against their ground.
 - The scales of the warp come from Eq. 3 with the maps of all levels, as the warp's do, in cells of one deepest neuron.
 
 The sides are judged one by one on the same maps and their damages added. An enlargement beyond half of a side is judged
@@ -37,7 +38,7 @@ from dnr_jax.warp import plan_warp
 CANDIDATES = (5.0, 10.0, 20.0, 35.0, 50.0, 75.0, 100.0)
 """The percentiles that are tried."""
 USUAL = 20.0
-"""The paper's percentile: what is below is background, and of equally good candidates the nearest to it is taken."""
+"""The paper's percentile; of equally good candidates the nearest to it is taken."""
 _EQUAL = 1e-6
 
 
@@ -117,7 +118,7 @@ def side_damage(
       order: int32 [h, w], the number of the seam through each neuron, from 0; w or more where there is none.
       count: how many seams go.
       most: how many could.
-      objects: o of each neuron, [h, w], not negative.
+      objects: S_L^2 of each neuron, [h, w].
       importance: the warp's, [h, w].
       lengths: the side's length in pixels now, and what is wanted.
     """
@@ -149,7 +150,7 @@ def local_scale(
 def _on_deepest(
     layers: Layers, size: tuple[int, int], taps: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The seams' cost, o and the warp's importance (Eq. 3's sum over levels) on the deepest level, float32 [h, w]."""
+    """The seams' cost, S_L^2 and the warp's importance (mu of Eq. 3) on the deepest level, float32 [h, w]."""
     strides = [tap_stride(tap) for tap in taps]
     shape = (size[0] // strides[-1], size[1] // strides[-1])
     deepest = np.asarray(layers.maps[-1])[: shape[0], : shape[1]]
@@ -160,7 +161,7 @@ def _on_deepest(
         blocks = valid[: shape[0] * step, : shape[1] * step].reshape(shape[0], step, shape[1], step)
         mean = valid.mean()
         importance += blocks.mean((1, 3)) / (mean if mean > 0 else 1)
-    objects = np.maximum(0, deepest - np.percentile(deepest, USUAL))
+    objects = np.square(deepest)
     if layers.bias is None:
         return deepest, objects, importance
     bias = np.asarray(layers.bias[-1])[: shape[0], : shape[1]]

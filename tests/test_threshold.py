@@ -1,39 +1,53 @@
-"""importance_percentile=auto: hand-made maps, both sides, masks, the record, and the damage against a plain loop."""
+"""importance_percentile=auto: hand-made maps, both sides, masks, the record, and a neuron's scale by hand."""
 
 import dataclasses
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_pipeline import textured_photo
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.masks import Masks
+from dnr_jax.masks import Masks, mask_bias
 from dnr_jax.pipeline import retarget
-from dnr_jax.plan import Plan, make_plan
+from dnr_jax.plan import make_plan
 from dnr_jax.record import run_record
 from dnr_jax.record_table import table_rows
-from dnr_jax.threshold import CANDIDATES, local_scale, side_damage, stopping_point
+from dnr_jax.sides import Layers
+from dnr_jax.taps import tap_size, tap_stride
+from dnr_jax.threshold import (
+    CANDIDATES,
+    Choice,
+    _find_seams,
+    _on_deepest,
+    choose_percentile,
+    local_scale,
+    side_damage,
+    stopping_point,
+)
 from dnr_jax.weights import Weights
 
-TAPS = ("block1_conv2", "block4_conv4")
+TAPS = ("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2", "block4_conv4")
+TWO_TAPS = (TAPS[1], TAPS[-1])
 STRIDE = 8
-ROWS, COLUMNS = 12, 16
+ROWS, COLUMNS = 16, 16
 SIZE = (ROWS * STRIDE, COLUMNS * STRIDE)
-AUTO = RetargetConfig(taps=TAPS, importance_percentile="auto", reconstruct_steps=2, refine_steps=0)
+AUTO = RetargetConfig(taps=TWO_TAPS, importance_percentile="auto", reconstruct_steps=2, refine_steps=0)
 
 
-def two_levels(deepest: np.ndarray) -> tuple[jnp.ndarray, ...]:
-    """Importance maps: texture that is the same everywhere at the first level, `deepest` at the second."""
-    shallow = 1 + 0.2 * np.random.default_rng(3).random(SIZE)
-    return jnp.asarray(shallow, jnp.float32), jnp.asarray(deepest, jnp.float32)
+def levels(deepest: np.ndarray, taps: tuple[str, ...] = TAPS) -> tuple[jax.Array, ...]:
+    """Importance maps: the same texture everywhere at every level but the last, which is `deepest`."""
+    rng = np.random.default_rng(3)
+    shapes = [tap_size(tap, SIZE) for tap in taps[:-1]]
+    return tuple(jnp.asarray(values, jnp.float32) for values in (*(1 + 0.2 * rng.random(s) for s in shapes), deepest))
 
 
-def isolated_object() -> np.ndarray:
-    """A bright object of five columns on nearly empty ground."""
+def isolated_object(axis: int = 1) -> np.ndarray:
+    """A bright object, five neurons long on the side that changes, on nearly empty ground."""
     deepest = 0.1 + 0.05 * np.random.default_rng(4).random((ROWS, COLUMNS))
-    deepest[4:8, 6:11] = 4
+    deepest.swapaxes(0, axis)[6:11, 4:8] = 4
     return deepest
 
 
@@ -44,78 +58,82 @@ def filled_frame(axis: int = 1) -> np.ndarray:
     return deepest
 
 
-def plan(deepest: np.ndarray, target: tuple[int, int], masks: Masks | None = None) -> Plan:
-    return make_plan(two_levels(deepest), SIZE, target, AUTO, masks or Masks())
-
-
-def removed_share(result: Plan, axis: int) -> float:
-    """How much of the way to the target the seams went."""
-    return (SIZE[axis] - result.mid[axis]) / (SIZE[axis] - result.target[axis])
+def choose(deepest: np.ndarray, target: tuple[int, int], protect: np.ndarray | None = None) -> tuple[Choice, int]:
+    """The choice, and how many deepest seams that leaves to go from the side that changes (the width, if both do)."""
+    maps, bias = levels(deepest), None
+    if protect is not None:
+        bias = mask_bias(
+            maps, jnp.asarray(protect), jnp.zeros(SIZE, bool), strides=tuple(tap_stride(tap) for tap in TAPS)
+        )
+    thresholds = {q: float(np.percentile(deepest, q)) if q < 100 else np.inf for q in CANDIDATES}
+    choice = choose_percentile(Layers(maps, bias), SIZE, target, thresholds, TAPS)
+    cost = maps[1] if target[1] != SIZE[1] else maps[1].T
+    most = abs(SIZE[1] - target[1]) // STRIDE or abs(SIZE[0] - target[0]) // STRIDE
+    costs = np.asarray(_find_seams(cost, most).costs)[:most]
+    return choice, stopping_point(costs, thresholds[choice.percentile])
 
 
 @pytest.mark.parametrize("axis", [1, 0], ids=["width", "height"])
 def test_seams_go_far_round_an_isolated_object_and_stop_early_in_one_that_fills_the_frame(axis):
-    target = (SIZE[0], SIZE[1] * 5 // 8) if axis else (SIZE[0] * 2 // 3, SIZE[1])
-    alone, full = plan(isolated_object(), target), plan(filled_frame(axis), target)
-    assert removed_share(alone, axis) == 1
-    assert removed_share(full, axis) <= 0.5
+    target = (SIZE[0], 80) if axis else (80, SIZE[1])
+    (alone, far), (full, near) = (choose(deepest(axis), target) for deepest in (isolated_object, filled_frame))
+    assert far >= 4, "of six seams"
+    assert near <= 2
     assert alone.percentile > full.percentile
-    for result in (alone, full):
-        assert result.choice is not None
-        assert set(result.choice.damage) == set(CANDIDATES)
-        assert result.choice.damage[result.percentile] == pytest.approx(min(result.choice.damage.values()), abs=1e-6)
-
-
-def test_the_plan_is_that_of_the_chosen_percentile():
-    target = (SIZE[0], 80)
-    chosen = plan(isolated_object(), target)
-    config = dataclasses.replace(AUTO, importance_percentile=chosen.percentile)
-    given = make_plan(two_levels(isolated_object()), SIZE, target, config)
-    assert (given.mid, given.threshold, given.percentile) == (chosen.mid, chosen.threshold, chosen.percentile)
-    assert given.choice is None
-    for mine, theirs in zip(chosen.passes, given.passes, strict=True):
-        np.testing.assert_array_equal(mine.carving.levels[0].order, theirs.carving.levels[0].order)
+    for choice in (alone, full):
+        assert set(choice.damage) == set(CANDIDATES)
+        assert choice.damage[choice.percentile] == pytest.approx(min(choice.damage.values()), abs=1e-6)
 
 
 def test_both_sides_share_one_percentile_and_their_damages_add():
-    narrow, low, both = (plan(isolated_object(), target) for target in [(96, 96), (72, 128), (72, 96)])
-    for one, other, total in zip(*(result.choice.damage.values() for result in (narrow, low, both)), strict=True):
+    narrow, low, both = (choose(isolated_object(), target)[0].damage for target in [(128, 96), (80, 128), (80, 96)])
+    for one, other, total in zip(narrow.values(), low.values(), both.values(), strict=True):
         assert total == pytest.approx(one + other, abs=1e-6)
+    assert max(narrow.values()) > 0
+    assert max(low.values()) > 0
 
 
 def test_where_nothing_stands_out_or_nothing_changes_the_usual_percentile_stays():
-    assert plan(np.ones((ROWS, COLUMNS)), (SIZE[0], 64)).percentile == 20
-    same = plan(isolated_object(), SIZE)
-    assert same.percentile == 20
-    assert set(same.choice.damage.values()) == {0}
-    assert plan(isolated_object(), (SIZE[0], 126)).percentile == 20, "less than one deep neuron"
+    assert choose(np.zeros((ROWS, COLUMNS)), (SIZE[0], 64))[0].percentile == 20
+    same = choose_percentile(Layers(levels(isolated_object()), None), SIZE, SIZE, {5.0: 0, 20.0: 0, 35.0: 0}, TAPS)
+    assert same == Choice(20, {5: 0, 20: 0, 35: 0})
 
 
 def test_enlarging_is_judged_too():
-    deepest = isolated_object()
-    result = plan(deepest, (SIZE[0], 160))
-    assert result.mid[1] > SIZE[1]
-    assert len(set(result.choice.damage.values())) > 1
-    assert plan(filled_frame(), (SIZE[0], 256)).mid[1] < 256, "a second round, by the same percentile"
+    choice, _ = choose(isolated_object(), (SIZE[0], 160))
+    assert len(set(choice.damage.values())) > 1
+    twice, first = choose(isolated_object(), (SIZE[0], 256))[0], choose(isolated_object(), (SIZE[0], 192))[0]
+    assert twice == first, "judged by the first round"
 
 
 def test_what_is_protected_counts_as_an_object():
-    ground = np.random.default_rng(6).random((ROWS, COLUMNS)) * 0.02 + 1
     protect = np.zeros(SIZE, bool)
-    protect[16:56, 40:96] = True
-    free, kept = plan(ground, (SIZE[0], 80)), plan(ground, (SIZE[0], 80), Masks(protect=protect))
-    assert kept.choice.damage != free.choice.damage
-    assert kept.choice.damage[kept.percentile] < 0.02, "neither seams nor the warp touch what is protected"
+    protect[88:, :96] = True  # Ground, and more of it than there is room for.
+    free, kept = choose(isolated_object(), (SIZE[0], 64))[0], choose(isolated_object(), (SIZE[0], 64), protect)[0]
+    assert min(kept.damage.values()) > 2 * min(free.damage.values())
+    maps = levels(isolated_object())
+    bias = mask_bias(maps, jnp.asarray(protect), jnp.zeros(SIZE, bool), strides=tuple(map(tap_stride, TAPS)))
+    cost, objects, importance = _on_deepest(Layers(maps, bias), SIZE, TAPS)
+    assert (objects[11:, :12] == 16).all(), "as much as the most important neuron"
+    assert objects[0, 0] < 0.1
+    for values in (cost, importance):
+        assert values[11:, :12].min() > 10 * values[:11].max(), "neither seams nor the warp go there first"
 
 
-def test_what_is_removed_is_gone_before_the_choice():
-    deepest = isolated_object()
-    remove = np.zeros(SIZE, bool)
-    remove[32:64, 48:88] = True
-    result = plan(deepest, (SIZE[0], 64), Masks(remove=remove))
-    assert result.passes[0].new_size != SIZE, "a pass of its own, before the width is changed"
-    left = make_plan(two_levels(deepest), SIZE, (SIZE[0], 64), AUTO).choice
-    assert result.choice.damage != left.damage
+def test_the_plan_is_that_of_the_chosen_percentile_once_the_removal_is_done():
+    maps, remove = levels(isolated_object(), TWO_TAPS), np.zeros(SIZE, bool)
+    remove[48:88, 32:64] = True
+    chosen = make_plan(maps, SIZE, (SIZE[0], 64), AUTO, Masks(remove=remove))
+    assert chosen.choice is not None
+    assert chosen.choice != make_plan(maps, SIZE, (SIZE[0], 64), AUTO).choice, "the object had gone"
+    assert chosen.percentile == chosen.choice.percentile
+    config = dataclasses.replace(AUTO, importance_percentile=chosen.percentile)
+    given = make_plan(maps, SIZE, (SIZE[0], 64), config, Masks(remove=remove))
+    assert (given.mid, given.threshold, given.percentile) == (chosen.mid, chosen.threshold, chosen.percentile)
+    assert given.choice is None
+    assert len(given.passes) == len(chosen.passes) > 1
+    for mine, theirs in zip(chosen.passes, given.passes, strict=True):
+        np.testing.assert_array_equal(mine.carving.levels[0].order, theirs.carving.levels[0].order)
 
 
 def test_a_neurons_scale_by_hand():
@@ -141,7 +159,7 @@ def test_seams_stop_at_the_first_that_costs_too_much(threshold, count):
 
 def test_the_record_tells_what_was_chosen(embedded: Weights):
     config = dataclasses.replace(AUTO, taps=("block1_conv2", "block5_pool"))
-    result = retarget(textured_photo((96, 128)), (96, 80), config, embedded)
+    result = retarget(textured_photo(96, 128), (96, 80), config, embedded)
     record = json.loads(json.dumps(run_record(result, config, embedded)))
     assert record["config"]["importance_percentile"] == "auto"
     assert record["importance_percentile"] in CANDIDATES
@@ -150,7 +168,7 @@ def test_the_record_tells_what_was_chosen(embedded: Weights):
     assert "chosen by importance_percentile=auto" in rows["Threshold"]
     assert f"{record['importance_percentile']:g}: " in rows["Damage of each percentile tried"]
     given = dataclasses.replace(config, importance_percentile=record["importance_percentile"])
-    again = retarget(textured_photo((96, 128)), (96, 80), given, embedded)
+    again = retarget(textured_photo(96, 128), (96, 80), given, embedded)
     np.testing.assert_array_equal(result.image, again.image)
     assert again.record["percentile_damage"] is None
     assert "Damage of each percentile tried" not in dict(table_rows(again, given))
