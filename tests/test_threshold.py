@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_pipeline import textured_photo
 
+from dnr_jax import resize
 from dnr_jax.config import RetargetConfig
 from dnr_jax.masks import Masks, mask_bias
 from dnr_jax.pipeline import retarget
@@ -67,7 +68,7 @@ def choose(deepest: np.ndarray, target: tuple[int, int], protect: np.ndarray | N
         )
     thresholds = {q: float(np.percentile(deepest, q)) if q < 100 else np.inf for q in CANDIDATES}
     choice = choose_percentile(Layers(maps, bias), SIZE, target, thresholds, TAPS)
-    cost = maps[1] if target[1] != SIZE[1] else maps[1].T
+    cost = maps[-1] if target[1] != SIZE[1] else maps[-1].T
     most = abs(SIZE[1] - target[1]) // STRIDE or abs(SIZE[0] - target[0]) // STRIDE
     costs = np.asarray(_find_seams(cost, most).costs)[:most]
     return choice, stopping_point(costs, thresholds[choice.percentile])
@@ -172,3 +173,15 @@ def test_the_record_tells_what_was_chosen(embedded: Weights):
     np.testing.assert_array_equal(result.image, again.image)
     assert again.record["percentile_damage"] is None
     assert "Damage of each percentile tried" not in dict(table_rows(again, given))
+
+
+@pytest.mark.parametrize(("typed", "value"), [("auto", "auto"), ("35", 35.0), ("12.5", 12.5)])
+def test_the_flag_takes_a_number_or_auto(typed, value):
+    values = resize.define_flags()
+    values(["resize", f"--importance_percentile={typed}"])
+    assert values["importance_percentile"].value == value
+
+
+def test_the_flag_takes_nothing_else(capsys):
+    assert resize.main(["resize", "--input=a.png", "--output=b.png", "--importance_percentile=most"]) == 2
+    assert "give a number or auto" in capsys.readouterr().err
