@@ -20,7 +20,7 @@ ITERATIONS = 120
 """Reconstruction steps where the start is the scaled photo or noise, which need more than the seam-carved one."""
 RATES = (1.0, 4.0, 16.0)
 """Learning rates of Figure 11, in grey levels a step."""
-LAMBDAS = ((1.0, 0.0, 0.0), (1.0, 1.0, 0.0), (1.0, 1.0, 1.0))
+LAMBDAS = ((1.0, 0.0, 0.0), (1.0, 0.1, 0.1), (1.0, 1.0, 1.0))
 """Loss weights of Figures 13 and 14, which the paper does not state."""
 _ALONE: dict[str, Any] = {"taps": THREE_TAPS, "refine_steps": 0, "importance_percentile": 100.0}
 """Sec. 4.3: three taps and no refinement; all seams, so that what is shown is reconstruction alone."""
