@@ -7,15 +7,16 @@ nothing heavy, so that flags can be checked before JAX is.
 import dataclasses
 import itertools
 import math
-from typing import Any
+from typing import Any, Literal
 
 from dnr_jax.taps import check_tap, tap_depth, tap_stride
 
 DEFAULT_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_pool")
 
 
-def _option(default: Any, help_text: str, *choices: str) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help_text, "choices": choices})
+def _option(default: Any, help_text: str, *choices: str, word: str | None = None) -> Any:
+    """A field; `choices` are all that it may be, `word` is what it may be besides a number."""
+    return dataclasses.field(default=default, metadata={"help": help_text, "choices": choices, "word": word})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,10 +37,12 @@ class RetargetConfig:
     taps: tuple[str, ...] = _option(
         DEFAULT_TAPS, "Feature maps to carve, shallow to deep, by Keras layer name (post-ReLU convolutions or pools)."
     )
-    importance_percentile: float = _option(
+    importance_percentile: float | Literal["auto"] = _option(
         20.0,
         "q: at the deepest tap a seam goes only while its mean importance is at most this percentile of the map; what"
-        " is left to remove is done by the grid warp. 0: one deep seam; 100: seams alone, no warp.",
+        " is left to remove is done by the grid warp. 0: one deep seam; 100: seams alone, no warp; auto: of several,"
+        " the one that does least damage to what the network finds important.",
+        word="auto",
     )
     alpha: float = _option(
         0.5, "Factor in [0, 1) on a level's importance where the next deeper level lost a seam (Eq. 2)."
@@ -106,7 +109,8 @@ class RetargetConfig:
             choices = field.metadata["choices"]
             if choices and getattr(self, field.name) not in choices:
                 raise ValueError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
-        _check_range(self, "importance_percentile", 0, 100)
+        if self.importance_percentile != "auto":
+            _check_range(self, "importance_percentile", 0, 100)
         _check_range(self, "alpha", 0, 1, open_above=True)
         _check_range(self, "centre_prior", 0, 1, open_above=True)
         _check_range(self, "tolerance", 0, 1, open_above=True)
@@ -131,10 +135,12 @@ class RetargetConfig:
 
 def _check_types(config: RetargetConfig) -> None:
     for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), type(field.default)
+        value, kind, word = getattr(config, field.name), type(field.default), field.metadata["word"]
+        if word is not None and value == word:
+            continue
         allowed = (int, float) if kind is float else kind
         if not isinstance(value, allowed) or isinstance(value, bool):
-            raise ValueError(f"{field.name} is {value!r}: give {_KINDS[kind]}")
+            raise ValueError(f"{field.name} is {value!r}: give {_KINDS[kind]}{f' or {word}' if word else ''}")
 
 
 _KINDS = {int: "a whole number", float: "a number", str: "text", tuple: "a tuple"}

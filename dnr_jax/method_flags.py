@@ -47,8 +47,28 @@ def define_method_flags(values: flags.FlagValues) -> None:
             flags.DEFINE_enum(field.name, None, list(field.metadata["choices"]), help_text, **text)
         elif isinstance(default, tuple):
             flags.DEFINE_list(field.name, None, help_text, **text)
+        elif field.metadata["word"] is not None:
+            parser, serializer = _NumberOrWord(field.metadata["word"]), flags.ArgumentSerializer()
+            flags.DEFINE(parser, field.name, None, help_text, serializer=serializer, **text)
         else:
             _DEFINERS[type(default).__name__](field.name, None, help_text, **text)
+
+
+class _NumberOrWord(flags.FloatParser):
+    """A number, or one word in its place."""
+
+    def __init__(self, word: str):
+        super().__init__()
+        self.word = word
+        self.syntactic_help = f"a number or {word}"
+
+    def parse(self, argument: Any) -> Any:
+        if argument == self.word:
+            return argument
+        try:
+            return super().parse(argument)
+        except (TypeError, ValueError):
+            raise ValueError(f"give a number or {self.word}") from None
 
 
 def config_from_flags(options: dict[str, Any]) -> RetargetConfig:

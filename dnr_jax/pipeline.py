@@ -186,6 +186,8 @@ def _result(
             "size": plan.size,
             "intermediate_size": plan.mid,
             "target_size": plan.target,
+            "importance_percentile": plan.percentile,
+            "percentile_damage": plan.choice and {f"{q:g}": value for q, value in plan.choice.damage.items()},
             "importance_threshold": plan.threshold,
             "passes": [_describe_pass(step, config) for step in plan.passes],
             "warped": list(plan.warps),

@@ -10,8 +10,9 @@ import numpy as np
 from dnr_jax.config import RetargetConfig
 from dnr_jax.importance import aggregate, percentile
 from dnr_jax.masks import NO_MASKS, Masks, mask_bias, protect_importance, widest
-from dnr_jax.sides import AXES, SIDES, Layers, Pass, canvas_length, find_passes
+from dnr_jax.sides import AXES, SIDES, Layers, Pass, canvas_length, find_passes, remove_marked
 from dnr_jax.taps import tap_stride
+from dnr_jax.threshold import CANDIDATES, Choice, choose_percentile
 from dnr_jax.vgg import Size
 from dnr_jax.warp import Warp, plan_warp, warp_width
 
@@ -28,6 +29,8 @@ class Plan(NamedTuple):
       warps: the grid warp of each side that the seams did not bring to its target.
       threshold: the most mean importance that a deepest seam could have.
       notes: what the user should be told.
+      percentile: of the deepest importance map, which gave the threshold.
+      choice: how that percentile was chosen; None where the config gives it.
     """
 
     size: tuple[int, int]
@@ -38,6 +41,8 @@ class Plan(NamedTuple):
     warps: dict[str, Warp]
     threshold: float
     notes: list[str]
+    percentile: float
+    choice: Choice | None
 
 
 def make_plan(
@@ -52,19 +57,26 @@ def make_plan(
     Raises:
       ValueError: masks that leave nothing.
     """
-    threshold = importance_threshold(importance[-1], config.importance_percentile)
     bias, notes = None, []
     if masks.protect is not None or masks.remove is not None:
         nothing = jnp.zeros(size, bool)
         protect, remove = (nothing if mask is None else jnp.asarray(mask) for mask in masks)
         bias = mask_bias(importance, protect, remove, strides=tuple(tap_stride(tap) for tap in config.taps))
         notes = _too_wide(masks.protect, target)
-    passes, layers, mid = find_passes(Layers(importance, bias), size, target, threshold, config)
+    removals, layers, left = remove_marked(Layers(importance, bias), size, config)
+    percentile, choice = config.importance_percentile, None
+    if percentile == "auto":
+        thresholds = {q: float(importance_threshold(importance[-1], q)) for q in CANDIDATES}
+        choice = choose_percentile(layers, left, target, thresholds, config.taps)
+        percentile = choice.percentile
+    threshold = importance_threshold(importance[-1], jnp.float32(percentile))
+    passes, layers, mid = find_passes(layers, left, target, threshold, config)
     # A side that the seams left alone keeps its length, which the analysis is compiled for in any case.
     height, width = (n if n == before else canvas_length(n) for n, before in zip(mid, size, strict=True))
     canvas = (height, width)
     warps = _find_warps(layers, mid, target, config) if mid != target else {}
-    return Plan(size, mid, target, canvas, passes, warps, float(threshold), notes)
+    passes = [*removals, *passes]
+    return Plan(size, mid, target, canvas, passes, warps, float(threshold), notes, percentile, choice)
 
 
 def apply_warps(image: jax.Array, plan: Plan) -> jax.Array:

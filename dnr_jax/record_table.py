@@ -13,6 +13,8 @@ _TOLD = (
     "size",
     "intermediate_size",
     "target_size",
+    "importance_percentile",
+    "percentile_damage",
     "importance_threshold",
     "passes",
     "reconstruction",
@@ -28,8 +30,11 @@ def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
         ("Photo", show_size(record["size"])),
         ("After the seams", show_size(record["intermediate_size"])),
         ("Result", show_size(record["target_size"])),
-        ("Threshold", _threshold(record["importance_threshold"], config)),
+        ("Threshold", _threshold(record, config)),
     ]
+    if record["percentile_damage"] is not None:
+        told = ", ".join(f"{q}: {value:.4f}" for q, value in record["percentile_damage"].items())
+        rows.append(("Damage of each percentile tried", told))
     for number, step in enumerate(record["passes"], 1):
         seams = ", ".join(f"{tap}: {removed}" for tap, removed in step["seams"].items())
         rows.append((f"Pass {number}, {step['side']}, seams to {step['action']}", seams))
@@ -69,10 +74,12 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _threshold(threshold: float, config: RetargetConfig) -> str:
+def _threshold(record: dict[str, Any], config: RetargetConfig) -> str:
+    threshold, percentile = record["importance_threshold"], record["importance_percentile"]
+    chosen = ", chosen by importance_percentile=auto" if config.importance_percentile == "auto" else ""
     if math.isinf(threshold):
-        return "none: every seam goes (importance_percentile 100)"
-    return f"{threshold:.6g}, percentile {config.importance_percentile:g} of {config.taps[-1]}'s importance"
+        return f"none: every seam goes (importance_percentile {percentile:g}{chosen})"
+    return f"{threshold:.6g}, percentile {percentile:g} of {config.taps[-1]}'s importance{chosen}"
 
 
 def _plain(value: Any) -> str:

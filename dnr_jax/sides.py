@@ -76,49 +76,60 @@ def find_passes(
     Raises:
       ValueError: the remove mask leaves nothing of a side.
     """
+    passes, layers, size = remove_marked(layers, size, config)
+    for side in SIDES:
+        while (length := size[AXES[side]]) != target[AXES[side]]:
+            # At most half the side in one round of insertions, so that no seam is needed twice.
+            wanted = min(target[AXES[side]], length + length // 2)
+            step, layers = _run_pass(layers, size, side, wanted, threshold, config)
+            passes.append(step)
+            size = step.new_size
+            if size[AXES[side]] != wanted:
+                break
+    return passes, layers, size
+
+
+def remove_marked(
+    layers: Layers, size: tuple[int, int], config: RetargetConfig
+) -> tuple[list[Pass], Layers, tuple[int, int]]:
+    """The passes that take what is marked for removal; arguments and results as for `find_passes`."""
     passes: list[Pass] = []
-
-    def add(side: str, wanted: int, limit: jax.Array) -> int:
-        """Runs one pass; returns the side's new length."""
-        nonlocal layers, size
-        axis = AXES[side]
-        turned = layers if side == "width" else _transpose(layers)
-        carving = carve_width(
-            turned.maps,
-            size if side == "width" else size[::-1],
-            wanted,
-            limit,
-            config.alpha,
-            taps=config.taps,
-            region=config.region,
-            bias=turned.bias,
-            seam_kernel=config.seam_kernel,
-        )
-        length = int(carving.width)
-        new_size = (size[0], length) if side == "width" else (length, size[1])
-        step = Pass(side, wanted > size[axis], carving, size, new_size, wanted)
-        passes.append(step)
-        layers = Layers(
-            tuple(replay([step], m, i, config) for i, m in enumerate(layers.maps)),
-            None if layers.bias is None else tuple(replay([step], b, i, config) for i, b in enumerate(layers.bias)),
-        )
-        size = new_size
-        return length
-
     while (marked := _marked(layers, size)) is not None:
         extents = {"width": widest(marked), "height": widest(marked.T)}
         side = min(extents, key=extents.__getitem__)
         wanted = size[AXES[side]] - extents[side]
         if wanted < tap_stride(config.taps[-1]):
             raise ValueError(f"the remove mask leaves {wanted} pixels of the {side}: mark less")
-        add(side, wanted, jnp.float32(jnp.inf))
-    for side in SIDES:
-        while (length := size[AXES[side]]) != target[AXES[side]]:
-            # At most half the side in one round of insertions, so that no seam is needed twice.
-            wanted = min(target[AXES[side]], length + length // 2)
-            if add(side, wanted, threshold) != wanted:
-                break
+        step, layers = _run_pass(layers, size, side, wanted, jnp.float32(jnp.inf), config)
+        passes.append(step)
+        size = step.new_size
     return passes, layers, size
+
+
+def _run_pass(
+    layers: Layers, size: tuple[int, int], side: str, wanted: int, limit: jax.Array, config: RetargetConfig
+) -> tuple[Pass, Layers]:
+    """One pass, and the maps that it leaves."""
+    turned = layers if side == "width" else _transpose(layers)
+    carving = carve_width(
+        turned.maps,
+        size if side == "width" else size[::-1],
+        wanted,
+        limit,
+        config.alpha,
+        taps=config.taps,
+        region=config.region,
+        bias=turned.bias,
+        seam_kernel=config.seam_kernel,
+    )
+    length = int(carving.width)
+    new_size = (size[0], length) if side == "width" else (length, size[1])
+    step = Pass(side, wanted > size[AXES[side]], carving, size, new_size, wanted)
+    left = Layers(
+        tuple(replay([step], m, i, config) for i, m in enumerate(layers.maps)),
+        None if layers.bias is None else tuple(replay([step], b, i, config) for i, b in enumerate(layers.bias)),
+    )
+    return step, left
 
 
 def replay(passes: list[Pass], array: jax.Array, level: int, config: RetargetConfig) -> jax.Array:

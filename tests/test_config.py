@@ -44,6 +44,8 @@ def test_defaults_are_the_papers_where_it_gives_them() -> None:
         ({"precision": "float16"}, "precision is 'float16': choose float32 or tensorfloat32 or bfloat16"),
         ({"importance_percentile": -0.1}, "importance_percentile is -0.1: .*from 0 to 100"),
         ({"importance_percentile": 100.5}, "importance_percentile is 100.5"),
+        ({"importance_percentile": "most"}, "importance_percentile is 'most': give a number or auto"),
+        ({"alpha": "auto"}, "alpha is 'auto': give a number$"),
         ({"importance_percentile": math.nan}, "importance_percentile is nan"),
         ({"alpha": -0.1}, "alpha is -0.1"),
         ({"alpha": 1.0}, "alpha is 1.0.*below 1"),
@@ -75,6 +77,7 @@ def test_what_is_out_of_range_is_refused(options: dict[str, Any], message: str) 
     [
         {"importance_percentile": 0.0},
         {"importance_percentile": 100.0},
+        {"importance_percentile": "auto"},
         {"alpha": 0.0},
         {"tolerance": 0.0},
         {"reconstruct_steps": 0, "refine_steps": 0},

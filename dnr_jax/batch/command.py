@@ -109,8 +109,11 @@ def _run(options: dict[str, Any]) -> int:
     _check(options)
     sizes = size_arguments(options)
     parse_target((10_000, 10_000), **{**sizes, "width": _shares(sizes["width"]), "height": _shares(sizes["height"])})
+    config = config_from_flags(options)
+    if config.importance_percentile == "auto":
+        raise ValueError("importance_percentile=auto is chosen photo by photo: give a batch a number")
     request = Request(
-        config=config_from_flags(options),
+        config=config,
         sizes=sizes,
         output_dir=Path(options["output_dir"]),
         background=None if options["background"] is None else parse_background(options["background"]),

@@ -1,0 +1,96 @@
+"""What the figures are made from: one photo, one network, and runs of DNR and of the operators beside it."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnr_jax.baselines import METHODS, Context, Progress
+from dnr_jax.config import RetargetConfig
+from dnr_jax.drawing import to_picture
+from dnr_jax.importance import analyse
+from dnr_jax.pipeline import Result, retarget
+from dnr_jax.plan import Plan, make_plan
+from dnr_jax.record_table import show_size
+from dnr_jax.render import crop
+from dnr_jax.sides import replay
+from dnr_jax.taps import tap_stride
+from dnr_jax.weights import Weights
+
+THREE_TAPS = ("block1_conv1", "block3_conv1", "block5_conv1")
+"""The feature maps of the paper's Sec. 4.3."""
+
+
+class Studio:
+    """A photo and a network, and a list of what was run with them.
+
+    Args:
+      photo: uint8 [H, W, 3].
+      weights: the network.
+      steps: reconstruction steps of every run in place of each figure's own, and half as many of refinement; None for
+        each figure's own.
+      progress: called as the long stages advance.
+    """
+
+    def __init__(self, photo: np.ndarray, weights: Weights, *, steps: int | None, progress: Progress | None = None):
+        self.photo = photo
+        self.weights = weights
+        self.steps = steps
+        self.progress = progress
+        self.runs: list[dict[str, Any]] = []
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the photo."""
+        return self.photo.shape[0], self.photo.shape[1]
+
+    def narrowed(self, share: float) -> tuple[int, int]:
+        """The (height, width) at which the photo has this share of its width."""
+        return self.size[0], max(1, round(share * self.size[1]))
+
+    def config(self, *, snapshots: int = 0, **options: Any) -> RetargetConfig:
+        """The config of a run; `snapshots` are evenly spaced, the last after the last step, and nothing stops early."""
+        if self.steps is not None:
+            options["reconstruct_steps"] = self.steps
+            options["refine_steps"] = min(self.steps // 2, options.get("refine_steps", self.steps))
+        if snapshots:
+            every = max(1, options.get("reconstruct_steps", RetargetConfig().reconstruct_steps) // snapshots)
+            options |= {"reconstruct_steps": every * snapshots, "snapshot_every": every, "tolerance": 0.0}
+        return RetargetConfig(**options)
+
+    def dnr(self, share: float, config: RetargetConfig) -> Result:
+        """DNR of the photo to a share of its width."""
+        self._note("dnr", share, dataclasses.asdict(config))
+        return retarget(self.photo, self.narrowed(share), config, self.weights, progress=self.progress)
+
+    def operator(self, name: str, share: float) -> np.ndarray:
+        """Another operator's result, uint8."""
+        method, config = METHODS[name], self.config()
+        self._note(name, share, {option: getattr(config, option) for option in method.options})
+        network = self.weights.network if method.needs_network else None
+        context = Context(network=network, config=config, progress=self.progress)
+        return method(self.photo, self.narrowed(share), context)
+
+    def importance(self, taps: tuple[str, ...]) -> tuple[jax.Array, ...]:
+        """S_l of each tap."""
+        self.weights.network.check_taps(taps)
+        return analyse(self.weights.network, jnp.asarray(self.photo, jnp.float32), taps, ()).importance
+
+    def plan(self, share: float, config: RetargetConfig) -> Plan:
+        """Seams and warp to a share of the width, without any rendering."""
+        if min(self.size) < tap_stride(config.taps[-1]):
+            raise ValueError(
+                f"the photo is {show_size(self.size)}: {config.taps[-1]} needs {tap_stride(config.taps[-1])}"
+            )
+        self._note("seams", share, dataclasses.asdict(config))
+        return make_plan(self.importance(config.taps), self.size, self.narrowed(share), config)
+
+    def carved(self, plan: Plan, config: RetargetConfig) -> np.ndarray:
+        """The photo without the pixels of a plan's seams, as a picture."""
+        pixels = replay(plan.passes, jnp.asarray(self.photo, jnp.float32), 0, config)
+        return to_picture(crop(pixels, plan.mid))
+
+    def _note(self, method: str, share: float, config: dict[str, Any]) -> None:
+        self.runs.append({"method": method, "width": share, "config": config})

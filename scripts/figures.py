@@ -1,0 +1,191 @@
+"""Remakes on any photo what a figure of the paper shows: one labelled PNG each.
+
+  python scripts/figures.py --figure=10 --image=photo.jpg --out=figures
+  python scripts/figures.py --figure=all --image=photo.jpg --out=figures --scale=0.5 --steps=10
+
+The command, the network and the config of every run stand in the PNG's text chunks, and where each panel lies.
+Figures 17 and 18 need the extra "evaluate" (SciPy).
+"""
+
+import io
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from figure_layout import Box, Sheet
+    from figure_runs import Studio
+
+FIGURES = {
+    1: "figure_reconstruction",
+    3: "figure_reconstruction",
+    4: "figure_maps",
+    6: "figure_maps",
+    8: "figure_reconstruction",
+    9: "figure_maps",
+    10: "figure_reconstruction",
+    11: "figure_reconstruction",
+    12: "figure_reconstruction",
+    13: "figure_reconstruction",
+    14: "figure_reconstruction",
+    16: "figure_comparison",
+    17: "figure_comparison",
+    18: "figure_comparison",
+    19: "figure_comparison",
+    21: "figure_comparison",
+}
+"""The paper's figures, and the module that makes each."""
+_NAMES = ", ".join(map(str, FIGURES))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command; returns the exit code: 0 done, 2 bad input (one line on stderr)."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("figure", None, f"Figure of the paper: {_NAMES}, or all.", flag_values=values)
+    flags.DEFINE_string("image", None, "Photo to make it on.", flag_values=values)
+    flags.DEFINE_string("out", ".", "Directory for figure_NN.png; made where it is missing.", flag_values=values)
+    flags.DEFINE_string("weights", "auto", "Network: vgg19, embedded, a weights file, or auto.", flag_values=values)
+    flags.DEFINE_float("scale", 1.0, "Scales the photo first; 0.5 for a quick look.", flag_values=values)
+    flags.DEFINE_integer(
+        "steps",
+        None,
+        "Reconstruction steps of every run, and half as many of refinement. Default: each figure's own.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_boolean("quiet", False, "No progress on stderr.", flag_values=values)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
+    try:
+        rest = values(argv)[1:]
+        if values["help"].value:
+            print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
+            return 0
+        if rest:
+            raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value")
+        numbers = parse_figures(values["figure"].value)
+        if values["image"].value is None:
+            raise ValueError("--image is missing: name a photo")
+        _run(numbers, {name: values[name].value for name in values}, command_line(argv))
+    except (flags.Error, ValueError, OSError, FloatingPointError, MemoryError) as error:
+        print(f"figures: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("figures: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse_figures(text: str | None) -> list[int]:
+    """The figures that --figure names.
+
+    Raises:
+      ValueError: none, or one that shows nothing that can be remade.
+    """
+    if text == "all":
+        return list(FIGURES)
+    if text is None or not text.isascii() or not text.isdigit() or int(text) not in FIGURES:
+        raise ValueError(f"--figure is {text}: choose {_NAMES} or all")
+    return [int(text)]
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """The command as typed, to stand in the figure."""
+    return shlex.join(["python", "scripts/figures.py", *argv[1:]])
+
+
+def _run(numbers: list[int], options: dict, command: str) -> None:
+    from dnr_jax import compilation_cache
+    from dnr_jax.atomic import write_atomically
+    from dnr_jax.progress import ProgressLine
+    from dnr_jax.weights import load_weights
+    from figure_runs import Studio
+
+    photo = read_scaled(Path(options["image"]), options["scale"])
+    folder = Path(options["out"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"{folder} is no directory: name one to write figures to") from None
+    compilation_cache.enable()
+    weights = load_weights(options["weights"])
+    with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
+        for number in numbers:
+
+            def report(stage: str, done: int, most: int, number: int = number) -> None:
+                line.update(f"figure {number}, {stage}", done, most)
+
+            studio = Studio(photo, weights, steps=options["steps"], progress=report)
+            path = folder / f"figure_{number:02}.png"
+            write_atomically(path, encode(make_figure(number, studio), number, studio, command))
+            print(path, flush=True)
+
+
+def read_scaled(path: Path, scale: float) -> "np.ndarray":
+    """A photo, uint8 [H, W, 3], scaled.
+
+    Raises:
+      ValueError: no photo, or a scale that leaves nothing.
+    """
+    import numpy as np
+    import PIL.Image
+
+    from dnr_jax.image_io import read_image
+
+    if not 0 < scale <= 1:
+        raise ValueError(f"--scale is {scale}: it must be above 0 and at most 1")
+    photo = read_image(path)
+    size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
+    return photo if scale == 1 else np.asarray(PIL.Image.fromarray(photo).resize(size, PIL.Image.Resampling.LANCZOS))
+
+
+def make_figure(number: int, studio: "Studio") -> "Sheet":
+    """One figure of the paper, of the studio's photo."""
+    return getattr(import_module(FIGURES[number]), f"figure_{number}")(studio)
+
+
+def encode(sheet: "Sheet", number: int, studio: "Studio", command: str) -> bytes:
+    """A figure as PNG with its origin in text chunks: command, config (JSON) and panels (JSON)."""
+    import PIL.Image
+    from PIL.PngImagePlugin import PngInfo
+
+    from dnr_jax.record import environment
+    from figure_layout import draw_sheet
+
+    pixels, boxes = draw_sheet(sheet)
+    config = {
+        "figure": number,
+        "size": studio.size,
+        "weights": studio.weights.provenance._asdict(),
+        "runs": studio.runs,
+        **environment(),
+    }
+    told = PngInfo()
+    for name, value in {
+        "Title": sheet.title,
+        "command": command,
+        "config": json.dumps(config),
+        "panels": json.dumps(_panels(sheet, boxes)),
+    }.items():
+        told.add_text(name, value)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, "PNG", pnginfo=told)
+    return buffer.getvalue()
+
+
+def _panels(sheet: "Sheet", boxes: "list[list[Box]]") -> list[list[dict]]:
+    return [
+        [{"label": panel.label, "best": panel.best, "box": box} for panel, box in zip(panels, places, strict=True)]
+        for panels, places in zip(sheet.rows, boxes, strict=True)
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
