@@ -152,7 +152,7 @@ def torch_stages(
     seam_options: Mapping[str, Any] = {"alpha": config.alpha, "region": config.region}
     features = reference.features(image)
     importance = reference.importance(features)
-    plan = reference.seams(importance, size, target, percentile=config.importance_percentile, **seam_options)
+    plan = reference.seams(importance, size, target, percentile=float(config.importance_percentile), **seam_options)
     targets, start = reference.gather(features, image, plan, config.loss_taps)
     schedule: dict[str, Any] = {"cosine": config.rate_schedule == "cosine", "tolerance": config.tolerance}
     schedule |= {"loss": config.loss, "loss_weights": config.positive_loss_weights}
@@ -172,7 +172,7 @@ def torch_stages(
     run = {
         "features": lambda: ready(reference.importance(reference.features(image))),
         "seams": lambda: ready(
-            reference.seams(importance, size, target, percentile=config.importance_percentile, **seam_options)
+            reference.seams(importance, size, target, percentile=float(config.importance_percentile), **seam_options)
         ),
         "gather": lambda: ready(reference.gather(features, image, plan, config.loss_taps)),
         "reconstruct": run_reconstruct,
