@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from batch_photos import TINY, environment, results, write_photos
 
+pytestmark = pytest.mark.slow
+
 COUNT, KILLS = 240, 20
 IN_FLIGHT = 24
 """Photos that may be in their file and not yet in the record: two batches on their way, and one coming in."""

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from batch_photos import TINY, environment, results, write_photos
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("ray", reason="the extra ray is not installed")
 
 COUNT = 160

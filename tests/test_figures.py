@@ -14,6 +14,8 @@ import figures
 from dnr_jax.baselines import METHODS
 from figure_layout import BEST, GAP, Panel, Sheet, draw_sheet
 
+pytestmark = pytest.mark.slow
+
 PANELS = {
     1: [3, 3],
     3: [6, 5, 5, 1],

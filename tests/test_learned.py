@@ -51,7 +51,7 @@ def layers(contrast: bool = True) -> Layers:
 @cache
 def network(contrast: bool = True) -> Network:
     return Network(
-        jax.tree.map(jnp.asarray, layers(contrast)),
+        layers(contrast),  # NumPy arrays: a cached jax array could have been made while a program was traced.
         Learned(MODULE.widths, contrast=contrast, contrast_gain=MODULE.contrast_gain),
     )
 
@@ -100,7 +100,8 @@ def test_padding_changes_nothing_inside_and_is_zero_outside(padded_shape: tuple[
 def test_a_batch_is_its_photos_one_by_one() -> None:
     images = np.stack([photo(seed) for seed in (0, 4)])
     taps = ("block1_conv2", "block5_pool")
-    batched = jax.jit(lambda images: network().features(images, taps))(images)
+    net = network()
+    batched = jax.jit(lambda images: net.features(images, taps))(images)
     for i, image in enumerate(images):
         alone = all_taps(network(), jnp.asarray(image))
         for tap in taps:
