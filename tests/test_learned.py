@@ -50,8 +50,10 @@ def layers(contrast: bool = True) -> Layers:
 
 @cache
 def network(contrast: bool = True) -> Network:
+    with jax.ensure_compile_time_eval():  # What is cached must not be a tracer of the program that asked first.
+        params = jax.tree.map(jnp.asarray, layers(contrast))
     return Network(
-        layers(contrast),  # NumPy arrays: a cached jax array could have been made while a program was traced.
+        params,
         Learned(MODULE.widths, contrast=contrast, contrast_gain=MODULE.contrast_gain),
     )
 
