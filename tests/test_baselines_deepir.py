@@ -12,6 +12,8 @@ from dnr_jax.baselines import deepir as d
 from dnr_jax.config import RetargetConfig
 from dnr_jax.weights import Weights
 
+pytestmark = pytest.mark.slow
+
 
 def test_columns_are_sampled_at_a_constant_rate() -> None:
     field = np.asarray(d.sampled_field((2, 8), (2, 4)))

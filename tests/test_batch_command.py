@@ -18,7 +18,7 @@ from dnr_jax.image_io import read_image, write_photo
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import Weights
 
-pytestmark = pytest.mark.usefixtures("compiled")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]
 SIZES = [(33 + i % 8 * 4, 34 + i) for i in range(40)]
 """Forty photos of forty sizes."""
 CONFIG = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)

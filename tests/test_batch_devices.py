@@ -19,9 +19,7 @@ from dnr_jax.batch.workers import WorkerDiedError, Workers
 from dnr_jax.config import RetargetConfig
 from dnr_jax.weights import load_weights
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.usefixtures("compiled")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]
 CONFIG = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
 SIZES = [(40 + i, 64 - i) for i in range(11)]
 

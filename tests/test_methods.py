@@ -24,6 +24,7 @@ def photo(tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(METHODS))
 def test_every_method_by_its_name(photo: Path, name: str) -> None:
     output, record = photo.parent / "o.png", photo.parent / "r.json"

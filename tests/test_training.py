@@ -35,6 +35,8 @@ from training.model import TAP_WEIGHTS, TAPS, fold, forward, loss_of, normalised
 from training.pseudo_labels import Saliency
 from training.recipe import RECIPES, Recipe, named_recipe
 
+pytestmark = pytest.mark.slow
+
 SIDE = 64
 RECIPE = Recipe(
     widths=(4, 6, 8, 8), sides=(SIDE,), batches=(8,), chances=(1.0,), steps=24, warm_up=4, average=0.9, rate=1e-2
