@@ -92,14 +92,5 @@ def size_arguments(options: dict[str, Any]) -> dict[str, Any]:
     return {("size_text" if name == "size" else name): options[name] for name in SIZE_FLAGS}
 
 
-def one_line(error: BaseException) -> str:
-    """An error as the one line that a command prints."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return "not enough memory for this photo: scale it down first, or close other programs"
-    return " ".join(str(error).split())
-
-
 def _show(default: Any) -> str:
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from dnr_jax.command_line import run_command
 from dnr_jax.config import RetargetConfig
 from dnr_jax.method_flags import (
     config_from_flags,
     define_method_flags,
     define_network_flags,
     define_size_flags,
-    one_line,
     size_arguments,
 )
 from dnr_jax.methods import NAMES, check_options, describe_methods
@@ -35,27 +35,16 @@ _EXAMPLE = "python -m dnr_jax.resize --input=photo.jpg --output=out.png --width=
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns the exit code: 0 done, 2 bad input (one line on stderr says what and the remedy)."""
-    values = define_flags()
-    try:
-        rest = values(argv)[1:]
-        if values["help"].value:
-            print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
-            return 0
-        if rest:
-            raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value")
-        for name in ("input", "output"):
-            if not values[name].value:
-                raise ValueError(f"--{name} is missing: {_EXAMPLE}")
-        options = {name: values[name].value for name in values}
-        check_options(options)
-        _run(options, config_from_flags(options))
-    except (flags.Error, ValueError, OSError, FloatingPointError, MemoryError) as error:
-        print(f"dnr_jax.resize: {one_line(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("dnr_jax.resize: interrupted, nothing written", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(
+        "dnr_jax.resize",
+        argv,
+        define_flags(),
+        _check_and_run,
+        text=__doc__,
+        required=("input", "output"),
+        example=_EXAMPLE,
+        interrupted="interrupted, nothing written",
+    )
 
 
 def define_flags() -> flags.FlagValues:
@@ -85,6 +74,11 @@ def define_flags() -> flags.FlagValues:
     define_network_flags(values)
     define_method_flags(values)
     return values
+
+
+def _check_and_run(options: dict[str, Any]) -> None:
+    check_options(options)
+    _run(options, config_from_flags(options))
 
 
 def _run(options: dict[str, Any], config: RetargetConfig) -> None:

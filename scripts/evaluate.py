@@ -22,32 +22,26 @@ from typing import Any
 
 from absl import flags
 
+from dnr_jax.command_line import run_command
 from dnr_jax.progress import ProgressLine
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the comparison; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
-    values = define_flags()
-    try:
-        rest = values(argv)[1:]
-        if values["help"].value:
-            print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
-            return 0
-        if rest:
-            raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value")
-        for name in ("dataset", "out"):
-            if not values[name].value:
-                raise ValueError(
-                    f"--{name} is missing: --dataset=RetargetMe --methods=dnr,scl,published --out=comparison"
-                )
-        print(compare({name: values[name].value for name in values}), end="")
-    except (flags.Error, ValueError, OSError, MemoryError) as error:
-        print(f"evaluate: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("evaluate: interrupted; run it again to go on from there", file=sys.stderr)
-        return 130
-    return 0
+
+    def run(options: dict[str, Any]) -> None:
+        print(compare(options), end="")
+
+    return run_command(
+        "evaluate",
+        argv,
+        define_flags(),
+        run,
+        text=__doc__,
+        required=("dataset", "out"),
+        example="--dataset=RetargetMe --methods=dnr,scl,published --out=comparison",
+        interrupted="interrupted; run it again to go on from there",
+    )
 
 
 def define_flags() -> flags.FlagValues:

@@ -14,9 +14,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
+
+from dnr_jax.command_line import run_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,24 +65,11 @@ def main(argv: Sequence[str]) -> int:
     )
     flags.DEFINE_boolean("quiet", False, "No progress on stderr.", flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
-    try:
-        rest = values(argv)[1:]
-        if values["help"].value:
-            print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
-            return 0
-        if rest:
-            raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value")
-        numbers = parse_figures(values["figure"].value)
-        if values["image"].value is None:
-            raise ValueError("--image is missing: name a photo")
-        _run(numbers, {name: values[name].value for name in values}, command_line(argv))
-    except (flags.Error, ValueError, OSError, FloatingPointError, MemoryError) as error:
-        print(f"figures: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("figures: interrupted", file=sys.stderr)
-        return 130
-    return 0
+
+    def run(options: dict[str, Any]) -> None:
+        _run(parse_figures(options["figure"]), options, command_line(argv))
+
+    return run_command("figures", argv, values, run, text=__doc__, required=("image",), example="name a photo")
 
 
 def parse_figures(text: str | None) -> list[int]:

@@ -11,13 +11,13 @@ from typing import Any
 from absl import flags
 
 from dnr_jax.batch.buckets import PER_OCTAVE
+from dnr_jax.command_line import run_command
 from dnr_jax.encode import FORMATS
 from dnr_jax.method_flags import (
     config_from_flags,
     define_method_flags,
     define_network_flags,
     define_size_flags,
-    one_line,
     size_arguments,
 )
 from dnr_jax.sizes import parse_target
@@ -28,26 +28,18 @@ _FORMATS = {extension[1:]: extension for extension in FORMATS}
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns the exit code: 0 all done, 1 some photos failed, 2 bad input, 130 interrupted."""
-    values = define_flags()
-    try:
-        rest = values(argv)[1:]
-        if values["help"].value:
-            from dnr_jax.batch import __main__ as page
+    from dnr_jax.batch import __main__ as page
 
-            print(f"{page.__doc__}\n{values.get_help(include_special_flags=False)}")
-            return 0
-        if rest:
-            raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value, patterns in quotes")
-        for name in ("input", "output_dir"):
-            if not values[name].value:
-                raise ValueError(f"--{name} is missing: {_EXAMPLE}")
-        return _run({name: values[name].value for name in values})
-    except (flags.Error, ValueError, OSError, ImportError) as error:
-        print(f"dnr_jax.batch: {one_line(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("dnr_jax.batch: interrupted; what is finished is recorded, run again to go on", file=sys.stderr)
-        return 130
+    return run_command(
+        "dnr_jax.batch",
+        argv,
+        define_flags(),
+        _run,
+        text=page.__doc__,
+        required=("input", "output_dir"),
+        example=_EXAMPLE,
+        interrupted="interrupted; what is finished is recorded, run again to go on",
+    )
 
 
 def define_flags() -> flags.FlagValues:

@@ -24,6 +24,7 @@ from typing import Any
 
 from absl import flags
 
+from dnr_jax.command_line import one_line
 from dnr_jax.weights import cache
 from dnr_jax.weights.registry import read_registry, registry_path
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
             raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value")
         command({flag: values[flag].value for flag in values})
     except (flags.Error, ValueError, OSError) as error:
-        print(f"dnr_jax.weights: {_one_line(error)}", file=sys.stderr)
+        print(f"dnr_jax.weights: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("dnr_jax.weights: interrupted, the cache is as it was", file=sys.stderr)
@@ -179,12 +180,6 @@ def _define_flags(command: str) -> flags.FlagValues:
     if command == "verify":
         flags.DEFINE_string("input", None, "File to check. Default: vgg19.safetensors in the cache.", **text)
     return values
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
 
 
 def run() -> None:

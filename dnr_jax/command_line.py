@@ -1,0 +1,61 @@
+"""What every command does with its command line: flags, help, and one line for whatever goes wrong. Needs no JAX."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags
+
+
+def run_command(
+    name: str,
+    argv: Sequence[str],
+    values: flags.FlagValues,
+    body: Callable[[dict[str, Any]], int | None],
+    *,
+    text: str | None,
+    required: Sequence[str] = (),
+    example: str = "",
+    interrupted: str = "interrupted",
+) -> int:
+    """Parses a command line and runs a command.
+
+    Args:
+      name: what errors begin with.
+      argv: the command line, program first.
+      values: the command's flags, "help" among them.
+      body: takes the flags' values by name; returns an exit code, None for 0.
+      text: what --help prints before the flags.
+      required: flags that must be given.
+      example: what to write instead where one of those is missing.
+      interrupted: what to say after Control-C.
+
+    Returns:
+      The body's exit code; 2 for bad input, after one line on stderr; 130 after an interrupt.
+    """
+    try:
+        rest = values(argv)[1:]
+        if values["help"].value:
+            print(f"{text}\n{values.get_help(include_special_flags=False)}")
+            return 0
+        if rest:
+            raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value, patterns in quotes")
+        for flag in required:
+            if not values[flag].value:
+                raise ValueError(f"--{flag} is missing: {example}")
+        return body({flag: values[flag].value for flag in values}) or 0
+    except (flags.Error, ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
+        print(f"{name}: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: {interrupted}", file=sys.stderr)
+        return 130
+
+
+def one_line(error: BaseException) -> str:
+    """An error as the one line that a command prints."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "not enough memory for this photo: scale it down first, or close other programs"
+    return " ".join(str(error).split())
