@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnr_jax.carve import fit
 from dnr_jax.config import RetargetConfig
 from dnr_jax.network import Network
 from dnr_jax.optimise import Minimum, Schedule
@@ -73,13 +72,7 @@ def render(
     mid, canvas = plan.mid, plan.canvas
     valid = (jnp.int32(mid[0]), jnp.int32(mid[1]))
     with timed(seconds, "seams"):
-        carved = tuple(
-            fit(
-                replay(plan.passes, features.pop(tap), config.taps.index(tap), config),
-                (canvas[0] // tap_stride(tap), canvas[1] // tap_stride(tap)),
-            )
-            for tap in config.loss_taps
-        )
+        carved = tuple(_carve(features.pop(tap), tap, plan, config) for tap in config.loss_taps)
         targets = FeatureTargets(network, carved, valid, config.positive_loss_weights)
         start = jax.block_until_ready(_start(photo, plan, config))
 
@@ -105,18 +98,25 @@ def render(
     with timed(seconds, "warp"):
         image = crop(apply_warps(refined, plan), plan.target)
         if alpha is not None:
-            opacity = fit(replay(plan.passes, alpha[..., None], 0, config), canvas)
+            opacity = replay(plan.passes, alpha[..., None], 0, config, canvas)
             opacity = crop(apply_warps(_sample(opacity, shifted.value, valid), plan), plan.target)[..., 0]
         else:
             opacity = None
     return Rendering(image, opacity, crop(start, mid), built, shifted, crop(refined, mid))
 
 
+def _carve(features: jax.Array, tap: str, plan: Plan, config: RetargetConfig) -> jax.Array:
+    """The features of one tap after all seams, in the corner of the canvas."""
+    stride = tap_stride(tap)
+    shape = (plan.canvas[0] // stride, plan.canvas[1] // stride)
+    return replay(plan.passes, features, config.taps.index(tap), config, shape)
+
+
 def _start(photo: jax.Array, plan: Plan, config: RetargetConfig) -> jax.Array:
     """The image to begin with, float32 [*canvas, 3], valid in `plan.mid`."""
     mid, canvas = plan.mid, plan.canvas
     if config.init == "seam":
-        return fit(replay(plan.passes, photo, 0, config), canvas)
+        return replay(plan.passes, photo, 0, config, canvas)
     if config.init == "noise":
         return noise_image(config.seed, canvas)
     return scaled_image(photo, plan.size, mid, canvas)

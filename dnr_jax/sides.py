@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnr_jax.carve import Carving, apply_width, carve_width, insert_width
+from dnr_jax.carve import Carving, apply_width, carve_width, fit, insert_width
 from dnr_jax.config import RetargetConfig
 from dnr_jax.masks import widest
 from dnr_jax.seams import Seams
@@ -132,25 +132,37 @@ def _run_pass(
     return step, left
 
 
-def replay(passes: list[Pass], array: jax.Array, level: int, config: RetargetConfig) -> jax.Array:
+def replay(
+    passes: list[Pass], array: jax.Array, level: int, config: RetargetConfig, shape: tuple[int, int] | None = None
+) -> jax.Array:
     """Removes or inserts in an array of one level, [h_l, w_l] or [h_l, w_l, c], what the passes did there.
 
-    A removal keeps the array's shape; an insertion gives it that of a canvas which holds the new size.
+    A removal keeps the array's shape; an insertion gives it that of a canvas which holds the new size. With `shape` the
+    result is cut or padded to it.
     """
+    if shape is not None and not passes:
+        return fit(array, shape)
     stride = tap_stride(config.taps[level])
-    for step in passes:
+    for number, step in enumerate(passes, 1):
         room = canvas_length(step.new_size[AXES[step.side]]) // stride if step.grow else None
-        array = replay_seams(array, step.carving.levels[level], step.side == "height", room)
+        seams, last = step.carving.levels[level], number == len(passes)
+        array = replay_seams(array, seams, step.side == "height", room, shape if last else None)
     return array
 
 
-@partial(jax.jit, static_argnames=("turned", "room"))
-def replay_seams(array: jax.Array, seams: Seams, turned: bool, room: int | None = None) -> jax.Array:
-    """Removes seams from an array of their level, transposed if `turned`; with `room` inserts into so many columns."""
+@partial(jax.jit, static_argnames=("turned", "room", "shape"))
+def replay_seams(
+    array: jax.Array, seams: Seams, turned: bool, room: int | None = None, shape: tuple[int, int] | None = None
+) -> jax.Array:
+    """Removes seams from an array of their level, transposed if `turned`; with `room` inserts into so many columns.
+
+    With `shape` it is cut or padded to that in the same program, so that no whole copy lies between.
+    """
     array = jnp.swapaxes(array, 0, 1) if turned else array
     # Arrays may be wider than the map that the seams were found on, never narrower.
     array = apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)
-    return jnp.swapaxes(array, 0, 1) if turned else array
+    array = jnp.swapaxes(array, 0, 1) if turned else array
+    return array if shape is None else fit(array, shape)
 
 
 def canvas_length(length: int) -> int:

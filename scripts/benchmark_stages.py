@@ -75,7 +75,7 @@ def dnr_jax_stages(photo: np.ndarray, target: tuple[int, int], config: "Retarget
     import jax
     import jax.numpy as jnp
 
-    from dnr_jax.carve import carve_width, fit
+    from dnr_jax.carve import carve_width
     from dnr_jax.importance import analyse
     from dnr_jax.optimise import Schedule
     from dnr_jax.pipeline import retarget
@@ -94,13 +94,16 @@ def dnr_jax_stages(photo: np.ndarray, target: tuple[int, int], config: "Retarget
 
     def gather() -> tuple[FeatureTargets, jax.Array]:
         carved = tuple(
-            fit(
-                replay(plan.passes, analysis.features[tap], config.taps.index(tap), config),
+            replay(
+                plan.passes,
+                analysis.features[tap],
+                config.taps.index(tap),
+                config,
                 (plan.canvas[0] // tap_stride(tap), plan.canvas[1] // tap_stride(tap)),
             )
             for tap in config.loss_taps
         )
-        start = fit(replay(plan.passes, image, 0, config), plan.canvas)
+        start = replay(plan.passes, image, 0, config, plan.canvas)
         return ready((FeatureTargets(network, carved, valid, config.positive_loss_weights), start))
 
     targets, start = gather()

@@ -33,6 +33,17 @@ except Started:
     pass
 """
 
+_MEMORY = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+from benchmark_stages import random_vgg19, synthetic_photo
+from dnr_jax.config import RetargetConfig
+from dnr_jax.pipeline import retarget
+height, width, target = (int(n) for n in sys.argv[2:])
+retarget(synthetic_photo((height, width)), (height, target), RetargetConfig(), random_vgg19())
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
 
 def seam_carving_tool(photo: np.ndarray, target: tuple[int, int]) -> Callable[[], np.ndarray]:
     """The PyPI package seam-carving on the photo itself, with its default energy."""
@@ -90,3 +101,10 @@ def cold_starts(size: tuple[int, int], target_width: int) -> list[float]:
             )
             seconds.append(float(done.stdout.split()[0]))
         return seconds
+
+
+def peak_gibibytes(size: tuple[int, int], target_width: int) -> float:
+    """The peak resident memory of a fresh process that retargets one photo at the defaults, on Linux."""
+    arguments = [str(Path(__file__).parent), *map(str, (*size, target_width))]
+    done = subprocess.run([sys.executable, "-c", _MEMORY, *arguments], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1]) / 1024**2

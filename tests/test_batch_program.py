@@ -8,6 +8,7 @@ import numpy as np
 from batch_photos import tiny_photo
 
 from dnr_jax.batch.buckets import Bucket, find_bucket
+from dnr_jax.batch.devices import Devices, Shaped
 from dnr_jax.batch.program import Padded, Retargeted, retarget_padded, traced_numbers
 from dnr_jax.config import RetargetConfig
 from dnr_jax.importance import overview_size
@@ -126,3 +127,15 @@ def test_noise_depends_on_the_place_alone() -> None:
     assert large.max() <= 255
     assert np.unique(large).size > 0.9 * large.size
     assert (large != np.asarray(noise_image(4, (24, 40)))).mean() > 0.99
+
+
+def test_photos_of_a_batch_go_one_after_the_other_on_a_cpu(embedded: Weights) -> None:
+    config = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
+    bucket = find_bucket((48, 64), (48, 48), importance_side=384, seams_only=False)
+    photos = [Shaped(tiny_photo(48, 64, seed=seed), (48, 48)) for seed in range(3)]
+    ways = [Devices(embedded.network, config, together=together) for together in (None, False, True)]
+    images = [[one.image for one, _ in devices.run(bucket, 3, photos)] for devices in ways]
+    np.testing.assert_array_equal(images[0], images[1])
+    np.testing.assert_allclose(images[1], images[2], atol=0.5)
+    held = [devices.compile(bucket, 3).memory_analysis().temp_size_in_bytes for devices in ways]
+    assert held[0] == held[1] < held[2]

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import benchmark
+import benchmark_compare
+import benchmark_cost
 import benchmark_stages
 from dnr_jax.weights import Weights
 
@@ -35,17 +37,19 @@ def test_stages_are_timed_and_steps_counted(
 def test_no_ratio_without_parity(capsys: pytest.CaptureFixture[str]) -> None:
     seconds = {"dnr_jax": [1.0, 3.0, 2.0], "torch": [4.0, 4.0, 4.0], "lqr": [1.0, 1.0, 1.0]}
     told = {"torch": {"ok": True}, "lqr": {"ok": False}}
-    figures = benchmark._figures(seconds, told)
+    figures = benchmark_compare.stage_figures(seconds, told)
     assert figures["ratio"] == {"torch": 0.5, "lqr": None}
     assert figures["spread"]["dnr_jax"] == [1.0, 3.0]
-    benchmark.print_table({"stages": {"features": figures}, "parity": told, "environment": {}})
+    benchmark_compare.print_table({"stages": {"features": figures}, "parity": told, "environment": {}})
     table = capsys.readouterr().out
     assert "(0.50x)" in table
     assert "(no parity)" in table
     assert "parity with lqr: FAILED" in table
 
 
-@pytest.mark.parametrize("arguments", [["--compare=caire"], ["--size=wide"], ["--repeats=0"]])
+@pytest.mark.parametrize(
+    "arguments", [["--compare=caire"], ["--size=wide"], ["--repeats=0"], ["--batch", "--plot=x.png"]]
+)
 def test_bad_flags_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert benchmark.main(["benchmark", *arguments]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
@@ -53,7 +57,7 @@ def test_bad_flags_are_refused(arguments: list[str], capsys: pytest.CaptureFixtu
 
 def test_cost_of_size(small_vgg: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark_stages, "random_vgg19", lambda: small_vgg)
-    figures = benchmark.cost_of_size([0.02, 0.03], 1)
+    figures = benchmark_cost.cost_of_size([0.02, 0.03], 1)
     assert set(figures["seconds_per_megapixel"]) == {"features", "reconstruct_step"}
     for name, values in figures["seconds_per_megapixel"].items():
         assert list(values) == ["0.02", "0.03"]

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from dnr_jax.batch.buckets import Bucket
-from dnr_jax.batch.program import Padded, Retargeted, retarget_padded, traced_numbers
+from dnr_jax.batch.program import Numbers, Padded, Retargeted, retarget_padded, traced_numbers
 from dnr_jax.config import RetargetConfig
 from dnr_jax.importance import overview_size
 from dnr_jax.network import Network
@@ -36,19 +36,30 @@ class Devices:
       network: whose parameters every device gets.
       config: of all photos.
       devices: None for all local ones.
+      together: whether one device computes the photos of its share at once (`jax.vmap`) or, still in one program, one
+        after the other (`jax.lax.map`). None: at once, except on CPUs, where one photo already keeps every core busy
+        and more of them only crowd each other out of the caches.
 
     Attributes:
       compile_seconds: of each program, by bucket and batch size.
       busy_seconds: during which devices ran programs.
     """
 
-    def __init__(self, network: Network, config: RetargetConfig, devices: Sequence[Any] | None = None):
+    def __init__(
+        self,
+        network: Network,
+        config: RetargetConfig,
+        devices: Sequence[Any] | None = None,
+        *,
+        together: bool | None = None,
+    ):
         self._config = config
         self._mesh = Mesh(np.asarray(jax.local_devices() if devices is None else devices), ("batch",))
         everywhere = NamedSharding(self._mesh, P())
         self._sharding = NamedSharding(self._mesh, P("batch"))
         self._network = jax.device_put(network.at_precision(config.precision), everywhere)
         self._numbers = jax.device_put(traced_numbers(config), everywhere)
+        self._together = self._mesh.devices.flat[0].platform != "cpu" if together is None else together
         self._programs: dict[tuple[Bucket, int], Any] = {}
         self._most: dict[Bucket, int] = {}
         self.compile_seconds: dict[tuple[Bucket, int], float] = {}
@@ -92,7 +103,7 @@ class Devices:
         if key not in self._programs:
             start = time.perf_counter()
             one = partial(retarget_padded, config=self._config, bucket=bucket)
-            each = jax.vmap(one, in_axes=(None, 0, None))
+            each = jax.vmap(one, in_axes=(None, 0, None)) if self._together else partial(_one_after_the_other, one)
             # Every device runs a loop of its own length: under plain jit they would agree on each step.
             apart = jax.shard_map(
                 each, mesh=self._mesh, in_specs=(P(), P("batch"), P()), out_specs=P("batch"), check_vma=False
@@ -140,6 +151,12 @@ def loss_record(losses: np.ndarray, steps: int, stage: str) -> tuple[list[float]
         step = int(bad[0])
         return [], f"the loss of the {stage} is {values[step]} at step {step}: lower its learning rate"
     return [float(value) for value in values], ""
+
+
+def _one_after_the_other(
+    one: Callable[[Network, Padded, Numbers], Retargeted], network: Network, photos: Padded, numbers: Numbers
+) -> Retargeted:
+    return jax.lax.map(lambda photo: one(network, photo, numbers), photos)
 
 
 def _cut(host: Retargeted, index: int, target: tuple[int, int]) -> Retargeted:

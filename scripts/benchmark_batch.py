@@ -1,7 +1,4 @@
-"""Figures of batch runs: photos a second by batch size, shards, memory over many photos, an estimate for a million.
-
-python scripts/batch_benchmark.py --photos=2000
-"""
+"""Figures of batch runs: photos a second by batch size, shards, memory over many photos, an estimate for a million."""
 
 import json
 import statistics
@@ -12,43 +9,28 @@ import time
 from pathlib import Path
 from typing import Any
 
-from absl import flags
+from benchmark_timing import tell
 
 STEPS = 60
 """Adam steps of reconstruction and refinement at the defaults."""
 
 
-def main(argv: list[str]) -> int:
-    values = flags.FlagValues()
-    flags.DEFINE_list("batch_sizes", ["1", "2", "4", "8"], "Batch sizes to measure.", flag_values=values)
-    flags.DEFINE_integer("side", 256, "Side of the photos measured, in pixels.", flag_values=values)
-    flags.DEFINE_integer("photos", 2000, "Small photos for the long run; 0 leaves it out.", flag_values=values)
-    flags.DEFINE_string("json", None, "File to write the figures to.", flag_values=values)
-    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
-    values(argv)
-    if values["help"].value:
-        print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
-        return 0
-    sizes = [int(size) for size in values["batch_sizes"].value or ()]
-    figures = measure_batch(sizes, int(values["side"].value or 256), int(values["photos"].value or 0))
-    print(show(figures))
-    if values["json"].value:
-        Path(str(values["json"].value)).write_text(json.dumps(figures, indent=1))
-    return 0
-
-
-def measure_batch(batch_sizes: list[int], side: int, photos: int) -> dict[str, Any]:
+def measure_batch(batch_sizes: list[int], side: int, photos: int, repeats: int) -> dict[str, Any]:
     """All figures; `photos` 0 leaves the long run out."""
-    speed = measure_speed(batch_sizes, side)
-    figures = {
+    tell("speed by batch size")
+    speed = measure_speed(batch_sizes, side, repeats)
+    figures: dict[str, Any] = {
         "speed": speed,
         "shards": simulate_shards(speed["seconds_a_megapixel"]),
         "estimates": [estimate(**machine) for machine in MACHINES],
     }
-    return {**figures, "long_run": measure_long_run(photos)} if photos else figures
+    if photos:
+        tell(f"{photos} photos")
+        figures["long_run"] = measure_long_run(photos)
+    return figures
 
 
-def measure_speed(batch_sizes: list[int], side: int, repeats: int = 3) -> dict[str, Any]:
+def measure_speed(batch_sizes: list[int], side: int, repeats: int) -> dict[str, Any]:
     """Photos a second: `retarget` in a loop, and batches of each size, all compiled before; embedded network.
 
     Tolerance 0, so that every photo takes all its steps. Loop and batches take turns, and medians are compared.
@@ -286,7 +268,3 @@ def _write_small(folder: Path, photos: int) -> None:
         path = folder / f"{number // 100:03}" / f"{number:05}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         PIL.Image.fromarray(_textured(height, width, rng)).save(path, quality=92)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))
