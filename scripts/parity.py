@@ -245,10 +245,21 @@ def reference_outputs(
 
 
 def reference_options(config: "RetargetConfig") -> dict[str, Any]:
-    """The keyword options of `Reference.retarget` for a config; taps are the reference's own."""
+    """The keyword options of `Reference.retarget` for a config.
+
+    Raises:
+      ValueError: the config asks for what the reference cannot do.
+    """
     import dataclasses
+    import inspect
+
+    from torch_reference import Reference
 
     options = dataclasses.asdict(config)
-    for name in ("taps", "snapshot_every", "seed"):
-        del options[name]
-    return options
+    taken = inspect.signature(Reference.retarget).parameters
+    # Its taps are its own, and the others change nothing in what both compute.
+    apart = {"taps", "snapshot_every", "seed", "seam_kernel"}
+    for field in dataclasses.fields(config):
+        if field.name not in taken and field.name not in apart and options[field.name] != field.default:
+            raise ValueError(f"the PyTorch reference has no {field.name}: leave it at {field.default}")
+    return {name: value for name, value in options.items() if name in taken}

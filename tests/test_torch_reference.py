@@ -3,26 +3,33 @@
 
 import dataclasses
 import inspect
+import json
 import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import oracles
 import oracles_networks
 import PIL.Image
 import pytest
+from conftest import random_layers
 from test_pipeline import textured_photo
 
 from dnr_jax.config import RetargetConfig
+from dnr_jax.network import Network
 from dnr_jax.taps import TAPS, tap_stride
 from dnr_jax.vgg import TORCHVISION_PREPROCESSING, VGG
 from dnr_jax.weights import Weights, read_weights
 
 torch = pytest.importorskip("torch")
 
+import benchmark  # noqa: E402
+import benchmark_stages  # noqa: E402
 from parity import (  # noqa: E402
     TOLERANCES,
     Outputs,
@@ -226,3 +233,23 @@ def test_compiled_loss_and_features_are_the_eager_ones(small_vgg: Weights) -> No
         runs[-1] += (result.losses[0], result.refinement_losses)
     for eager, other in zip(*runs, strict=True):
         np.testing.assert_allclose(other, eager, rtol=1e-3, atol=1e-4 * float(np.abs(eager).max()))
+
+
+def test_options_that_the_reference_lacks_are_refused() -> None:
+    with pytest.raises(ValueError, match="no centre_prior: leave it at"):
+        reference_options(dataclasses.replace(CONFIG, centre_prior=0.3))
+
+
+def test_the_benchmark_gives_ratios_with_parity(
+    small_vgg: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    widths = (16,) * 5  # With the four of small_vgg many gradients are 0, and Adam makes full steps of rounding.
+    network = Network(jax.tree.map(jnp.asarray, random_layers(widths)), VGG(widths))
+    monkeypatch.setattr(benchmark_stages, "random_vgg19", lambda: Weights(network, small_vgg.provenance))
+    written = tmp_path / "figures.json"
+    assert benchmark.main(["benchmark", "--compare=torch", "--size=96x64", "--repeats=1", f"--json={written}"]) == 0
+    figures = json.loads(written.read_text())
+    assert figures["parity"]["torch"]["ok"]
+    for values in figures["stages"].values():
+        assert values["ratio"]["torch"] == pytest.approx(values["dnr_jax"] / values["torch"])
+    assert "parity with torch: passed" in capsys.readouterr().out
