@@ -78,8 +78,13 @@ def measure(
     stages["all_seams"] = stage_figures(seconds, told)
     if cold_start:
         tell("cold start")
-        first, second = cold_starts(size, target[1])
-        stages["cold_start"] = {"dnr_jax": first, "second_process": second, "ratio": {"second_process": second / first}}
+        for network in ("vgg19", "embedded"):
+            first, second = cold_starts(size, target[1], network)
+            stages[f"cold_start_{network}"] = {
+                "dnr_jax": first,
+                "second_process": second,
+                "ratio": {"second_process": second / first},
+            }
     figures: dict[str, Any] = {
         "stages": stages,
         "parity": told,
@@ -96,7 +101,7 @@ def print_table(figures: dict[str, Any]) -> None:
     stages = figures["stages"]
     others = [name for name in (*OTHERS, "second_process") if any(name in values for values in stages.values())]
     columns = ["dnr_jax", *others]
-    print(f"{'stage':18}" + "".join(f"{name:>24}" for name in columns))
+    print(f"{'stage':20}" + "".join(f"{name:>24}" for name in columns))
     for stage, values in stages.items():
         cells = []
         for name in columns:
@@ -108,7 +113,7 @@ def print_table(figures: dict[str, Any]) -> None:
             spread = values.get("spread", {}).get(name)
             width = f" ±{100 * (spread[1] - spread[0]) / 2 / values[name]:.0f}%" if spread and values[name] > 0 else ""
             cells.append(f"{values[name]:.4f}{width}{shown}")
-        print(f"{stage:18}" + "".join(f"{cell:>24}" for cell in cells))
+        print(f"{stage:20}" + "".join(f"{cell:>24}" for cell in cells))
     print("median seconds ± half the spread (dnr_jax over the other); all_seams: 75 % by seams alone")
     for name, values in figures["parity"].items():
         print(f"parity with {name}: {'passed' if values['ok'] else 'FAILED'}")

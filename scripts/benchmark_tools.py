@@ -15,20 +15,22 @@ _COLD = """
 import sys, time
 begun = time.perf_counter()
 sys.path.insert(0, sys.argv[1])
-from benchmark_stages import random_vgg19, synthetic_photo
+from benchmark_stages import synthetic_photo
 from dnr_jax import compilation_cache
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import retarget
+from dnr_jax.weights import load_weights
 compilation_cache.enable()
 class Started(Exception):
     pass
 def progress(stage, done, most):
     print(time.perf_counter() - begun)
     raise Started
-height, width, target = (int(n) for n in sys.argv[2:])
-weights = random_vgg19()
+height, width, target = (int(n) for n in sys.argv[3:])
+config = RetargetConfig(reconstruct_steps=20)  # With so many, progress is told after every one.
 try:
-    retarget(synthetic_photo((height, width)), (height, target), RetargetConfig(), weights, progress=progress)
+    photo = synthetic_photo((height, width))
+    retarget(photo, (height, target), config, load_weights(sys.argv[2]), progress=progress)
 except Started:
     pass
 """
@@ -40,7 +42,8 @@ from benchmark_stages import random_vgg19, synthetic_photo
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import retarget
 height, width, target = (int(n) for n in sys.argv[2:])
-retarget(synthetic_photo((height, width)), (height, target), RetargetConfig(), random_vgg19())
+config = RetargetConfig(reconstruct_steps=3, refine_steps=2)  # Further steps reuse the memory of the first.
+retarget(synthetic_photo((height, width)), (height, target), config, random_vgg19())
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -88,12 +91,29 @@ class LiquidRescale:
         subprocess.run(self._files, check=True)
 
 
-def cold_starts(size: tuple[int, int], target_width: int) -> list[float]:
-    """Seconds until the first steps of the reconstruction are done: a first process, then a second one at that size."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as cache:
+def cold_starts(size: tuple[int, int], target_width: int, network: str) -> list[float]:
+    """Seconds from a process's beginning to the end of the reconstruction's first step.
+
+    Args:
+      size: (height, width) of the photo.
+      target_width: in pixels.
+      network: "vgg19", with random weights read from a file, or a name for `load_weights`.
+
+    Returns:
+      A first process's, with nothing compiled, and that of a second one at the same size.
+    """
+    from benchmark_stages import random_vgg19
+    from dnr_jax.weights import save_weights
+
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         settings = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
-        settings["DNR_JAX_CACHE"] = cache
-        arguments = [str(Path(__file__).parent), *map(str, (*size, target_width))]
+        settings["DNR_JAX_CACHE"] = folder
+        if network == "vgg19":
+            weights = random_vgg19()
+            network = f"{folder}/random.safetensors"
+            kinds = weights.network.module.preprocessing, weights.provenance
+            save_weights(Path(network), weights.network.params, *kinds)
+        arguments = [str(Path(__file__).parent), network, *map(str, (*size, target_width))]
         seconds = []
         for _ in range(2):
             done = subprocess.run(
@@ -104,7 +124,7 @@ def cold_starts(size: tuple[int, int], target_width: int) -> list[float]:
 
 
 def peak_gibibytes(size: tuple[int, int], target_width: int) -> float:
-    """The peak resident memory of a fresh process that retargets one photo at the defaults, on Linux."""
+    """The peak resident memory of a fresh process that retargets one photo, on Linux."""
     arguments = [str(Path(__file__).parent), *map(str, (*size, target_width))]
     done = subprocess.run([sys.executable, "-c", _MEMORY, *arguments], capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1]) / 1024**2

@@ -107,6 +107,8 @@ def test_methods_by_name() -> None:
     assert methods[3].slug == "dnr_alpha-0.2_taps-block1_conv2+block3_conv4"
     (fast,) = parse_methods("dnr:preset=fast:refine_steps=3:loss_weights=1+0.5", [])
     assert fast.config == preset_config("fast", refine_steps=3, loss_weights=(1.0, 0.5))
+    (chosen,) = parse_methods("dnr:importance_percentile=auto", [])
+    assert chosen.config == RetargetConfig(importance_percentile="auto")
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ def _dnr_config(name: str, options: Sequence[str]) -> RetargetConfig:
         if not separator or (key not in fields and key != "preset"):
             raise ValueError(f"methods has {name!r}: {option!r} is no option of DNR, write for instance dnr:alpha=0.2")
         try:
-            values[key] = text if key == "preset" else _value(fields[key].default, text)
+            plain = key == "preset" or text == fields[key].metadata["word"]
+            values[key] = text if plain else _value(fields[key].default, text)
         except ValueError:
             raise ValueError(f"methods has {name!r}: {text!r} is no value for {key}") from None
     try:
