@@ -11,6 +11,7 @@ from batch_photos import TINY, results, write_photos
 
 from dnr_jax.batch.command import main
 from dnr_jax.image_io import read_image
+from dnr_jax.weights import Weights
 
 SIZES = [(33 + i % 8 * 4, 34 + i) for i in range(40)]
 """Forty photos of forty sizes."""
@@ -52,8 +53,8 @@ def assert_near(folder: Path, expected: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def forty(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> tuple[Path, Path, Finished]:
-    """Forty photos, their results and the figures of the run."""
+def forty(tmp_path_factory: pytest.TempPathFactory, programs: Path, embedded: Weights) -> tuple[Path, Path, Finished]:
+    """Forty photos, their results and the figures of the run; `embedded` compiles what loading the network needs."""
     folder = tmp_path_factory.mktemp("forty")
     write_photos(folder / "in", SIZES)
     return folder / "in", folder / "out", run(folder / "out", f"--input={folder / 'in'}")
