@@ -54,7 +54,7 @@ def test_the_script_trains_and_writes_a_network_with_its_record(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "--photos=DIR and --out=FILE are needed"),
+        ([], "--photos is missing: --photos=DIR --out=FILE"),
         (["--photos=.", "--out=x.txt"], "name a .safetensors file"),
         (["--photos=nowhere", "--out=x.safetensors"], "nowhere holds no photos"),
     ],
