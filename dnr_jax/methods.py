@@ -100,25 +100,8 @@ def run_method(
     from dnr_jax import compilation_cache
 
     compilation_cache.enable()
-    if options["method"] == "dnr":
-        return _run_dnr(options, frames, target, config, masks)
-    method = METHODS[options["method"]]
-    weights = _load(options) if method.needs_network else None
-    start = time.perf_counter()
-    with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
-        context = Context(network=weights.network if weights else None, config=config, progress=line.update)
-        image = method(frames[0], target, context)
-    seconds = {method.name: round(time.perf_counter() - start, 4)}
-    return Outcome([image], [], _record(method, frames[0], target, config, weights, seconds))
-
-
-def _run_dnr(
-    options: dict[str, Any],
-    frames: list["np.ndarray"],
-    target: tuple[int, int],
-    config: RetargetConfig,
-    masks: dict[str, "np.ndarray"],
-) -> Outcome:
+    if options["method"] != "dnr":
+        return _run_baseline(METHODS[options["method"]], frames[0], target, config, options)
     from dnr_jax.masks import Masks
     from dnr_jax.pipeline import retarget_frames
     from dnr_jax.record import run_record
@@ -130,25 +113,18 @@ def _run_dnr(
     return Outcome([result.image for result in results], results[0].record["notes"], record, results[0])
 
 
-def _load(options: dict[str, Any]) -> "Weights":
-    from dnr_jax.weights import load_weights
-
-    quieted = contextlib.redirect_stderr(io.StringIO()) if options["quiet"] else contextlib.nullcontext()
-    with quieted:
-        return load_weights(options["weights"], options["weights_dir"], options["offline"])
-
-
-def _record(
-    method: Method,
-    image: "np.ndarray",
-    target: tuple[int, int],
-    config: RetargetConfig,
-    weights: "Weights | None",
-    seconds: dict[str, float],
-) -> dict[str, Any]:
+def _run_baseline(
+    method: Method, image: "np.ndarray", target: tuple[int, int], config: RetargetConfig, options: dict[str, Any]
+) -> Outcome:
     from dnr_jax.record import environment
 
-    return {
+    weights = _load(options) if method.needs_network else None
+    start = time.perf_counter()
+    with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
+        context = Context(network=weights.network if weights else None, config=config, progress=line.update)
+        retargeted = method(image, target, context)
+    seconds = {method.name: round(time.perf_counter() - start, 4)}
+    record = {
         "method": method.name,
         "size": image.shape[:2],
         "target_size": target,
@@ -157,3 +133,12 @@ def _record(
         "seconds": seconds,
         **environment(),
     }
+    return Outcome([retargeted], [], record)
+
+
+def _load(options: dict[str, Any]) -> "Weights":
+    from dnr_jax.weights import load_weights
+
+    quieted = contextlib.redirect_stderr(io.StringIO()) if options["quiet"] else contextlib.nullcontext()
+    with quieted:
+        return load_weights(options["weights"], options["weights_dir"], options["offline"])

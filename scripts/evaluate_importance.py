@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from dnr_jax.command_line import run_command
+
 if TYPE_CHECKING:
     import jax
     import numpy as np
@@ -27,27 +29,30 @@ SHALLOW = ("block1_conv2", "block2_conv2", "block3_conv4")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measures; returns the exit code."""
+    """Measures; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
+    return run_command(
+        "evaluate_importance",
+        argv,
+        define_flags(),
+        run,
+        text=__doc__,
+        required=("photos",),
+        example="--photos=DIR",
+    )
+
+
+def define_flags() -> flags.FlagValues:
+    """The command's flags."""
     values = flags.FlagValues()
-    flags.DEFINE_string("photos", None, "Folder of photos, NAME.* or NAME/src.* for each mask.", flag_values=values)
-    flags.DEFINE_string("masks", str(MASKS), "JSON file of polygons.", flag_values=values)
-    flags.DEFINE_list("sides", ["384", "640"], "Longer sides at which networks see a photo.", flag_values=values)
-    flags.DEFINE_list("networks", [], "More networks to measure, LABEL=NAME_OR_FILE.", flag_values=values)
-    flags.DEFINE_string("vgg", None, "VGG19 weights that hold blocks 1 to 3 at least.", flag_values=values)
-    flags.DEFINE_string("json", None, "File to write the figures of every photo to.", flag_values=values)
-    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
-    try:
-        rest = values(argv)[1:]
-        if values["help"].value:
-            print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
-            return 0
-        if rest or not values["photos"].value:
-            raise ValueError("--photos=DIR is needed, and nothing else but options")
-        run({name: values[name].value for name in values})
-    except (flags.Error, ValueError, OSError) as error:
-        print(f"evaluate_importance: {error}", file=sys.stderr)
-        return 2
-    return 0
+    text = {"flag_values": values, "module_name": "evaluate_importance"}
+    flags.DEFINE_string("photos", None, "Folder of photos, NAME.* or NAME/src.* for each mask.", **text)
+    flags.DEFINE_string("masks", str(MASKS), "JSON file of polygons.", **text)
+    flags.DEFINE_list("sides", ["384", "640"], "Longer sides at which networks see a photo.", **text)
+    flags.DEFINE_list("networks", [], "More networks to measure, LABEL=NAME_OR_FILE.", **text)
+    flags.DEFINE_string("vgg", None, "VGG19 weights that hold blocks 1 to 3 at least.", **text)
+    flags.DEFINE_string("json", None, "File to write the figures of every photo to.", **text)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
+    return values
 
 
 def run(options: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from dnr_jax.command_line import run_command
 from dnr_jax.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -29,35 +30,43 @@ PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-image", "pillow")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Trains; returns the exit code."""
+    """Trains; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
+    return run_command(
+        "train_embedded",
+        argv,
+        define_flags(),
+        _check_and_run,
+        text=__doc__,
+        required=("photos", "out"),
+        example="--photos=DIR --out=FILE.safetensors",
+        interrupted="interrupted; run it again to go on from there",
+    )
+
+
+def define_flags() -> flags.FlagValues:
+    """The command's flags."""
     values = flags.FlagValues()
-    flags.DEFINE_string("photos", None, "Folder of photos, none of them one to be measured on.", flag_values=values)
-    flags.DEFINE_string("out", None, "File to write, .safetensors.", flag_values=values)
-    flags.DEFINE_string("origin", "", "Where the photos come from, for the record.", flag_values=values)
-    flags.DEFINE_string("recipe", "default", "default, or plain: as first written down.", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "Seed of weights and batches.", lower_bound=0, flag_values=values)
-    flags.DEFINE_integer("steps", None, "Steps instead of the recipe's.", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("processes", os.cpu_count(), "Processes that label.", lower_bound=1, flag_values=values)
-    flags.DEFINE_boolean("quiet", False, "No progress on stderr.", flag_values=values)
-    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
+    text = {"flag_values": values, "module_name": "train_embedded"}
+    flags.DEFINE_string("photos", None, "Folder of photos, none of them one to be measured on.", **text)
+    flags.DEFINE_string("out", None, "File to write, .safetensors.", **text)
+    flags.DEFINE_string("origin", "", "Where the photos come from, for the record.", **text)
+    flags.DEFINE_string("recipe", "default", "default, or plain: as first written down.", **text)
+    flags.DEFINE_integer("seed", 0, "Seed of weights and batches.", lower_bound=0, **text)
+    flags.DEFINE_integer("steps", None, "Steps instead of the recipe's.", lower_bound=1, **text)
+    flags.DEFINE_integer("processes", os.cpu_count(), "Processes that label.", lower_bound=1, **text)
+    flags.DEFINE_boolean("quiet", False, "No progress on stderr.", **text)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
+    return values
+
+
+def _check_and_run(options: dict[str, Any]) -> None:
+    out = Path(options["out"])
+    if out.suffix != ".safetensors" or not out.parent.is_dir():
+        raise ValueError(f"--out is {out}: name a .safetensors file in a folder that exists")
     try:
-        rest = values(argv)[1:]
-        if values["help"].value:
-            print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
-            return 0
-        if rest or not values["photos"].value or not values["out"].value:
-            raise ValueError("--photos=DIR and --out=FILE are needed, and nothing else but options")
-        out = Path(str(values["out"].value))
-        if out.suffix != ".safetensors" or not out.parent.is_dir():
-            raise ValueError(f"--out is {out}: name a .safetensors file in a folder that exists")
-        run(Path(str(values["photos"].value)), out, {name: values[name].value for name in values})
-    except (flags.Error, ValueError, OSError, FloatingPointError) as error:
-        print(f"train_embedded: {error}", file=sys.stderr)
-        return 2
+        run(Path(options["photos"]), out, options)
     except ImportError as error:
-        print(f"train_embedded: {error}: pip install 'dnr_jax[train]'", file=sys.stderr)
-        return 2
-    return 0
+        raise ImportError(f"{error}: pip install 'dnr_jax[train]'") from None
 
 
 def run(photos: Path, out: Path, options: dict[str, Any]) -> None:

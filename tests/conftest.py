@@ -13,7 +13,7 @@ from dnr_jax.taps import CONV_LAYERS
 from dnr_jax.vgg import VGG
 from dnr_jax.weights import Layers, Provenance, Weights, load_weights
 
-pytest_plugins = ["batch_photos", "fetch_fixtures"]
+pytest_plugins = ["batch_photos", "batch_runs", "fetch_fixtures"]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_threefry_partitionable", True)

@@ -16,6 +16,17 @@ _P3 = {
     b"gXYZ": (0.2920, 0.6922, 0.0419),
     b"bXYZ": (0.1571, 0.0666, 0.7841),
 }
+_TURNED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, -1),
+}
+"""By orientation: what a camera that was turned stores of an upright picture."""
 
 
 def picture(height: int = 24, width: int = 40) -> np.ndarray:
@@ -41,6 +52,11 @@ def stored(folder: Path, name: str, image: PIL.Image.Image | np.ndarray, file_fo
     """A file that Pillow writes."""
     (folder / name).write_bytes(file_bytes(image, file_format, **options))
     return folder / name
+
+
+def turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """What a camera that was turned stores of an upright picture."""
+    return np.ascontiguousarray(_TURNED[orientation](image))
 
 
 def exif_block(orientation: int = 1) -> bytes:

@@ -1,70 +1,25 @@
-"""The command on one device: results, records, failures, what a second run does, and everything it says."""
+"""The command on one device: results, records, what a second run does, and everything it says."""
 
 import io
 import json
+import shutil
 from pathlib import Path
 
-import jax
-import jax.monitoring
 import numpy as np
 import pytest
 from batch_photos import TINY, results, tiny_photo, write_photos
+from batch_runs import SIZES, Finished, assert_near, run
 
 from dnr_jax.batch.buckets import find_bucket
 from dnr_jax.batch.command import define_flags, main
-from dnr_jax.batch.devices import Devices
 from dnr_jax.config import RetargetConfig
-from dnr_jax.image_io import read_image, write_photo
+from dnr_jax.image_io import read_image, read_photo, write_photo
+from dnr_jax.masks import Masks
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import Weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]
-SIZES = [(33 + i % 8 * 4, 34 + i) for i in range(40)]
-"""Forty photos of forty sizes."""
 CONFIG = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
-
-
-class Finished(dict):
-    """A run's figures; `code` is its exit code, `compiled` how many programs XLA compiled or fetched for it."""
-
-    code = 0
-    compiled = 0
-
-
-def run(output_dir: Path, *args: str) -> Finished:
-    """Runs the command in this process, without worker processes."""
-    count = 0
-
-    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
-        nonlocal count
-        count += event == "/jax/core/compile/backend_compile_duration"
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        code = main(["batch", f"--output_dir={output_dir}", "--workers=0", *TINY, *args])
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
-    path = output_dir / ".dnr-batch" / "summary-0-of-1.json"
-    figures = Finished(json.loads(path.read_text()) if path.exists() else {})
-    figures.code, figures.compiled = code, count
-    return figures
-
-
-def assert_near(folder: Path, expected: Path) -> None:
-    """Every result is that of the same name elsewhere, to one grey level: other batch sizes round otherwise."""
-    names = list(results(folder))
-    assert names
-    for name in names:
-        found, wanted = (read_image(place / name).astype(int) for place in (folder, expected))
-        assert np.abs(found - wanted).max() <= 1
-
-
-@pytest.fixture(scope="module")
-def forty(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> tuple[Path, Path, Finished]:
-    """Forty photos, their results and the figures of the run."""
-    folder = tmp_path_factory.mktemp("forty")
-    write_photos(folder / "in", SIZES)
-    return folder / "in", folder / "out", run(folder / "out", f"--input={folder / 'in'}")
 
 
 def test_compilations_are_bounded_by_buckets(forty: tuple[Path, Path, Finished]) -> None:
@@ -111,8 +66,6 @@ def test_records_say_what_was_done(forty: tuple[Path, Path, Finished]) -> None:
 
 def test_a_second_run_does_what_is_missing_or_changed(forty: tuple[Path, Path, Finished], tmp_path: Path) -> None:
     source, output, _ = forty
-    import shutil
-
     shutil.copytree(source, tmp_path / "in")
     shutil.copytree(output, tmp_path / "out")
     before = results(output)
@@ -130,48 +83,6 @@ def test_a_second_run_does_what_is_missing_or_changed(forty: tuple[Path, Path, F
     assert {name for name in before if before[name] != after[name]} == {"set1/p003.png"}
     other = run(tmp_path / "out", *args, "--width=90%")
     assert other["photos"]["done"] == 40
-
-
-def test_bad_photos_are_listed_and_the_run_goes_on(
-    forty: tuple[Path, Path, Finished], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source, output, _ = forty
-    write_photos(tmp_path / "in", SIZES[:3])
-    (tmp_path / "in/bad.jpg").write_bytes(b"no photo")
-    (tmp_path / "in/cut.png").write_bytes((source / "set1/p001.png").read_bytes()[:900])
-    (tmp_path / "in/gone.png").symlink_to(tmp_path / "nowhere.png")
-    write_photo(tmp_path / "in/huge.png", tiny_photo(60, 60, 0))
-    args = [f"--input={tmp_path / 'in'}", "--max_megapixels=0.0035", "--batch_size=1"]
-    first = run(tmp_path / "out", *args)
-    told = capsys.readouterr().out
-    assert first.code == 1
-    assert (first["photos"]["done"], first["photos"]["failed"]) == (3, 4)
-    reasons = {failure["output"]: failure["reason"] for failure in first["failures"]}
-    assert "no image that can be read" in reasons["bad.jpg"]
-    assert "damaged" in reasons["cut.png"]
-    assert "no such file" in reasons["gone.png"]
-    assert "0.0035 megapixels" in reasons["huge.png"]
-    assert all(f"failed: {reason}" in told for reason in reasons.values())
-    assert_near(tmp_path / "out", output)
-
-    second = run(tmp_path / "out", *args)
-    assert second.code == 1
-    assert second["photos"] == {"done": 0, "failed": 0, "skipped": 3, "skipped_failed_before": 4}
-    assert "--retry_failed" in capsys.readouterr().out
-
-    (tmp_path / "in/bad.jpg").unlink()
-    write_photo(tmp_path / "in/bad.jpg", tiny_photo(*SIZES[0], seed=0))  # Mended: its record no longer holds.
-    third = run(tmp_path / "out", *args)
-    assert (third.code, third["photos"]["done"], third["photos"]["skipped_failed_before"]) == (1, 1, 3)
-    for name in ("cut.png", "gone.png", "huge.png"):
-        (tmp_path / "in" / name).unlink()
-    write_photo(tmp_path / "in/cut.png", tiny_photo(*SIZES[0], seed=0))
-    last = run(tmp_path / "out", *args, "--retry_failed")
-    assert (last.code, last["photos"]["done"], last["photos"]["skipped"]) == (0, 1, 4)
-    failed_again = run(
-        tmp_path / "out", f"--input={tmp_path / 'in'}", "--max_megapixels=0.001", "--retry_failed", "--batch_size=1"
-    )
-    assert (failed_again.code, failed_again["photos"]["failed"]) == (1, 5)
 
 
 def test_what_cannot_share_a_batch_goes_alone(tmp_path: Path, embedded: Weights) -> None:
@@ -198,8 +109,6 @@ def test_what_cannot_share_a_batch_goes_alone(tmp_path: Path, embedded: Weights)
     assert "--background=white" in reasons["clear.jpg"]
     assert "from 5 to 192 pixels" in reasons["large.png"]
     assert "cannot write name.xyz" in reasons["name.xyz"]
-    from dnr_jax.masks import Masks
-
     removed = retarget(photo.astype(np.float32), (40, 36), CONFIG, embedded, masks=Masks(remove=mask[..., 0] > 0))
     np.testing.assert_array_equal(read_image(tmp_path / "out/deep/masked.png"), np.rint(removed.image))
     wide = retarget(photo.astype(np.float32), (40, 60), CONFIG, embedded)
@@ -208,55 +117,8 @@ def test_what_cannot_share_a_batch_goes_alone(tmp_path: Path, embedded: Weights)
 
 
 def read_image_size(path: Path) -> tuple[tuple[int, int], bool]:
-    from dnr_jax.image_io import read_photo
-
     photo = read_photo(path)
     return photo.size, photo.alpha is not None
-
-
-def test_a_refused_batch_is_halved_until_it_runs(
-    forty: tuple[Path, Path, Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, output, _ = forty
-    tried = []
-    compile_program = Devices.compile
-
-    def refuse(most: int, self: Devices, bucket: object, batch: int) -> object:
-        tried.append(batch)
-        if batch > most:
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
-        return compile_program(self, bucket, batch)  # type: ignore[arg-type]
-
-    args = [f"--input={source}/set0/p00*.png"]
-    monkeypatch.setattr(Devices, "compile", lambda *a: refuse(1, *a))
-    figures = run(tmp_path / "out", *args)
-    assert (figures.code, figures["photos"]["done"]) == (0, 5)
-    assert tried == [5, 2, 1, 1, 1, 1, 1]
-    assert_near(tmp_path / "out", output / "set0")
-    monkeypatch.setattr(Devices, "compile", lambda *a: refuse(0, *a))
-    figures = run(tmp_path / "none", *args)
-    assert (figures.code, figures["photos"]["failed"]) == (1, 5)
-    assert "not enough memory on the device" in figures["failures"][0]["reason"]
-
-
-def test_a_diverging_photo_fails_by_itself(
-    forty: tuple[Path, Path, Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, _, _ = forty
-    step = Devices._step
-
-    calls = []
-
-    def spoil(self: Devices, *args: object) -> list:
-        ((result, seconds),) = step(self, *args)  # type: ignore[arg-type]
-        calls.append(result)
-        losses = np.where(np.arange(len(result.reconstruct_losses)) == 1, np.nan, result.reconstruct_losses)
-        return [(result._replace(reconstruct_losses=losses) if len(calls) == 2 else result, seconds)]
-
-    monkeypatch.setattr(Devices, "_step", spoil)
-    figures = run(tmp_path / "out", f"--input={source}/set0/p00[024].png", "--batch_size=1")
-    assert (figures.code, figures["photos"]["done"]) == (1, 2)
-    assert "the loss of the reconstruction is nan at step 1" in figures["failures"][0]["reason"]
 
 
 def test_a_stream_is_done_as_it_comes(

@@ -39,8 +39,9 @@ from parity import (  # noqa: E402
     reference_options,
     reference_outputs,
 )
-from torch_reference import DEFAULT_TAPS, Reference  # noqa: E402
+from torch_reference import Reference  # noqa: E402
 from torch_seams import find_seams, jump_up, stride, walk_up  # noqa: E402
+from torch_stages import DEFAULT_TAPS  # noqa: E402
 
 CONFIG = RetargetConfig()
 TARGETS = [(96, 90), (70, 128), (70, 90)]

@@ -1,9 +1,11 @@
 """Writers of the layouts in which VGG19 is published, independent of the package's readers, for small networks."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 from dnr_jax.weights import Layers
 
@@ -60,6 +62,14 @@ def torchvision_arrays(layers: Layers, *, top: bool = False) -> dict[str, np.nda
         arrays["classifier.0.weight"] = np.ones((4, 3), np.float32)
         arrays["classifier.0.bias"] = np.ones(4, np.float32)
     return arrays
+
+
+def write_torch(path: Path, layers: Layers, *, top: bool = False, zipped: bool = True) -> None:
+    """Writes torchvision's state dict with PyTorch, as an archive or as before there were any."""
+    torch = pytest.importorskip("torch")
+    arrays = torchvision_arrays(layers, top=top)
+    state = OrderedDict((name, torch.nn.Parameter(torch.from_numpy(a.copy()))) for name, a in arrays.items())
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
 
 
 def write_matconvnet(path: Path, layers: Layers, *, old: bool = False, top: bool = False) -> None:
