@@ -36,7 +36,7 @@ except Started:
 """
 
 _MEMORY = """
-import resource, sys
+import sys
 sys.path.insert(0, sys.argv[1])
 from benchmark_stages import random_vgg19, synthetic_photo
 from dnr_jax.config import RetargetConfig
@@ -44,7 +44,8 @@ from dnr_jax.pipeline import retarget
 height, width, target = (int(n) for n in sys.argv[2:])
 config = RetargetConfig(reconstruct_steps=3, refine_steps=2)  # Further steps reuse the memory of the first.
 retarget(synthetic_photo((height, width)), (height, target), config, random_vgg19())
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not ru_maxrss, which a process inherits from the one that started it.
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
 """
 
 

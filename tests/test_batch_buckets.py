@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnr_jax.batch.buckets import PER_OCTAVE, bucket_side, find_bucket, spread
+from dnr_jax.batch.buckets import PER_OCTAVE, Bucket, bucket_side, canvases_of, find_bucket, spread
 from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.hosts import MOST_BALANCED, Shard, deal, is_many_processes, parse_shard, take_shard
 from dnr_jax.importance import overview_size
@@ -132,3 +132,11 @@ def test_shards_as_written() -> None:
 )
 def test_launchers_are_recognised(environment: dict[str, str], expected: bool) -> None:
     assert is_many_processes(environment) is expected
+
+
+def test_canvases_rise_to_the_bucket_s() -> None:
+    wide = Bucket((64, 256), (64, 256), None, ("width",))
+    assert canvases_of(wide) == ((64, 128), (64, 192), (64, 224), (64, 256))
+    assert canvases_of(wide._replace(canvas=(64, 192))) == ((64, 192),)  # Seams alone.
+    both = Bucket((128, 64), (128, 64), None, ("width", "height"))
+    assert canvases_of(both) == ((96, 64), (128, 64))

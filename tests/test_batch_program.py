@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from batch_photos import tiny_photo
 
-from dnr_jax.batch.buckets import Bucket, find_bucket
+from dnr_jax.batch.buckets import Bucket, canvases_of, find_bucket
 from dnr_jax.batch.devices import Devices, Shaped
 from dnr_jax.batch.program import Padded, Retargeted, retarget_padded, traced_numbers
 from dnr_jax.config import RetargetConfig
@@ -130,12 +130,16 @@ def test_noise_depends_on_the_place_alone() -> None:
 
 
 def test_photos_of_a_batch_go_one_after_the_other_on_a_cpu(embedded: Weights) -> None:
-    config = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
-    bucket = find_bucket((48, 64), (48, 48), importance_side=384, seams_only=False)
-    photos = [Shaped(tiny_photo(48, 64, seed=seed), (48, 48)) for seed in range(3)]
+    config = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1, importance_percentile=100)
+    bucket = find_bucket((48, 128), (48, 124), importance_side=384, seams_only=False)
+    assert canvases_of(bucket) == ((64, 64), (64, 96), (64, 128))
+    # Their intermediate images need canvases of their own: 64, 96 and 128 wide.
+    photos = [Shaped(tiny_photo(48, 128, seed=width), (48, width)) for width in (60, 90, 124)]
     ways = [Devices(embedded.network, config, together=together) for together in (None, False, True)]
-    images = [[one.image for one, _ in devices.run(bucket, 3, photos)] for devices in ways]
-    np.testing.assert_array_equal(images[0], images[1])
-    np.testing.assert_allclose(images[1], images[2], atol=0.5)
+    results = [[one for one, _ in devices.run(bucket, 3, photos)] for devices in ways]
+    assert [one.mid.tolist() for one in results[0]] == [[48, 60], [48, 90], [48, 124]]
+    for default, apart, together in zip(*results, strict=True):
+        np.testing.assert_array_equal(default.image, apart.image)
+        np.testing.assert_allclose(apart.image, together.image, atol=0.5)
     held = [devices.compile(bucket, 3).memory_analysis().temp_size_in_bytes for devices in ways]
     assert held[0] == held[1] < held[2]

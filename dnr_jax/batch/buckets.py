@@ -61,6 +61,20 @@ def find_bucket(
     return Bucket(shape, canvas, small, sides or ("width",))
 
 
+def canvases_of(bucket: Bucket) -> tuple[tuple[int, int], ...]:
+    """Rising (height, width)s up to the bucket's canvas: how far the seams led is known only when they were found."""
+    if bucket.canvas != bucket.shape:  # Seams alone: they lead to the target.
+        return (bucket.canvas,)
+    shares = (1 / 2, 3 / 4, 7 / 8, 1) if len(bucket.sides) == 1 else (3 / 4, 1)
+    sides = [
+        sorted({-(-int(length * share) // LEAST_SIDE) * LEAST_SIDE for share in shares})
+        if side in bucket.sides
+        else [length]
+        for side, length in zip(("height", "width"), bucket.canvas, strict=True)
+    ]
+    return tuple((height, width) for height in sides[0] for width in sides[1])
+
+
 def spread(count: int, most: int, multiple: int = 1) -> int:
     """The batch size, from half of `most` up, that leaves the fewest places empty; the largest of those.
 

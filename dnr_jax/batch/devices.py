@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from dnr_jax.batch.buckets import Bucket
+from dnr_jax.batch.buckets import Bucket, canvases_of
 from dnr_jax.batch.program import Numbers, Padded, Retargeted, retarget_padded, traced_numbers
 from dnr_jax.config import RetargetConfig
 from dnr_jax.importance import overview_size
@@ -103,7 +103,10 @@ class Devices:
         if key not in self._programs:
             start = time.perf_counter()
             one = partial(retarget_padded, config=self._config, bucket=bucket)
-            each = jax.vmap(one, in_axes=(None, 0, None)) if self._together else partial(_one_after_the_other, one)
+            if self._together:
+                each = jax.vmap(one, in_axes=(None, 0, None))
+            else:
+                each = partial(_one_after_the_other, partial(one, canvases=canvases_of(bucket)))
             # Every device runs a loop of its own length: under plain jit they would agree on each step.
             apart = jax.shard_map(
                 each, mesh=self._mesh, in_specs=(P(), P("batch"), P()), out_specs=P("batch"), check_vma=False

@@ -4,11 +4,13 @@ Sizes and targets are traced: a photo's seams, canvas and stopping points are it
 batch. It composes the functions that `dnr_jax.pipeline.retarget` composes, and gives what that gives.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from dnr_jax.batch.buckets import Bucket
 from dnr_jax.carve import Carving, carve_width, fit
@@ -51,6 +53,23 @@ class Numbers(NamedTuple):
     reconstruct_rate: jax.Array
     refine_rate: jax.Array
     tolerance: jax.Array
+
+
+class Carved(NamedTuple):
+    """A photo with its seams: `Padded`, features by tap, each side's carving, the maps and the size they leave."""
+
+    padded: Padded
+    features: dict[str, jax.Array]
+    carvings: tuple[Carving, ...]
+    maps: tuple[jax.Array, ...]
+    mid: Size
+
+
+class Course(NamedTuple):
+    """How an optimisation went: its losses, float32 [capacity], and how many steps it took, int32."""
+
+    losses: jax.Array
+    steps: jax.Array
 
 
 class Retargeted(NamedTuple):
@@ -100,6 +119,7 @@ def retarget_padded(
     *,
     config: RetargetConfig,
     bucket: Bucket,
+    canvases: tuple[tuple[int, int], ...] | None = None,
     keep_seams: bool = False,
 ) -> Retargeted:
     """Narrows, lowers or both; what `retarget` gives for the photo alone.
@@ -110,50 +130,72 @@ def retarget_padded(
       numbers: from the config.
       config: static; its traced options are read from `numbers`.
       bucket: static shapes and sides.
+      canvases: (height, width)s that the intermediate image may be computed on, the first that holds it is taken; the
+        last is the bucket's. None: only that. Under `jax.vmap` all of them would be computed.
       keep_seams: whether the result holds the carvings.
     """
+    canvases = (bucket.canvas,) if canvases is None else canvases
     overview = Overview((padded.size[0], padded.size[1]), (padded.small[0], padded.small[1]))
     seen = analyse(network, padded.photo, config.taps, config.loss_taps, config.centre_prior, overview, bucket.small)
     deepest = tap_stride(config.taps[-1])
     deep_size = (overview.size[0] // deepest, overview.size[1] // deepest)
     threshold = importance_threshold(seen.importance[-1], numbers.percentile, deep_size)
     carvings, maps, mid = _carve(seen.importance, padded, threshold, numbers, config, bucket)
-
-    def carve(array: jax.Array, level: int) -> jax.Array:
-        """An array of one level after all seams, in the corner of the canvas."""
-        for side, carving in zip(bucket.sides, carvings, strict=True):
-            array = replay_seams(array, carving.levels[level], side == "height")
-        stride = tap_stride(config.taps[level])
-        return fit(array, (bucket.canvas[0] // stride, bucket.canvas[1] // stride))
-
-    carved = tuple(carve(seen.features[tap], config.taps.index(tap)) for tap in config.loss_taps)
-    targets = FeatureTargets(network, carved, mid, config.positive_loss_weights)
-    if config.init == "seam":
-        start = carve(padded.photo, 0)
-    elif config.init == "noise":
-        start = noise_image(config.seed, bucket.canvas)
-    else:
-        start = scaled_image(padded.photo, overview.size, mid, bucket.canvas)
-
-    cosine = config.rate_schedule == "cosine"
-    loss = FeatureLoss(config.loss_taps, config.loss)
-    rates = Schedule(config.reconstruct_steps, numbers.reconstruct_rate, cosine, numbers.tolerance)
-    built, build_losses, build_steps = minimise_traced(loss, start, targets, rates)
-    shift = jnp.zeros((*bucket.canvas, 2), jnp.float32)
-    rates = Schedule(config.refine_steps, numbers.refine_rate, cosine, numbers.tolerance)
-    shift, shift_losses, shift_steps = minimise_traced(SampledLoss(loss), shift, SampledTargets(built, targets), rates)
-    image = _warp(sample(built, shift, mid), maps, mid, padded.target, config, bucket)
+    carved = Carved(padded, seen.features, carvings, maps, mid)
+    ways = [partial(_render, network, numbers, config=config, bucket=bucket, canvas=canvas) for canvas in canvases]
+    holds = jnp.stack([(mid[0] <= height) & (mid[1] <= width) for height, width in canvases])
+    built, refined, image = lax.switch(jnp.argmax(holds), ways, carved) if len(ways) > 1 else ways[0](carved)
     return Retargeted(
         image=jnp.clip(image, 0, 255),
         mid=jnp.stack(mid),
         threshold=threshold,
         removed=jnp.stack([jnp.stack([s.removed for s in carving.levels]) for carving in carvings]),
-        reconstruct_losses=build_losses,
-        reconstruct_steps=build_steps,
-        refine_losses=shift_losses,
-        refine_steps=shift_steps,
+        reconstruct_losses=built.losses,
+        reconstruct_steps=built.steps,
+        refine_losses=refined.losses,
+        refine_steps=refined.steps,
         carvings=carvings if keep_seams else None,
     )
+
+
+def _render(
+    network: Network,
+    numbers: Numbers,
+    carved: Carved,
+    *,
+    config: RetargetConfig,
+    bucket: Bucket,
+    canvas: tuple[int, int],
+) -> tuple[Course, Course, jax.Array]:
+    """Reconstruction and refinement on a canvas, and the warped image, float32 [*bucket.canvas, 3]."""
+    padded, mid = carved.padded, carved.mid
+    size = (padded.size[0], padded.size[1])
+
+    def carve(array: jax.Array, level: int) -> jax.Array:
+        """An array of one level after all seams, in the corner of the canvas."""
+        for side, carving in zip(bucket.sides, carved.carvings, strict=True):
+            array = replay_seams(array, carving.levels[level], side == "height")
+        stride = tap_stride(config.taps[level])
+        return fit(array, (canvas[0] // stride, canvas[1] // stride))
+
+    features = tuple(carve(carved.features[tap], config.taps.index(tap)) for tap in config.loss_taps)
+    targets = FeatureTargets(network, features, mid, config.positive_loss_weights)
+    if config.init == "seam":
+        start = carve(padded.photo, 0)
+    elif config.init == "noise":
+        start = noise_image(config.seed, canvas)
+    else:
+        start = scaled_image(padded.photo, size, mid, canvas)
+
+    cosine = config.rate_schedule == "cosine"
+    loss = FeatureLoss(config.loss_taps, config.loss)
+    rates = Schedule(config.reconstruct_steps, numbers.reconstruct_rate, cosine, numbers.tolerance)
+    built, *course = minimise_traced(loss, start, targets, rates)
+    shift = jnp.zeros((*canvas, 2), jnp.float32)
+    rates = Schedule(config.refine_steps, numbers.refine_rate, cosine, numbers.tolerance)
+    shift, *refining = minimise_traced(SampledLoss(loss), shift, SampledTargets(built, targets), rates)
+    image = _warp(sample(built, shift, mid), carved.maps, mid, padded.target, config, bucket.sides)
+    return Course(*course), Course(*refining), fit(image, bucket.canvas)
 
 
 def _carve(
@@ -191,15 +233,16 @@ def _warp(
     mid: Size,
     target: jax.Array,
     config: RetargetConfig,
-    bucket: Bucket,
+    sides: tuple[str, ...],
 ) -> jax.Array:
     """What seams left to the grid warp, side by side; the identity where they left nothing."""
+    canvas = (image.shape[0], image.shape[1])
     strides = tuple(tap_stride(tap) for tap in config.taps)
-    importance = warp_importance(Layers(maps, None), mid, strides=strides, shape=bucket.canvas)
+    importance = warp_importance(Layers(maps, None), mid, strides=strides, shape=canvas)
     height, width = mid
-    for side in bucket.sides:
+    for side in sides:
         turned = side == "height"
-        wanted, length = (target[0], bucket.canvas[0]) if turned else (target[1], bucket.canvas[1])
+        wanted, length = (target[0], canvas[0]) if turned else (target[1], canvas[1])
         size = (width, height) if turned else (height, width)
         warp = plan_warp(importance.T if turned else importance, size, wanted, config.warp_cell)
         image = warp_side(image, warp, side, length)
