@@ -45,6 +45,7 @@ def test_the_workspace_map_names_every_module() -> None:
         assert path.name == "__init__.py" or path.name in text, path.name
 
 
+@pytest.mark.slow
 def test_the_notebook_runs() -> None:
     notebook = nbformat.read(ROOT / "scripts/walkthrough.ipynb", as_version=4)
     client = nbclient.NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(ROOT / "scripts")}})

@@ -4,6 +4,7 @@
 of; `learned.json` beside it says where it comes from and what its SHA-256 must be.
 """
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -97,10 +98,16 @@ def _module(path: Path) -> tuple[Learned, int]:
 
 def _check_arrays(path: Path, layers: Layers, module: Learned) -> None:
     """Raises ValueError naming every array that is missing, extra or of another shape than the module's."""
-    wanted = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((32, 32, 3)), TAPS))["params"]
-    shapes = {f"{layer}/{kind}": a.shape for layer, parts in wanted.items() for kind, a in parts.items()}
+    shapes = _wanted_shapes(module)
     held = {f"{layer}/{kind}": a.shape for layer, parts in layers.items() for kind, a in parts.items()}
     amiss = sorted(name for name in shapes.keys() | held.keys() if shapes.get(name) != held.get(name))
     if amiss:
         told = ", ".join(f"{name} is {held.get(name, 'missing')}, not {shapes.get(name, 'there')}" for name in amiss)
         raise ValueError(f"{path} does not fit its network: {told}")
+
+
+@functools.cache
+def _wanted_shapes(module: Learned) -> dict[str, tuple[int, ...]]:
+    """The shape of every array that a module needs, by "layer/kind"."""
+    wanted = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((32, 32, 3)), TAPS))["params"]
+    return {f"{layer}/{kind}": a.shape for layer, parts in wanted.items() for kind, a in parts.items()}
