@@ -25,6 +25,8 @@ from dnr_jax.embedded import (
 from dnr_jax.taps import TAPS, tap_depth
 from dnr_jax.vgg import Size, max_pool, valid_mask
 
+BLOCK1_CHANNELS = 16
+CONTRAST_CHANNELS = 11
 FEATURE_GAIN = 8.0
 FLOOR_SHARE = 0.2
 LARGEST_SCORE = 6.0
@@ -53,7 +55,7 @@ class Learned(nn.Module):
     Attributes:
       widths: channels of blocks 2 to 5.
       dilations: of the four convolutions of blocks 4 and 5.
-      contrast: whether blocks 4 and 5 also see the analytic network's 14 channels of contrast against the border.
+      contrast: whether blocks 4 and 5 also see the analytic network's 11 channels of contrast against the border.
       contrast_gain: times which these channels, smoothed as there, follow the learned ones in the last taps of block 4
         and block 5, so that Eq. 1 is the root of both norms' squares; 0 leaves them out.
       layer: makes a layer for [b, h, w, c] from (channels, dilation, precision, name=).
@@ -134,7 +136,7 @@ def border_score(x: jax.Array, size: Size | None = None) -> jax.Array:
 
 
 def _contrast(x: jax.Array, size: Size | None) -> jax.Array:
-    """The analytic network's channels of `border_contrast`, [h, w, 16] of block1_pool -> [h // 4, w // 4, 14]."""
+    """The analytic network's channels of `border_contrast`, [h, w, 16] of block1_pool -> [h // 4, w // 4, 11]."""
     x = colour_and_energy(x)
     for binomials in (2, 4):
         for _ in range(binomials):

@@ -16,7 +16,7 @@ from dnr_jax.learned import Learned, border_score
 from dnr_jax.network import Network
 from dnr_jax.taps import TAPS
 from dnr_jax.weights import Layers, load_weights
-from dnr_jax.weights.packaged import CONSTANT_LAYERS, MOST_BYTES, read_learned, write_learned
+from dnr_jax.weights.packaged import CONSTANT_LAYERS, MOST_BYTES, read_learned, wanted_shapes, write_learned
 from dnr_jax.weights.registry import shipped_path
 
 SHAPE = (75, 101)
@@ -158,6 +158,13 @@ def test_arrays_that_do_not_fit_are_named(tmp_path: Path) -> None:
     write_learned(path, wrong, MODULE, 384, TOLD)
     with pytest.raises(ValueError, match=r"block2_conv1/bias is \(9,\), not \(3,\).*block3_conv2/kernel is missing"):
         read_learned(path)
+
+
+@pytest.mark.parametrize("module", [MODULE, Learned(), Learned((3, 4, 5, 6), contrast=False, contrast_gain=0.5)])
+def test_wanted_shapes_are_those_that_the_module_makes(module: Learned) -> None:
+    made = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((32, 32, 3)), TAPS))["params"]
+    shapes = {f"{layer}/{kind}": array.shape for layer, parts in made.items() for kind, array in parts.items()}
+    assert wanted_shapes(module) == shapes
 
 
 def test_what_cannot_be_stored_is_refused(tmp_path: Path) -> None:

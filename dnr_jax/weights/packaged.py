@@ -4,7 +4,6 @@
 of; `learned.json` beside it says where it comes from and what its SHA-256 must be.
 """
 
-import functools
 import hashlib
 import json
 from pathlib import Path
@@ -16,9 +15,9 @@ import numpy as np
 import safetensors.numpy
 
 from dnr_jax.atomic import write_atomically
-from dnr_jax.learned import Learned
+from dnr_jax.learned import BLOCK1_CHANNELS, CONTRAST_CHANNELS, Learned
 from dnr_jax.network import Network
-from dnr_jax.taps import TAPS, conv_layers_below
+from dnr_jax.taps import CONV_LAYERS, conv_layers_below
 from dnr_jax.weights.files import Layers, Provenance, read_arrays, read_metadata
 from dnr_jax.weights.registry import shipped_path
 
@@ -98,7 +97,7 @@ def _module(path: Path) -> tuple[Learned, int]:
 
 def _check_arrays(path: Path, layers: Layers, module: Learned) -> None:
     """Raises ValueError naming every array that is missing, extra or of another shape than the module's."""
-    shapes = _wanted_shapes(module)
+    shapes = wanted_shapes(module)
     held = {f"{layer}/{kind}": a.shape for layer, parts in layers.items() for kind, a in parts.items()}
     amiss = sorted(name for name in shapes.keys() | held.keys() if shapes.get(name) != held.get(name))
     if amiss:
@@ -106,8 +105,17 @@ def _check_arrays(path: Path, layers: Layers, module: Learned) -> None:
         raise ValueError(f"{path} does not fit its network: {told}")
 
 
-@functools.cache
-def _wanted_shapes(module: Learned) -> dict[str, tuple[int, ...]]:
-    """The shape of every array that a module needs, by "layer/kind"."""
-    wanted = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((32, 32, 3)), TAPS))["params"]
-    return {f"{layer}/{kind}": a.shape for layer, parts in wanted.items() for kind, a in parts.items()}
+def wanted_shapes(module: Learned) -> dict[str, tuple[int, ...]]:
+    """The shape of every array that a module needs, by "layer/kind"; plain arithmetic, because a trace takes long."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    channels = BLOCK1_CHANNELS
+    for layer in CONV_LAYERS:
+        block, conv = int(layer[5]), layer[7:]
+        if block == 1:
+            continue
+        if block >= 4 and conv == "conv1":
+            channels = 2 * channels + (CONTRAST_CHANNELS if module.contrast else 0)
+        width = module.widths[block - 2]
+        shapes[f"{layer}/kernel"], shapes[f"{layer}/bias"] = (3, 3, channels, width), (width,)
+        channels = width
+    return shapes
