@@ -112,8 +112,11 @@ def cold_starts(size: tuple[int, int], target_width: int, network: str) -> list[
         if network == "vgg19":
             weights = random_vgg19()
             network = f"{folder}/random.safetensors"
-            kinds = weights.network.module.preprocessing, weights.provenance
-            save_weights(Path(network), weights.network.params, *kinds)
+            layers = {
+                layer: {kind: np.asarray(array) for kind, array in parts.items()}
+                for layer, parts in weights.network.params.items()
+            }
+            save_weights(Path(network), layers, weights.network.module.preprocessing, weights.provenance)
         arguments = [str(Path(__file__).parent), network, *map(str, (*size, target_width))]
         seconds = []
         for _ in range(2):
