@@ -72,7 +72,7 @@ def render(
     mid, canvas = plan.mid, plan.canvas
     valid = (jnp.int32(mid[0]), jnp.int32(mid[1]))
     with timed(seconds, "seams"):
-        carved = tuple(_carve(features.pop(tap), tap, plan, config) for tap in config.loss_taps)
+        carved = tuple(carve_features(features.pop(tap), tap, plan, config) for tap in config.loss_taps)
         targets = FeatureTargets(network, carved, valid, config.positive_loss_weights)
         start = jax.block_until_ready(_start(photo, plan, config))
 
@@ -105,8 +105,8 @@ def render(
     return Rendering(image, opacity, crop(start, mid), built, shifted, crop(refined, mid))
 
 
-def _carve(features: jax.Array, tap: str, plan: Plan, config: RetargetConfig) -> jax.Array:
-    """The features of one tap after all seams, in the corner of the canvas."""
+def carve_features(features: jax.Array, tap: str, plan: Plan, config: RetargetConfig) -> jax.Array:
+    """The features of one tap, float32 [h, w, c], after all seams, in the corner of the canvas."""
     stride = tap_stride(tap)
     shape = (plan.canvas[0] // stride, plan.canvas[1] // stride)
     return replay(plan.passes, features, config.taps.index(tap), config, shape)

@@ -9,8 +9,6 @@ from benchmark_timing import alternate, describe_environment, tell
 
 def cost_of_size(megapixels: Sequence[float], repeats: int) -> dict[str, Any]:
     """Seconds per megapixel of the features and of a step of the reconstruction, for photos of 4:3."""
-    import dataclasses
-
     from benchmark_stages import dnr_jax_stages, random_vgg19, synthetic_photo
     from dnr_jax.config import RetargetConfig
 
@@ -31,7 +29,7 @@ def cost_of_size(megapixels: Sequence[float], repeats: int) -> dict[str, Any]:
     return {
         "seconds_per_megapixel": cost,
         "largest_over_smallest": {name: max(v.values()) / min(v.values()) for name, v in cost.items()},
-        "environment": describe_environment(dataclasses.replace(config), None, None, repeats),
+        "environment": describe_environment(config, None, None, repeats),
     }
 
 

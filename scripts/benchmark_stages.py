@@ -82,8 +82,8 @@ def dnr_jax_stages(photo: np.ndarray, target: tuple[int, int], config: "Retarget
     from dnr_jax.plan import apply_warps, make_plan
     from dnr_jax.reconstruct import FeatureLoss, FeatureTargets, reconstruct
     from dnr_jax.refine import refine
+    from dnr_jax.render import carve_features
     from dnr_jax.sides import replay
-    from dnr_jax.taps import tap_stride
 
     ready, network = jax.block_until_ready, weights.network
     image = jnp.asarray(photo, jnp.float32)
@@ -93,16 +93,7 @@ def dnr_jax_stages(photo: np.ndarray, target: tuple[int, int], config: "Retarget
     valid = (jnp.int32(plan.mid[0]), jnp.int32(plan.mid[1]))
 
     def gather() -> tuple[FeatureTargets, jax.Array]:
-        carved = tuple(
-            replay(
-                plan.passes,
-                analysis.features[tap],
-                config.taps.index(tap),
-                config,
-                (plan.canvas[0] // tap_stride(tap), plan.canvas[1] // tap_stride(tap)),
-            )
-            for tap in config.loss_taps
-        )
+        carved = tuple(carve_features(analysis.features[tap], tap, plan, config) for tap in config.loss_taps)
         start = replay(plan.passes, image, 0, config, plan.canvas)
         return ready((FeatureTargets(network, carved, valid, config.positive_loss_weights), start))
 

@@ -103,6 +103,8 @@ def cold_starts(size: tuple[int, int], target_width: int, network: str) -> list[
     Returns:
       A first process's, with nothing compiled, and that of a second one at the same size.
     """
+    import jax
+
     from benchmark_stages import random_vgg19
     from dnr_jax.weights import save_weights
 
@@ -112,10 +114,7 @@ def cold_starts(size: tuple[int, int], target_width: int, network: str) -> list[
         if network == "vgg19":
             weights = random_vgg19()
             network = f"{folder}/random.safetensors"
-            layers = {
-                layer: {kind: np.asarray(array) for kind, array in parts.items()}
-                for layer, parts in weights.network.params.items()
-            }
+            layers = jax.tree.map(np.asarray, weights.network.params)
             save_weights(Path(network), layers, weights.network.module.preprocessing, weights.provenance)
         arguments = [str(Path(__file__).parent), network, *map(str, (*size, target_width))]
         seconds = []

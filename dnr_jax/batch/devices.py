@@ -37,8 +37,8 @@ class Devices:
       config: of all photos.
       devices: None for all local ones.
       together: whether one device computes the photos of its share at once (`jax.vmap`) or, still in one program, one
-        after the other (`jax.lax.map`). None: at once, except on CPUs, where one photo already keeps every core busy
-        and more of them only crowd each other out of the caches.
+        after the other (`jax.lax.map`). None: at once, except on CPUs, where one photo already keeps every core
+        busy.
 
     Attributes:
       compile_seconds: of each program, by bucket and batch size.

@@ -144,7 +144,7 @@ def retarget_padded(
     carved = Carved(padded, seen.features, carvings, maps, mid)
     ways = [partial(_render, network, numbers, config=config, bucket=bucket, canvas=canvas) for canvas in canvases]
     holds = jnp.stack([(mid[0] <= height) & (mid[1] <= width) for height, width in canvases])
-    built, refined, image = lax.switch(jnp.argmax(holds), ways, carved) if len(ways) > 1 else ways[0](carved)
+    built, refined, image = lax.switch(jnp.argmax(holds), ways, carved)
     return Retargeted(
         image=jnp.clip(image, 0, 255),
         mid=jnp.stack(mid),
