@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dnr_jax.config import RetargetConfig as RetargetConfig
     from dnr_jax.config import preset_config as preset_config
-    from dnr_jax.masks import Masks as Masks
     from dnr_jax.pipeline import Result as Result
     from dnr_jax.pipeline import retarget as retarget
     from dnr_jax.pipeline import retarget_frames as retarget_frames
+    from dnr_jax.planning.masks import Masks as Masks
     from dnr_jax.weights import Weights as Weights
     from dnr_jax.weights import load_weights as load_weights
 
 _HOMES = {
     "RetargetConfig": "config",
     "preset_config": "config",
-    "Masks": "masks",
+    "Masks": "planning.masks",
     "Result": "pipeline",
     "retarget": "pipeline",
     "retarget_frames": "pipeline",

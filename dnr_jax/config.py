@@ -9,7 +9,7 @@ import itertools
 import math
 from typing import Any, Literal
 
-from dnr_jax.taps import check_tap, tap_depth, tap_stride
+from dnr_jax.networks.taps import check_tap, tap_depth, tap_stride
 
 DEFAULT_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_pool")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dnr_jax.baselines import METHODS, Context, Method
 from dnr_jax.config import RetargetConfig
-from dnr_jax.progress import ProgressLine
+from dnr_jax.shell.progress import ProgressLine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,8 +102,8 @@ def run_method(
     compilation_cache.enable()
     if options["method"] != "dnr":
         return _run_baseline(METHODS[options["method"]], frames[0], target, config, options)
-    from dnr_jax.masks import Masks
     from dnr_jax.pipeline import retarget_frames
+    from dnr_jax.planning.masks import Masks
     from dnr_jax.record import run_record
 
     weights = _load(options)

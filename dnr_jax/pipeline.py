@@ -10,14 +10,14 @@ import numpy as np
 import PIL.Image
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.importance import analyse
-from dnr_jax.masks import NO_MASKS, Masks, check_masks
-from dnr_jax.optimise import Minimum
-from dnr_jax.plan import Plan, make_plan
-from dnr_jax.render import Progress, Rendering, crop, render, timed
-from dnr_jax.sides import Pass
-from dnr_jax.taps import tap_stride
-from dnr_jax.warp import Warp
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.planning.importance import analyse
+from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
+from dnr_jax.planning.passes import Pass
+from dnr_jax.planning.plan import Plan, make_plan
+from dnr_jax.planning.warp import Warp
+from dnr_jax.rendering.optimise import Minimum
+from dnr_jax.rendering.render import Progress, Rendering, crop, render, timed
 from dnr_jax.weights import Weights
 
 LARGEST_GROWTH = 4

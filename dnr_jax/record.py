@@ -9,8 +9,8 @@ from typing import Any
 import jax
 
 from dnr_jax.config import RetargetConfig
+from dnr_jax.inspection.table import stop_reason
 from dnr_jax.pipeline import Result
-from dnr_jax.record_table import stop_reason
 from dnr_jax.weights import Weights
 
 

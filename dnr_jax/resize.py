@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from dnr_jax.command_line import run_command
 from dnr_jax.config import RetargetConfig
-from dnr_jax.method_flags import (
+from dnr_jax.methods import NAMES, check_options, describe_methods
+from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.flags import (
     config_from_flags,
     define_method_flags,
     define_network_flags,
     define_size_flags,
     size_arguments,
 )
-from dnr_jax.methods import NAMES, check_options, describe_methods
-from dnr_jax.sizes import parse_target
+from dnr_jax.shell.sizes import parse_target
 
 if TYPE_CHECKING:
-    from dnr_jax.photo_kinds import Photo
+    from dnr_jax.photos.kinds import Photo
 
 _EXAMPLE = "python -m dnr_jax.resize --input=photo.jpg --output=out.png --width=75%"
 
@@ -83,25 +83,25 @@ def _check_and_run(options: dict[str, Any]) -> None:
 
 def _run(options: dict[str, Any], config: RetargetConfig) -> None:
     # Photo files need no JAX, whose import takes a second or two: what can be refused without it is refused first.
-    from dnr_jax import image_io
-    from dnr_jax.encode import check_output
-    from dnr_jax.photo_kinds import frame_arrays, parse_background
+    from dnr_jax.photos import files
+    from dnr_jax.photos.encode import check_output
+    from dnr_jax.photos.kinds import frame_arrays, parse_background
 
     background = None if options["background"] is None else parse_background(options["background"])
-    image_io.output_format(options["output"])  # An unknown extension is refused before anything is read.
+    files.output_format(options["output"])  # An unknown extension is refused before anything is read.
     for path in (options["output"], options["record"]):
         if path is not None:
-            image_io.check_writable(path)
+            files.check_writable(path)
     _check_distinct(options)
-    photo = image_io.read_photo(options["input"], max_megapixels=options["max_megapixels"], frames=options["frames"])
+    photo = files.read_photo(options["input"], max_megapixels=options["max_megapixels"], frames=options["frames"])
     target = parse_target(photo.size, **size_arguments(options))
-    output_format = image_io.output_format(options["output"], photo.kind)
+    output_format = files.output_format(options["output"], photo.kind)
     try:
         check_output(photo.kind, output_format, background, (target.height, target.width))
     except ValueError as error:
         raise ValueError(f"{options['output']}: {error}") from None
     masks = {
-        name: image_io.read_mask(options[name], photo.size, max_megapixels=options["max_megapixels"])
+        name: files.read_mask(options[name], photo.size, max_megapixels=options["max_megapixels"])
         for name in ("protect", "remove")
         if options[name] is not None
     }
@@ -117,7 +117,7 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
 
         write_inspection(Path(options["inspect_dir"]), photo.pixels, outcome.result, config)
     if options["record"] is not None:
-        image_io.write_bytes(options["record"], json.dumps(outcome.record, indent=1).encode())
+        files.write_bytes(options["record"], json.dumps(outcome.record, indent=1).encode())
 
 
 def _check_distinct(options: dict[str, Any]) -> None:
@@ -132,14 +132,14 @@ def _check_distinct(options: dict[str, Any]) -> None:
 
 
 def _write(output: str, images: list[Any], photo: "Photo", background: tuple[int, int, int] | None) -> None:
-    from dnr_jax import image_io
-    from dnr_jax.photo_kinds import stored_pictures
+    from dnr_jax.photos import files
+    from dnr_jax.photos.kinds import stored_pictures
 
     pictures = stored_pictures(images)
     if photo.kind.animation is not None:
-        image_io.write_animation(output, pictures, photo.kind, background=background)
+        files.write_animation(output, pictures, photo.kind, background=background)
     else:
-        image_io.write_photo(output, *pictures[0], photo.kind, background=background)
+        files.write_photo(output, *pictures[0], photo.kind, background=background)
 
 
 def _note(options: dict[str, Any], *lines: str) -> None:

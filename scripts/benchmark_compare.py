@@ -37,7 +37,7 @@ def measure(
     from benchmark_stages import OPTIMISATIONS, STAGES, dnr_jax_stages, random_vgg19, synthetic_photo, torch_stages
     from benchmark_tools import LiquidRescale, cold_starts, peak_gibibytes, seam_carving_tool
     from dnr_jax.config import RetargetConfig
-    from dnr_jax.sizes import parse_side
+    from dnr_jax.shell.sizes import parse_side
 
     photo, weights = synthetic_photo(size), random_vgg19()
     target = (size[0], parse_side("width", target_width, size[1]))

@@ -38,9 +38,9 @@ def random_vgg19(seed: int = 0) -> "Weights":
     """VGG19 with variance-preserving random weights: the size and arithmetic of the real one."""
     import jax.numpy as jnp
 
-    from dnr_jax.network import Network
-    from dnr_jax.taps import CONV_LAYERS
-    from dnr_jax.vgg import VGG
+    from dnr_jax.networks.network import Network
+    from dnr_jax.networks.taps import CONV_LAYERS
+    from dnr_jax.networks.vgg import VGG
     from dnr_jax.weights import Provenance, Weights
 
     rng = np.random.default_rng(seed)
@@ -75,15 +75,15 @@ def dnr_jax_stages(photo: np.ndarray, target: tuple[int, int], config: "Retarget
     import jax
     import jax.numpy as jnp
 
-    from dnr_jax.carve import carve_width
-    from dnr_jax.importance import analyse
-    from dnr_jax.optimise import Schedule
     from dnr_jax.pipeline import retarget
-    from dnr_jax.plan import apply_warps, make_plan
-    from dnr_jax.reconstruct import FeatureLoss, FeatureTargets, reconstruct
-    from dnr_jax.refine import refine
-    from dnr_jax.render import carve_features
-    from dnr_jax.sides import replay
+    from dnr_jax.planning.carve import carve_width
+    from dnr_jax.planning.importance import analyse
+    from dnr_jax.planning.passes import replay
+    from dnr_jax.planning.plan import apply_warps, make_plan
+    from dnr_jax.rendering.optimise import Schedule
+    from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstruct
+    from dnr_jax.rendering.refine import refine
+    from dnr_jax.rendering.render import carve_features
 
     ready, network = jax.block_until_ready, weights.network
     image = jnp.asarray(photo, jnp.float32)

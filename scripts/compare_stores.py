@@ -16,11 +16,11 @@ from absl import flags
 from PIL import Image
 
 from dnr_jax.config import DEFAULT_TAPS, RetargetConfig
-from dnr_jax.image_io import read_image
+from dnr_jax.networks.taps import tap_size
+from dnr_jax.photos.files import read_image
 from dnr_jax.pipeline import retarget
-from dnr_jax.seams import Seams
-from dnr_jax.sizes import parse_side
-from dnr_jax.taps import tap_size
+from dnr_jax.planning.seams import Seams
+from dnr_jax.shell.sizes import parse_side
 from dnr_jax.weights import read_weights
 from dnr_jax.weights.install import convert_file
 

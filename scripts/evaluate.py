@@ -22,8 +22,8 @@ from typing import Any
 
 from absl import flags
 
-from dnr_jax.command_line import run_command
-from dnr_jax.progress import ProgressLine
+from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.progress import ProgressLine
 
 
 def main(argv: Sequence[str]) -> int:

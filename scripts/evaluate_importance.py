@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from dnr_jax.command_line import run_command
+from dnr_jax.shell.command_line import run_command
 
 if TYPE_CHECKING:
     import jax
@@ -135,7 +135,7 @@ def centre_gaussian(_: Path, shape: tuple[int, ...]) -> "np.ndarray":
     """A Gaussian of standard deviation 0.3 of either side."""
     import numpy as np
 
-    from dnr_jax.importance import centre_weight
+    from dnr_jax.planning.importance import centre_weight
 
     return np.asarray(centre_weight(shape, 1.0))
 
@@ -146,8 +146,8 @@ def network_map(network: Any, taps: tuple[str, ...], side: int) -> "Callable[[Pa
     import jax.numpy as jnp
     import numpy as np
 
-    from dnr_jax.importance import feature_norm
-    from dnr_jax.taps import tap_stride
+    from dnr_jax.networks.taps import tap_stride
+    from dnr_jax.planning.importance import feature_norm
 
     @jax.jit
     def maps(image: "jax.Array", size: "tuple[jax.Array, jax.Array]") -> "dict[str, jax.Array]":

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dnr_jax.baselines import METHODS
-from dnr_jax.record_table import show_size
+from dnr_jax.inspection.table import show_size
 from figure_layout import Panel, Sheet
 from figure_runs import Studio
 

@@ -5,9 +5,9 @@ import numpy as np
 
 from dnr_jax.baselines.seam_carving import gradient_energy, luma
 from dnr_jax.config import DEFAULT_TAPS
-from dnr_jax.drawing import colour_map, draw_seams, spread
-from dnr_jax.inspection import effective_map
-from dnr_jax.taps import tap_stride
+from dnr_jax.inspection.drawing import colour_map, draw_seams, spread
+from dnr_jax.inspection.sections import effective_map
+from dnr_jax.networks.taps import tap_stride
 from figure_layout import Panel, Sheet
 from figure_runs import THREE_TAPS, Studio
 

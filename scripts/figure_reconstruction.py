@@ -8,10 +8,10 @@ import numpy as np
 import PIL.Image
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.drawing import most_moved, to_picture
+from dnr_jax.inspection.drawing import most_moved, to_picture
+from dnr_jax.networks.taps import tap_size
 from dnr_jax.pipeline import Result
-from dnr_jax.sides import replay
-from dnr_jax.taps import tap_size
+from dnr_jax.planning.passes import replay
 from figure_layout import Panel, Sheet
 from figure_maps import map_picture
 from figure_runs import THREE_TAPS, Studio

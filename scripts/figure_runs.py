@@ -9,14 +9,14 @@ import numpy as np
 
 from dnr_jax.baselines import METHODS, Context, Progress
 from dnr_jax.config import RetargetConfig
-from dnr_jax.drawing import to_picture
-from dnr_jax.importance import analyse
+from dnr_jax.inspection.drawing import to_picture
+from dnr_jax.inspection.table import show_size
+from dnr_jax.networks.taps import tap_stride
 from dnr_jax.pipeline import Result, retarget
-from dnr_jax.plan import Plan, make_plan
-from dnr_jax.record_table import show_size
-from dnr_jax.render import crop
-from dnr_jax.sides import replay
-from dnr_jax.taps import tap_stride
+from dnr_jax.planning.importance import analyse
+from dnr_jax.planning.passes import replay
+from dnr_jax.planning.plan import Plan, make_plan
+from dnr_jax.rendering.render import crop
 from dnr_jax.weights import Weights
 
 THREE_TAPS = ("block1_conv1", "block3_conv1", "block5_conv1")

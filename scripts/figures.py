@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from dnr_jax.command_line import run_command
+from dnr_jax.shell.command_line import run_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +93,7 @@ def command_line(argv: Sequence[str]) -> str:
 def _run(numbers: list[int], options: dict, command: str) -> None:
     from dnr_jax import compilation_cache
     from dnr_jax.atomic import write_atomically
-    from dnr_jax.progress import ProgressLine
+    from dnr_jax.shell.progress import ProgressLine
     from dnr_jax.weights import load_weights
     from figure_runs import Studio
 
@@ -126,7 +126,7 @@ def read_scaled(path: Path, scale: float) -> "np.ndarray":
     import numpy as np
     import PIL.Image
 
-    from dnr_jax.image_io import read_image
+    from dnr_jax.photos.files import read_image
 
     if not 0 < scale <= 1:
         raise ValueError(f"--scale is {scale}: it must be above 0 and at most 1")

@@ -146,14 +146,14 @@ def dnr_jax_outputs(
     import jax
     import jax.numpy as jnp
 
-    from dnr_jax.carve import fit
-    from dnr_jax.importance import analyse
+    from dnr_jax.networks.taps import tap_stride
+    from dnr_jax.padding import fit
     from dnr_jax.pipeline import retarget
-    from dnr_jax.plan import apply_warps, make_plan
-    from dnr_jax.reconstruct import FeatureLoss, FeatureTargets
-    from dnr_jax.refine import SampledLoss, SampledTargets
-    from dnr_jax.sides import Pass, replay
-    from dnr_jax.taps import tap_stride
+    from dnr_jax.planning.importance import analyse
+    from dnr_jax.planning.passes import Pass, replay
+    from dnr_jax.planning.plan import apply_warps, make_plan
+    from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
+    from dnr_jax.rendering.refine import SampledLoss, SampledTargets
 
     def kept(passes: Sequence[Pass]) -> list[np.ndarray]:
         maps = []

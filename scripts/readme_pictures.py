@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 
 from dnr_jax import Masks, RetargetConfig, load_weights, retarget
-from dnr_jax.image_io import read_image, write_image
+from dnr_jax.photos.files import read_image, write_image
 
 PICTURES = Path(__file__).parent / "pictures"
 GAP = 8

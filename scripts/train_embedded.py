@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from dnr_jax.command_line import run_command
-from dnr_jax.progress import ProgressLine
+from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.progress import ProgressLine
 
 if TYPE_CHECKING:
     from training.data import Dataset
@@ -120,7 +120,7 @@ def plot(history: "list[Record]") -> bytes:
     import numpy as np
     import PIL.Image
 
-    from dnr_jax.curve import draw_curve
+    from dnr_jax.inspection.curve import draw_curve
 
     curves = [[record.loss for record in history], [1 - record.correlation for record in history]]
     pictures = [draw_curve(values) for values in curves if np.isfinite(values).all()]

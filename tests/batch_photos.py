@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from dnr_jax.image_io import write_photo
+from dnr_jax.photos.files import write_photo
 
 TINY = (
     "--weights=embedded",

@@ -10,7 +10,7 @@ import pytest
 from batch_photos import TINY, results, write_photos
 
 from dnr_jax.batch.command import main
-from dnr_jax.image_io import read_image
+from dnr_jax.photos.files import read_image
 from dnr_jax.weights import Weights
 
 SIZES = [(33 + i % 8 * 4, 34 + i) for i in range(40)]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dnr_jax import compilation_cache
-from dnr_jax.network import Network
-from dnr_jax.taps import CONV_LAYERS
-from dnr_jax.vgg import VGG
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import CONV_LAYERS
+from dnr_jax.networks.vgg import VGG
 from dnr_jax.weights import Layers, Provenance, Weights, load_weights
 
 pytest_plugins = ["batch_photos", "batch_runs", "fetch_fixtures"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from dnr_jax.colour_profiles import srgb_profile
+from dnr_jax.photos.colour_profiles import srgb_profile
 
 _P3 = {
     b"rXYZ": (0.5151, 0.2412, -0.0011),

@@ -8,9 +8,9 @@ import PIL.Image
 import pytest
 from photo_files import noise, picture, stored
 
-from dnr_jax.animation import palette_image
-from dnr_jax.image_io import read_photo, write_animation
-from dnr_jax.photo_kinds import Kind, Photo
+from dnr_jax.photos.animation import palette_image
+from dnr_jax.photos.files import read_photo, write_animation
+from dnr_jax.photos.kinds import Kind, Photo
 
 DURATIONS = [100, 40, 250]
 

@@ -12,7 +12,7 @@ from test_pipeline import disc_aspect, disc_photo, textured_photo
 
 from dnr_jax.baselines import METHODS, wolf_warp
 from dnr_jax.baselines.wolf_warp import saliency, warp_edges, warp_rows
-from dnr_jax.warp import Warp, warp_width
+from dnr_jax.planning.warp import Warp, warp_width
 
 
 def test_two_pixels_by_hand() -> None:

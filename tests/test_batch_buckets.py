@@ -9,7 +9,7 @@ import pytest
 from dnr_jax.batch.buckets import PER_OCTAVE, Bucket, bucket_side, canvases_of, find_bucket, spread
 from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.hosts import MOST_BALANCED, Shard, deal, is_many_processes, parse_shard, take_shard
-from dnr_jax.importance import overview_size
+from dnr_jax.planning.importance import overview_size
 
 
 @pytest.mark.parametrize("per_octave", PER_OCTAVE)

@@ -13,9 +13,9 @@ from batch_runs import SIZES, Finished, assert_near, run
 from dnr_jax.batch.buckets import find_bucket
 from dnr_jax.batch.command import define_flags, main
 from dnr_jax.config import RetargetConfig
-from dnr_jax.image_io import read_image, read_photo, write_photo
-from dnr_jax.masks import Masks
+from dnr_jax.photos.files import read_image, read_photo, write_photo
 from dnr_jax.pipeline import retarget
+from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]

@@ -9,7 +9,7 @@ from batch_photos import tiny_photo, write_photos
 from batch_runs import SIZES, Finished, assert_near, run
 
 from dnr_jax.batch.devices import Devices
-from dnr_jax.image_io import write_photo
+from dnr_jax.photos.files import write_photo
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]
 

@@ -11,9 +11,9 @@ from dnr_jax.batch.buckets import Bucket, canvases_of, find_bucket
 from dnr_jax.batch.devices import Devices, Shaped
 from dnr_jax.batch.program import Padded, Retargeted, retarget_padded, traced_numbers
 from dnr_jax.config import RetargetConfig
-from dnr_jax.importance import overview_size
 from dnr_jax.pipeline import Result, retarget
-from dnr_jax.render import noise_image
+from dnr_jax.planning.importance import overview_size
+from dnr_jax.rendering.render import noise_image
 from dnr_jax.weights import Weights
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import oracles
 import pytest
 
-from dnr_jax import carve
-from dnr_jax.carve import Carving, apply_width, carve_width, covered_region, fit, intermediate_width
-from dnr_jax.taps import projected_footprint, receptive_footprint
+from dnr_jax.networks.taps import projected_footprint, receptive_footprint
+from dnr_jax.padding import fit
+from dnr_jax.planning import carve
+from dnr_jax.planning.carve import Carving, apply_width, carve_width, covered_region, intermediate_width
 
 FINE_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4")
 GAP_TAPS = ("block1_conv1", "block3_conv1", "block3_pool")

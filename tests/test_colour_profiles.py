@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 from photo_files import ink_profile, noise, picture, wide_profile
 
-from dnr_jax.colour_profiles import from_srgb, profile_space, srgb_profile, take_inks, take_rgb, to_srgb
+from dnr_jax.photos.colour_profiles import from_srgb, profile_space, srgb_profile, take_inks, take_rgb, to_srgb
 
 
 def difference(a: PIL.Image.Image, b: PIL.Image.Image) -> int:

@@ -15,7 +15,7 @@ from test_pipeline import textured_photo
 
 from dnr_jax import compilation_cache
 from dnr_jax.config import RetargetConfig
-from dnr_jax.image_io import write_image
+from dnr_jax.photos.files import write_image
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import Weights
 
@@ -63,8 +63,8 @@ def test_other_options_photos_and_widths_compile_nothing(small_vgg: Weights, eve
 
 def test_seams_are_found_without_a_word_from_the_host(small_vgg: Weights) -> None:
     """Nothing is moved between host and device while the seams of all levels are found."""
-    from dnr_jax.carve import carve_width
-    from dnr_jax.importance import analyse
+    from dnr_jax.planning.carve import carve_width
+    from dnr_jax.planning.importance import analyse
 
     photo = jax.numpy.asarray(textured_photo(72, 128), jax.numpy.float32)
     importance = analyse(small_vgg.network, photo, CONFIG.taps, ()).importance

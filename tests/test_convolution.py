@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from dnr_jax.convolution import convolve
+from dnr_jax.networks.convolution import convolve
 
 
 def draw(seed: int, *shape: int) -> jax.Array:

@@ -10,9 +10,9 @@ import PIL.Image
 import pytest
 from photo_files import exif_block, file_bytes, noise
 
-from dnr_jax.colour_profiles import srgb_profile
-from dnr_jax.deep_pixels import encode_png16, is_deep
-from dnr_jax.image_io import read_photo
+from dnr_jax.photos.colour_profiles import srgb_profile
+from dnr_jax.photos.deep_pixels import encode_png16, is_deep
+from dnr_jax.photos.files import read_photo
 
 
 def tiff(values: np.ndarray, order: str, photometric: int, *, planes: int = 1, packed: bool = False) -> bytes:

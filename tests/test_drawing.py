@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from dnr_jax.curve import HEIGHT, WIDTH, curve_svg, draw_curve, place_curve
-from dnr_jax.drawing import (
+from dnr_jax.inspection.curve import HEIGHT, WIDTH, curve_svg, draw_curve, place_curve
+from dnr_jax.inspection.drawing import (
     colour_map,
     draw_bars,
     draw_cells,

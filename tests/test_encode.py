@@ -8,11 +8,11 @@ import PIL.Image
 import pytest
 from photo_files import exif_block, file_bytes, noise, picture, stored, wide_profile
 
-from dnr_jax.colour_profiles import from_srgb, srgb_profile
-from dnr_jax.deep_pixels import encode_png16
-from dnr_jax.encode import check_output, encode_photo
-from dnr_jax.image_io import read_photo, write_photo
-from dnr_jax.photo_kinds import Kind, Photo
+from dnr_jax.photos.colour_profiles import from_srgb, srgb_profile
+from dnr_jax.photos.deep_pixels import encode_png16
+from dnr_jax.photos.encode import check_output, encode_photo
+from dnr_jax.photos.files import read_photo, write_photo
+from dnr_jax.photos.kinds import Kind, Photo
 
 LOSSLESS = [".png", ".tif", ".bmp"]
 

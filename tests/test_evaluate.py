@@ -16,8 +16,8 @@ import pytest
 
 from dnr_jax.baselines import METHODS
 from dnr_jax.evaluation import runs
-from dnr_jax.image_io import read_image
 from dnr_jax.metrics import bidirectional_similarity, seam_discontinuity
+from dnr_jax.photos.files import read_image
 from scripts import evaluate, tally_votes
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ from test_pipeline import textured_photo
 from weight_server import Server
 
 from dnr_jax import resize
-from dnr_jax.image_io import write_image
+from dnr_jax.photos.files import write_image
 from dnr_jax.weights import Weights, cache, download, fetch_vgg19, load_weights
 
 pytestmark = pytest.mark.usefixtures("online")

@@ -12,8 +12,8 @@ from weight_files import write_keras
 from weight_server import serving, write_registry
 
 from dnr_jax.config import DEFAULT_TAPS
-from dnr_jax.image_io import read_image, write_image
-from dnr_jax.vgg import VGG19_WIDTHS
+from dnr_jax.networks.vgg import VGG19_WIDTHS
+from dnr_jax.photos.files import read_image, write_image
 from dnr_jax.weights import read_layout
 
 PEAK_GIB = 1.5

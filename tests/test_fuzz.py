@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from photo_files import exif_block, file_bytes, noise
 
-from dnr_jax.colour_profiles import srgb_profile
-from dnr_jax.encode import encode_animation, encode_photo
-from dnr_jax.image_io import output_format, read_photo
-from dnr_jax.photo_kinds import Kind, Photo, PhotoError
+from dnr_jax.photos.colour_profiles import srgb_profile
+from dnr_jax.photos.encode import encode_animation, encode_photo
+from dnr_jax.photos.files import output_format, read_photo
+from dnr_jax.photos.kinds import Kind, Photo, PhotoError
 
 EXAMPLES = 100
 """Of each format."""

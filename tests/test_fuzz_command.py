@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from dnr_jax.image_io import encode_image, read_photo
+from dnr_jax.photos.files import encode_image, read_photo
 from dnr_jax.resize import main
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")

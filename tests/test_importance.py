@@ -7,8 +7,8 @@ import oracles
 import pytest
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.importance import aggregate, analyse, centre_weight, feature_norm, resample
 from dnr_jax.pipeline import retarget
+from dnr_jax.planning.importance import aggregate, analyse, centre_weight, feature_norm, resample
 from dnr_jax.weights import Weights
 
 resampled = jax.jit(resample, static_argnums=(1, 2))

@@ -11,13 +11,13 @@ import PIL.Image
 import pytest
 from test_pipeline import textured_photo
 
-from dnr_jax import inspection
 from dnr_jax.config import RetargetConfig
-from dnr_jax.drawing import draw_seams, to_picture
-from dnr_jax.inspection import Section, draw_sections, effective_map, write_inspection
-from dnr_jax.page import Chapter, Figure, render_page
+from dnr_jax.inspection import sections, write_inspection
+from dnr_jax.inspection.drawing import draw_seams, to_picture
+from dnr_jax.inspection.page import Chapter, Figure, render_page
+from dnr_jax.inspection.sections import Section, draw_sections, effective_map
+from dnr_jax.inspection.table import stop_reason, table_rows
 from dnr_jax.pipeline import Result, retarget
-from dnr_jax.record_table import stop_reason, table_rows
 from dnr_jax.weights import Weights
 
 PHOTO = textured_photo(64, 96)
@@ -80,8 +80,8 @@ class Page(HTMLParser):
         self.text += data
 
 
-def pictures(sections: list[Section]) -> dict[str, np.ndarray]:
-    return {picture.name: picture.pixels for section in sections for picture in section.pictures}
+def pictures(drawn: list[Section]) -> dict[str, np.ndarray]:
+    return {picture.name: picture.pixels for section in drawn for picture in section.pictures}
 
 
 def test_the_page_lists_every_picture_and_nothing_else(case: tuple[Result, RetargetConfig], tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_no_page_and_no_half_files(
     both: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    write = inspection.write_atomically
+    write = sections.write_atomically
 
     def fail_at_the_fifth(path: Path, data: bytes) -> None:
         if len(written) == 4:
@@ -191,7 +191,7 @@ def test_a_full_disk_leaves_no_page_and_no_half_files(
         written.append(path.name)
         write(path, data)
 
-    monkeypatch.setattr(inspection, "write_atomically", fail_at_the_fifth)
+    monkeypatch.setattr(sections, "write_atomically", fail_at_the_fifth)
     with pytest.raises(OSError, match="No space"):
         write_inspection(tmp_path, PHOTO, both, BASE)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(written)

@@ -10,8 +10,8 @@ from conftest import random_layers
 from test_pipeline import textured_photo
 from weight_files import torchvision_arrays, write_keras, write_keras3_weights, write_matconvnet, write_torch
 
-from dnr_jax.taps import CONV_LAYERS
-from dnr_jax.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, VGG19_WIDTHS
+from dnr_jax.networks.taps import CONV_LAYERS
+from dnr_jax.networks.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, VGG19_WIDTHS
 from dnr_jax.weights import Layers, Provenance, layer_widths, read_layout, read_weights, save_weights
 from dnr_jax.weights.layouts import MATCONVNET_PREPROCESSING
 

@@ -12,9 +12,9 @@ import numpy as np
 import oracles_networks as oracles
 import pytest
 
-from dnr_jax.learned import Learned, border_score
-from dnr_jax.network import Network
-from dnr_jax.taps import TAPS
+from dnr_jax.networks.learned import Learned, border_score
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import TAPS
 from dnr_jax.weights import Layers, load_weights
 from dnr_jax.weights.packaged import CONSTANT_LAYERS, MOST_BYTES, read_learned, wanted_shapes, write_learned
 from dnr_jax.weights.registry import shipped_path

@@ -13,8 +13,8 @@ from test_resize import FAST, run
 
 from dnr_jax.baselines import METHODS
 from dnr_jax.config import RetargetConfig
-from dnr_jax.image_io import read_image, write_image
 from dnr_jax.methods import NAMES
+from dnr_jax.photos.files import read_image, write_image
 from dnr_jax.resize import define_flags
 
 

@@ -20,8 +20,8 @@ from dnr_jax.metrics import (
 from dnr_jax.metrics.pairs import area_scale, to_lab
 from dnr_jax.metrics.semantic import SCORE_TAP
 from dnr_jax.metrics.similarity import nearest_rows
-from dnr_jax.network import Network
-from dnr_jax.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, VGG
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, VGG
 from dnr_jax.weights import Provenance, Weights, read_weights
 
 

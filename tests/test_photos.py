@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import rankdata
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.importance import analyse, resample
+from dnr_jax.networks.taps import tap_stride
 from dnr_jax.pipeline import retarget
-from dnr_jax.taps import tap_stride
+from dnr_jax.planning.importance import analyse, resample
 from dnr_jax.weights import Weights, load_weights, read_weights
 from evaluate_importance import network_map
 from training.measures import load_masks, measure

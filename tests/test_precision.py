@@ -11,10 +11,10 @@ import pytest
 from test_pipeline import QUICK, textured_photo
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.convolution import convolve, round_to
-from dnr_jax.importance import analyse
+from dnr_jax.networks.convolution import convolve, round_to
+from dnr_jax.networks.taps import CONV_LAYERS
 from dnr_jax.pipeline import retarget
-from dnr_jax.taps import CONV_LAYERS
+from dnr_jax.planning.importance import analyse
 from dnr_jax.weights import Weights
 
 PRECISIONS = {"float32": 24, "tensorfloat32": 11, "bfloat16": 8}

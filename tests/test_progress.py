@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dnr_jax.progress import ProgressLine
+from dnr_jax.shell.progress import ProgressLine
 
 
 class Terminal(io.StringIO):

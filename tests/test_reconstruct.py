@@ -8,14 +8,14 @@ import numpy as np
 import oracles_networks as oracles
 import pytest
 
-from dnr_jax import optimise
-from dnr_jax.network import Network
-from dnr_jax.optimise import Minimum, Schedule, minimise
-from dnr_jax.reconstruct import FeatureLoss, FeatureTargets, reconstruct
-from dnr_jax.refine import refine
-from dnr_jax.sampler import sample
-from dnr_jax.taps import conv_layers_below
-from dnr_jax.vgg import VGG
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import conv_layers_below
+from dnr_jax.networks.vgg import VGG
+from dnr_jax.rendering import optimise
+from dnr_jax.rendering.optimise import Minimum, Schedule, minimise
+from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstruct
+from dnr_jax.rendering.refine import refine
+from dnr_jax.rendering.sampler import sample
 from dnr_jax.weights import Weights
 
 WIDTHS = (4, 6, 8, 8, 8)

@@ -11,7 +11,7 @@ import pytest
 from test_pipeline import textured_photo
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.image_io import read_image, write_image
+from dnr_jax.photos.files import read_image, write_image
 from dnr_jax.resize import define_flags, main
 
 FAST = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1"]

@@ -13,8 +13,8 @@ from test_pipeline import textured_photo
 from test_resize import FAST, run
 
 from dnr_jax import atomic
-from dnr_jax.image_io import encode_image, write_image
-from dnr_jax.vgg import KERAS_PREPROCESSING
+from dnr_jax.networks.vgg import KERAS_PREPROCESSING
+from dnr_jax.photos.files import encode_image, write_image
 from dnr_jax.weights import Provenance, save_weights
 from dnr_jax.weights.cache import CACHED_VGG19
 

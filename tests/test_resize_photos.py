@@ -11,7 +11,7 @@ import pytest
 from test_pipeline import disc_photo, textured_photo
 from test_resize import FAST, run
 
-from dnr_jax.image_io import read_image, write_image
+from dnr_jax.photos.files import read_image, write_image
 
 
 @pytest.fixture

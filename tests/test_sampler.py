@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnr_jax.sampler import sample
+from dnr_jax.rendering.sampler import sample
 
 
 def draw(seed: int, *shape: int, scale: float = 1.0) -> jax.Array:

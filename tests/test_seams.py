@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnr_jax import seams
-from dnr_jax.kernels import seams as pallas_seams
-from dnr_jax.seams import Seams
+from dnr_jax.planning import seams, seams_pallas
+from dnr_jax.planning.seams import Seams
 
 FINDERS = {
     "scan": seams.find_seams,
-    "pallas": pallas_seams.find_seams,
-    "pallas-global-memory": partial(pallas_seams.find_seams, shared_bytes=0),
+    "pallas": seams_pallas.find_seams,
+    "pallas-global-memory": partial(seams_pallas.find_seams, shared_bytes=0),
 }
 COMPILED = {name: jax.jit(finder) for name, finder in FINDERS.items()}
 find_seams = FINDERS["scan"]

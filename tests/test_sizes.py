@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnr_jax.sizes import Target, parse_side, parse_target
+from dnr_jax.shell.sizes import Target, parse_side, parse_target
 
 sides = st.integers(1, 20_000)
 aspects = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -201,5 +201,5 @@ def test_any_text_is_a_size_or_one_line(text: str) -> None:
 
 
 def test_sizes_are_parsed_without_jax() -> None:
-    program = "import sys, dnr_jax.sizes; sys.exit('jax' in sys.modules)"
+    program = "import sys, dnr_jax.shell.sizes; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

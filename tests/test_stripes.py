@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnr_jax import stripes
-from dnr_jax.importance import feature_norm
-from dnr_jax.reconstruct import FeatureLoss, FeatureTargets
-from dnr_jax.taps import tap_stride
+from dnr_jax.networks import stripes
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.planning.importance import feature_norm
+from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
 from dnr_jax.weights import Weights
 
 KEPT = ("block1_conv2", "block2_conv1")

@@ -7,7 +7,7 @@ import oracles
 import pytest
 
 from dnr_jax.config import DEFAULT_TAPS
-from dnr_jax.taps import (
+from dnr_jax.networks.taps import (
     CONV_LAYERS,
     TAPS,
     check_tap,

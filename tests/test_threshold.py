@@ -11,14 +11,13 @@ from test_pipeline import textured_photo
 
 from dnr_jax import resize
 from dnr_jax.config import RetargetConfig
-from dnr_jax.masks import Masks, mask_bias
+from dnr_jax.inspection.table import table_rows
+from dnr_jax.networks.taps import tap_size, tap_stride
 from dnr_jax.pipeline import retarget
-from dnr_jax.plan import make_plan
-from dnr_jax.record import run_record
-from dnr_jax.record_table import table_rows
-from dnr_jax.sides import Layers
-from dnr_jax.taps import tap_size, tap_stride
-from dnr_jax.threshold import (
+from dnr_jax.planning.masks import Masks, mask_bias
+from dnr_jax.planning.passes import Layers
+from dnr_jax.planning.plan import make_plan
+from dnr_jax.planning.threshold import (
     CANDIDATES,
     Choice,
     _find_seams,
@@ -28,6 +27,7 @@ from dnr_jax.threshold import (
     side_damage,
     stopping_point,
 )
+from dnr_jax.record import run_record
 from dnr_jax.weights import Weights
 
 TAPS = ("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2", "block4_conv4")

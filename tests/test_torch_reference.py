@@ -21,9 +21,9 @@ from conftest import random_layers
 from test_pipeline import textured_photo
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.network import Network
-from dnr_jax.taps import TAPS, tap_stride
-from dnr_jax.vgg import TORCHVISION_PREPROCESSING, VGG
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import TAPS, tap_stride
+from dnr_jax.networks.vgg import TORCHVISION_PREPROCESSING, VGG
 from dnr_jax.weights import Weights, read_weights
 
 torch = pytest.importorskip("torch")

@@ -15,7 +15,7 @@ pytest.importorskip("skimage")
 from training_photos import RECIPE, disc_photo
 
 import train_embedded
-from dnr_jax.learned import Learned
+from dnr_jax.networks.learned import Learned
 from dnr_jax.weights.packaged import read_learned
 from training.recipe import RECIPES
 

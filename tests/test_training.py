@@ -12,7 +12,7 @@ pytest.importorskip("skimage")
 
 from training_photos import RECIPE, SIDE, generated_dataset
 
-from dnr_jax.learned import Learned
+from dnr_jax.networks.learned import Learned
 from training.data import Dataset, draw_batch, whole_photo
 from training.loop import State, held_out_correlation, settle_statistics, train
 from training.model import TAP_WEIGHTS, TAPS, fold, forward, loss_of, normalised

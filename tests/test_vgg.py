@@ -10,9 +10,9 @@ import oracles_networks as oracles
 import pytest
 from PIL import Image
 
-from dnr_jax.network import Network
-from dnr_jax.taps import TAPS, conv_layers_below, tap_size, tap_stride
-from dnr_jax.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, VGG, Preprocessing, max_pool
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import TAPS, conv_layers_below, tap_size, tap_stride
+from dnr_jax.networks.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, VGG, Preprocessing, max_pool
 from dnr_jax.weights import Weights, read_weights
 
 WIDTHS = (4, 6, 8, 8, 8)

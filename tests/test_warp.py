@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dnr_jax.warp import Warp, plan_warp, uniform_warp, warp_width
+from dnr_jax.planning.warp import Warp, plan_warp, uniform_warp, warp_width
 
 # Positions up to a few hundred, summed from float32 widths.
 EDGE = 1e-4

@@ -15,7 +15,7 @@ import safetensors.numpy
 from conftest import random_layers
 from weight_files import write_keras
 
-from dnr_jax.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING
+from dnr_jax.networks.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING
 from dnr_jax.weights import (
     CACHED_VGG19,
     Provenance,

@@ -15,7 +15,7 @@ import numpy as np
 from dnr_jax.config import RetargetConfig
 
 if TYPE_CHECKING:
-    from dnr_jax.network import Network
+    from dnr_jax.networks.network import Network
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, steps done, most steps)."""

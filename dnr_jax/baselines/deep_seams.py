@@ -12,11 +12,11 @@ import numpy as np
 
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.scaling import check_photo
-from dnr_jax.importance import analyse
-from dnr_jax.plan import make_plan
-from dnr_jax.render import crop
-from dnr_jax.sides import replay
-from dnr_jax.taps import tap_stride
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.planning.importance import analyse
+from dnr_jax.planning.passes import replay
+from dnr_jax.planning.plan import make_plan
+from dnr_jax.rendering.render import crop
 
 
 def deep_seam_carving(image: np.ndarray, target: tuple[int, int], context: Context) -> np.ndarray:

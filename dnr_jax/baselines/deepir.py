@@ -30,8 +30,8 @@ import numpy as np
 
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.scaling import check_photo
-from dnr_jax.importance import analyse
-from dnr_jax.taps import tap_stride
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.planning.importance import analyse
 
 TAPS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 PATCH = 3

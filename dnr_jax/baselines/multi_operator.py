@@ -27,7 +27,7 @@ from dnr_jax.baselines import Context
 from dnr_jax.baselines.bidirectional_warping import bidirectional_warping
 from dnr_jax.baselines.scaling import scale
 from dnr_jax.baselines.seam_carving import carve_width, find_pixel_seams, gradient_energy, luma
-from dnr_jax.carve import apply_width, insert_width
+from dnr_jax.planning.carve import apply_width, insert_width
 
 SEARCH_SIDE = 64
 """Longer side in pixels of the image that the search runs on."""

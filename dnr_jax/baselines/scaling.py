@@ -4,9 +4,9 @@ import numpy as np
 import PIL.Image
 
 from dnr_jax.baselines import Context
-from dnr_jax.importance import aggregate, analyse
-from dnr_jax.network import Network
-from dnr_jax.taps import tap_stride
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.planning.importance import aggregate, analyse
 
 
 def scale(image: np.ndarray, target: tuple[int, int], _: Context | None = None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Seam carving on pixels: gradient energy (Avidan and Shamir 2007) and forward energy (Rubinstein et al. 2008).
 
-Unlike `dnr_jax.seams.find_seams`, whose costs stand still, the energy is computed anew after every removal, as
+Unlike `dnr_jax.planning.seams.find_seams`, whose costs stand still, the energy is computed anew after every removal, as
 published. Width, then height; Avidan and Shamir's optimal order of the two (their transport map) needs all H x W
 intermediate images and is left out.
 
@@ -17,8 +17,8 @@ import numpy as np
 from jax import lax
 
 from dnr_jax.baselines import Context
-from dnr_jax.carve import insert_width
-from dnr_jax.seams import Seams, cumulative_cost, trace_back
+from dnr_jax.planning.carve import insert_width
+from dnr_jax.planning.seams import Seams, cumulative_cost, trace_back
 
 ENERGIES = ("gradient", "forward")
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601

@@ -128,7 +128,7 @@ def solve_edges(spring: np.ndarray, rest: np.ndarray, width: int, alignment: flo
 
 
 def warp_rows(image: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Brings each row's pixels to their new edges, with the filter of `dnr_jax.warp.warp_width`.
+    """Brings each row's pixels to their new edges, with the filter of `dnr_jax.planning.warp.warp_width`.
 
     An output pixel is the mean over what it covers of the row, or over one pixel where that is less. The means come
     from running sums, because every row has a map of its own.

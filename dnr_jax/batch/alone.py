@@ -6,8 +6,8 @@ import numpy as np
 
 from dnr_jax.batch.jobs import Job, Request, find_target
 from dnr_jax.batch.photo_tasks import Decoded
-from dnr_jax.masks import Masks
 from dnr_jax.pipeline import retarget_frames
+from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights
 
 

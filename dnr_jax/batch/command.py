@@ -11,16 +11,16 @@ from typing import Any
 from absl import flags
 
 from dnr_jax.batch.buckets import PER_OCTAVE
-from dnr_jax.command_line import run_command
-from dnr_jax.encode import FORMATS
-from dnr_jax.method_flags import (
+from dnr_jax.photos.encode import FORMATS
+from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.flags import (
     config_from_flags,
     define_method_flags,
     define_network_flags,
     define_size_flags,
     size_arguments,
 )
-from dnr_jax.sizes import parse_target
+from dnr_jax.shell.sizes import parse_target
 
 _EXAMPLE = "python -m dnr_jax.batch --input=photos --output_dir=narrow --width=75%"
 _FORMATS = {extension[1:]: extension for extension in FORMATS}
@@ -96,7 +96,7 @@ def _run(options: dict[str, Any]) -> int:
     # All that needs no JAX is checked first.
     from dnr_jax.batch.hosts import parse_shard
     from dnr_jax.batch.jobs import Request
-    from dnr_jax.photo_kinds import parse_background
+    from dnr_jax.photos.kinds import parse_background
 
     _check(options)
     sizes = size_arguments(options)

@@ -14,8 +14,8 @@ from jax.sharding import PartitionSpec as P
 from dnr_jax.batch.buckets import Bucket, canvases_of
 from dnr_jax.batch.program import Numbers, Padded, Retargeted, retarget_padded, traced_numbers
 from dnr_jax.config import RetargetConfig
-from dnr_jax.importance import overview_size
-from dnr_jax.network import Network
+from dnr_jax.networks.network import Network
+from dnr_jax.planning.importance import overview_size
 
 
 class Shaped(NamedTuple):

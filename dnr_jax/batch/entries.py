@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TextIO
 
 import PIL.Image
 
-from dnr_jax.encode import FORMATS
+from dnr_jax.photos.encode import FORMATS
 
 COLUMNS = ("path", "width", "height", "protect", "remove", "output")
 """What a manifest's rows may hold; only the path is needed."""

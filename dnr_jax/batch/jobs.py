@@ -12,10 +12,10 @@ from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.ledger import DONE, FAILED, Ledger, Recorded, config_sha256, file_stat, is_current
 from dnr_jax.batch.photo_tasks import read_header
 from dnr_jax.config import RetargetConfig
-from dnr_jax.decode import Frames
-from dnr_jax.photo_kinds import Colour
-from dnr_jax.sizes import parse_target
-from dnr_jax.taps import tap_stride
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.photos.decode import Frames
+from dnr_jax.photos.kinds import Colour
+from dnr_jax.shell.sizes import parse_target
 
 _THREADS = 16  # File headers wait for disks and networks, not for a processor.
 

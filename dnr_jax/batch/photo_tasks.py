@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import PIL.Image
 
-from dnr_jax import image_io
 from dnr_jax.atomic import write_atomically
 from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.ledger import file_stat, files_sha256
-from dnr_jax.decode import Frames
-from dnr_jax.encode import FORMATS, check_output, encode_animation, encode_photo
-from dnr_jax.photo_kinds import Colour, Kind, PhotoError, frame_arrays, stored_pictures
+from dnr_jax.photos import files
+from dnr_jax.photos.decode import Frames
+from dnr_jax.photos.encode import FORMATS, check_output, encode_animation, encode_photo
+from dnr_jax.photos.kinds import Colour, Kind, PhotoError, frame_arrays, stored_pictures
 
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
@@ -95,15 +95,15 @@ def decode_entry(
     """Reads one photo and its masks.
 
     Raises:
-      ValueError: as `image_io` has it, also where the output could not hold the result.
+      ValueError: as `photos.files` has it, also where the output could not hold the result.
       OSError: as the file system has it.
     """
     start = time.perf_counter()
-    photo = image_io.read_photo(entry.path, max_megapixels=max_megapixels, frames=frames)
+    photo = files.read_photo(entry.path, max_megapixels=max_megapixels, frames=frames)
     stat = file_stat(entry.files)
     check_output(photo.kind, output_kind(entry.output), background, target)
     masks = {
-        name: image_io.read_mask(path, photo.size, max_megapixels=max_megapixels)
+        name: files.read_mask(path, photo.size, max_megapixels=max_megapixels)
         for name, path in (("protect", entry.protect), ("remove", entry.remove))
         if path is not None
     }

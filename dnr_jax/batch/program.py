@@ -13,20 +13,20 @@ import numpy as np
 from jax import lax
 
 from dnr_jax.batch.buckets import Bucket
-from dnr_jax.carve import Carving, carve_width, fit
 from dnr_jax.config import RetargetConfig
-from dnr_jax.importance import Overview, analyse
-from dnr_jax.network import Network
-from dnr_jax.optimise import Schedule, minimise_traced
-from dnr_jax.plan import importance_threshold, warp_importance, warp_side
-from dnr_jax.reconstruct import FeatureLoss, FeatureTargets
-from dnr_jax.refine import SampledLoss, SampledTargets
-from dnr_jax.render import noise_image, scaled_image
-from dnr_jax.sampler import sample
-from dnr_jax.sides import Layers, replay_seams
-from dnr_jax.taps import tap_stride
-from dnr_jax.vgg import Size
-from dnr_jax.warp import plan_warp
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.padding import Size, fit
+from dnr_jax.planning.carve import Carving, carve_width
+from dnr_jax.planning.importance import Overview, analyse
+from dnr_jax.planning.passes import Layers, replay_seams
+from dnr_jax.planning.plan import importance_threshold, warp_importance, warp_side
+from dnr_jax.planning.warp import plan_warp
+from dnr_jax.rendering.optimise import Schedule, minimise_traced
+from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
+from dnr_jax.rendering.refine import SampledLoss, SampledTargets
+from dnr_jax.rendering.render import noise_image, scaled_image
+from dnr_jax.rendering.sampler import sample
 
 
 class Padded(NamedTuple):

@@ -29,7 +29,7 @@ from dnr_jax.batch.run import Run
 from dnr_jax.batch.session import Session, exit_code, network_sha256, own_state, write_summary
 from dnr_jax.batch.summary import Tally
 from dnr_jax.batch.workers import Workers, default_workers
-from dnr_jax.progress import ProgressLine
+from dnr_jax.shell.progress import ProgressLine
 from dnr_jax.weights import load_weights
 
 _CHUNK = 4

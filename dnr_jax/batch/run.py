@@ -16,7 +16,7 @@ from dnr_jax.batch.ledger import DONE, FAILED, Ledger
 from dnr_jax.batch.photo_tasks import Decoded, Written, check_failure, decode_entry, encode_result
 from dnr_jax.batch.program import Retargeted
 from dnr_jax.batch.workers import Task, WorkerDiedError, Workers
-from dnr_jax.command_line import one_line
+from dnr_jax.shell.command_line import one_line
 from dnr_jax.weights import Weights
 
 _AHEAD = 2

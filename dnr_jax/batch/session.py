@@ -12,7 +12,6 @@ import filelock
 import jax
 import numpy as np
 
-from dnr_jax import image_io
 from dnr_jax.batch.devices import Devices
 from dnr_jax.batch.entries import STATE_DIR, Entry, find_entries
 from dnr_jax.batch.hosts import Coordinator, Shard, find_shard, take_shard
@@ -23,7 +22,8 @@ from dnr_jax.batch.run import Run
 from dnr_jax.batch.stream import stdin_windows
 from dnr_jax.batch.summary import Tally, summary_text
 from dnr_jax.batch.workers import Workers, default_workers
-from dnr_jax.progress import ProgressLine
+from dnr_jax.photos import files
+from dnr_jax.shell.progress import ProgressLine
 from dnr_jax.weights import Weights, load_weights
 
 
@@ -60,7 +60,7 @@ def open_session(options: dict[str, Any], request: Request, shard: Shard | None,
     entries = [] if streamed else find_entries(options["input"], request.output_dir, suffix)
     (request.output_dir / STATE_DIR).mkdir(parents=True, exist_ok=True)
     if options["summary"] is not None:
-        image_io.check_writable(options["summary"])
+        files.check_writable(options["summary"])
     if shard is None:
         alone = options["engine"] == "ray" or options["dry_run"]
         coordinator = Coordinator(options["coordinator"], options["num_processes"], options["process_id"])
@@ -118,7 +118,7 @@ def write_summary(session: Session, figures: dict[str, Any]) -> None:
     path = session.options["summary"]
     if path is None:
         path = session.request.output_dir / STATE_DIR / f"summary-{session.shard.name}.json"
-    image_io.write_bytes(path, json.dumps(figures, indent=1).encode())
+    files.write_bytes(path, json.dumps(figures, indent=1).encode())
 
 
 def exit_code(figures: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dnr_jax.batch.jobs import Job
-from dnr_jax.progress import ProgressLine
+from dnr_jax.shell.progress import ProgressLine
 
 _PERCENTILES = (50, 90, 99)
 

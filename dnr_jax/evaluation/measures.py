@@ -9,9 +9,9 @@ import numpy as np
 
 from dnr_jax import metrics
 from dnr_jax.config import DEFAULT_TAPS
-from dnr_jax.importance import analyse
-from dnr_jax.inspection import effective_map
-from dnr_jax.taps import check_tap
+from dnr_jax.inspection.sections import effective_map
+from dnr_jax.networks.taps import check_tap
+from dnr_jax.planning.importance import analyse
 from dnr_jax.weights import Weights
 
 

@@ -21,17 +21,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import PIL.Image
 
-from dnr_jax import drawing
 from dnr_jax.atomic import write_atomically
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.evaluation.dataset import Case
 from dnr_jax.evaluation.measures import Judge, weights_digest
 from dnr_jax.evaluation.methods import Method
-from dnr_jax.image_io import read_image
-from dnr_jax.inspection import effective_map
+from dnr_jax.inspection import drawing
+from dnr_jax.inspection.sections import effective_map
 from dnr_jax.metrics.pairs import area_scale
+from dnr_jax.photos.files import read_image
 from dnr_jax.pipeline import Result, retarget
-from dnr_jax.sizes import parse_side
+from dnr_jax.shell.sizes import parse_side
 from dnr_jax.weights import Weights
 
 Progress = Callable[[str, int, int], None]

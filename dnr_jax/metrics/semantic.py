@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnr_jax.metrics.pairs import check_pair
-from dnr_jax.network import Network
-from dnr_jax.taps import check_tap, tap_stride
-from dnr_jax.vgg import KERAS_PREPROCESSING, VGG, VGG19_WIDTHS
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import check_tap, tap_stride
+from dnr_jax.networks.vgg import KERAS_PREPROCESSING, VGG, VGG19_WIDTHS
 from dnr_jax.weights import Weights
 
 SCORE_TAP = "block5_conv1"

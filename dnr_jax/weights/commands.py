@@ -24,7 +24,7 @@ from typing import Any
 
 from absl import flags
 
-from dnr_jax.command_line import one_line
+from dnr_jax.shell.command_line import one_line
 from dnr_jax.weights import cache
 from dnr_jax.weights.registry import read_registry, registry_path
 

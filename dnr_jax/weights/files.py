@@ -15,8 +15,8 @@ import safetensors
 import safetensors.numpy
 
 from dnr_jax.atomic import write_atomically
-from dnr_jax.taps import CONV_LAYERS
-from dnr_jax.vgg import VGG, Preprocessing
+from dnr_jax.networks.taps import CONV_LAYERS
+from dnr_jax.networks.vgg import VGG, Preprocessing
 
 FORMAT = "dnr_jax-1"
 STORES: dict[str, Any] = {"float32": np.float32, "bfloat16": ml_dtypes.bfloat16}

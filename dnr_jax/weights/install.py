@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from dnr_jax.taps import CONV_LAYERS
-from dnr_jax.vgg import VGG19_WIDTHS
+from dnr_jax.networks.taps import CONV_LAYERS
+from dnr_jax.networks.vgg import VGG19_WIDTHS
 from dnr_jax.weights import cache
 from dnr_jax.weights.files import layer_widths, save_weights
 from dnr_jax.weights.layouts import Found, read_layout

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from dnr_jax.taps import CONV_LAYERS, CONVS_PER_BLOCK
-from dnr_jax.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, Preprocessing
+from dnr_jax.networks.taps import CONV_LAYERS, CONVS_PER_BLOCK
+from dnr_jax.networks.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, Preprocessing
 from dnr_jax.weights import torch_file
 from dnr_jax.weights.cache import file_sha256
 from dnr_jax.weights.files import Layers, Provenance, read_arrays, read_metadata, read_own

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from dnr_jax.embedded import Embedded
-from dnr_jax.network import Network
-from dnr_jax.taps import CONV_LAYERS
-from dnr_jax.vgg import VGG
+from dnr_jax.networks.analytic import Embedded
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import CONV_LAYERS
+from dnr_jax.networks.vgg import VGG
 from dnr_jax.weights.cache import CACHED_VGG19, cache_dir, file_sha256, find_vgg19, is_offline, read_record
 from dnr_jax.weights.fetch import FetchError, fetch_vgg19
 from dnr_jax.weights.files import Provenance, layer_widths
@@ -41,8 +41,8 @@ def load_weights(
     """Loads the network called `name`.
 
     Args:
-      name: "embedded" for the network that ships with the package, which is the "learned" one (`dnr_jax.learned`);
-        "analytic" for the one that needs no training (`dnr_jax.embedded`); "vgg19" for the file at $DNR_JAX_WEIGHTS
+      name: "embedded" for the network that ships with the package, which is the "learned" one (`networks.learned`);
+        "analytic" for the one that needs no training (`networks.analytic`); "vgg19" for the file at $DNR_JAX_WEIGHTS
         or, failing that, in the cache, fetched first where it is not there; "auto" for the same, or the embedded
         network, with a line on stderr, where VGG19 is not to be had; anything else is the path of a weights file, see
         `read_weights`.
@@ -62,7 +62,7 @@ def load_weights(
         found = load_weights(EMBEDDED)
         return found._replace(provenance=found.provenance._replace(name="embedded"))
     if name == "analytic":
-        provenance = Provenance("analytic", "dnr_jax.embedded (analytic)", "", "as the package")
+        provenance = Provenance("analytic", "dnr_jax.networks.analytic", "", "as the package")
         return Weights(Network({}, Embedded(), CONV_LAYERS, ANALYTIC_IMPORTANCE_SIDE), provenance)
     if name == "learned":
         return Weights(*read_learned())

@@ -15,9 +15,9 @@ import numpy as np
 import safetensors.numpy
 
 from dnr_jax.atomic import write_atomically
-from dnr_jax.learned import BLOCK1_CHANNELS, CONTRAST_CHANNELS, Learned
-from dnr_jax.network import Network
-from dnr_jax.taps import CONV_LAYERS, conv_layers_below
+from dnr_jax.networks.learned import BLOCK1_CHANNELS, CONTRAST_CHANNELS, Learned
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import CONV_LAYERS, conv_layers_below
 from dnr_jax.weights.files import Layers, Provenance, read_arrays, read_metadata
 from dnr_jax.weights.registry import shipped_path
 

@@ -13,8 +13,8 @@ import numpy as np
 import PIL.Image
 
 from dnr_jax.atomic import write_atomically
-from dnr_jax.embedded import Embedded
-from dnr_jax.importance import feature_norm
+from dnr_jax.networks.analytic import Embedded
+from dnr_jax.planning.importance import feature_norm
 from training.pseudo_labels import Saliency, agreement, find_saliency, unit_range
 from training.recipe import Recipe
 

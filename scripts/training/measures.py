@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 
-from dnr_jax.seams import find_seams
+from dnr_jax.planning.seams import find_seams
 
 
 def load_masks(path: Path, side: int) -> dict[str, np.ndarray]:

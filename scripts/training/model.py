@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnr_jax.learned import Learned
+from dnr_jax.networks.learned import Learned
 from training.recipe import Recipe
 
 TAPS = ("block2_conv2", "block3_conv4", "block4_conv4", "block5_conv4", "block5_pool")

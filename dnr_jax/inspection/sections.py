@@ -1,0 +1,268 @@
+"""A look inside a run: every intermediate result as a picture, on a page in the order of the method."""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+
+from dnr_jax.atomic import write_atomically
+from dnr_jax.config import RetargetConfig
+from dnr_jax.inspection import drawing
+from dnr_jax.inspection.curve import curve_svg, draw_curve
+from dnr_jax.inspection.page import Chapter, Figure, render_page
+from dnr_jax.inspection.table import count, show_size, stop_reason, table_rows
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.pipeline import Result
+from dnr_jax.planning.importance import aggregate
+from dnr_jax.planning.passes import AXES, Pass, replay
+from dnr_jax.planning.warp import Warp, uniform_warp, warp_width
+
+_COMPRESSION = 1  # Quick: a run of a large photo draws dozens of full-size pictures.
+_WHEEL = 96
+_PATCH, _PATCH_ZOOM = 96, 4
+
+
+class Picture(NamedTuple):
+    """One picture of a section: its file's name without extension, pixels, caption, and an SVG of the same."""
+
+    name: str
+    pixels: np.ndarray
+    caption: str
+    svg: str | None = None
+
+
+class Section(NamedTuple):
+    """One step of the method in pictures."""
+
+    title: str
+    text: str
+    pictures: list[Picture]
+
+
+def write_inspection(directory: Path, photo: np.ndarray, result: Result, config: RetargetConfig) -> None:
+    """Writes a picture of every intermediate result as PNG, and last an index.html that shows them in order.
+
+    Every file appears whole or not at all. Files of the same names are replaced, others are left alone.
+
+    Args:
+      directory: created where it is missing.
+      photo: uint8 or float [H, W, 3] in [0, 255], as `retarget` was given it.
+      result: what `retarget` returned.
+      config: what it was given.
+
+    Raises:
+      ValueError: `directory` is a file, or below one.
+      OSError: as the file system has it.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"{directory} is no directory: name one to write the inspection to") from None
+    chapters = []
+    for section in draw_sections(photo, result, config):
+        figures = []
+        for picture in section.pictures:
+            file = f"{picture.name}.png"
+            write_atomically(directory / file, _encode(picture.pixels))
+            height, width = picture.pixels.shape[:2]
+            figures.append(Figure(file, (height, width), picture.caption, picture.svg))
+        chapters.append(Chapter(section.title, section.text, figures))
+    title = f"Retargeting from {show_size(result.record['size'])} to {show_size(result.record['target_size'])}"
+    page = render_page(title, chapters, table_rows(result, config))
+    write_atomically(directory / "index.html", page.encode())
+
+
+def draw_sections(photo: np.ndarray, result: Result, config: RetargetConfig) -> Iterator[Section]:
+    """Draws a run, one step of the method after the other. Args as in `write_inspection`."""
+    picture = drawing.to_picture(photo)
+    yield Section("Photo", "What was given.", [Picture("1_photo", picture, show_size(picture.shape))])
+    yield _importance(picture, result, config)
+    if result.passes:
+        yield _seams(picture, result, config)
+    yield _starts(picture, result, config)
+    yield _reconstruction(result)
+    yield _refinement(result)
+    if result.warps:
+        yield _warps(result)
+    final = drawing.to_picture(result.image)
+    yield Section("Result", "The retargeted photo.", [Picture("8_result", final, show_size(final.shape))])
+
+
+def _importance(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
+    size = (photo.shape[0], photo.shape[1])
+    pictures = []
+    for tap, values in zip(config.taps, result.importance, strict=True):
+        drawn = drawing.spread(drawing.colour_map(values), tap_stride(tap), size)
+        caption = f"{tap}: {show_size(values.shape)} neurons, from {values.min():.4g} (blue) to {values.max():.4g}"
+        pictures.append(Picture(f"2_importance_{tap}", drawn, caption))
+    if not result.passes:
+        drawn = drawing.colour_map(effective_map(result.importance, config.taps, size))
+        pictures.append(Picture("2_effective", drawn, "Effective importance: the sum of the maps"))
+    for number, step in enumerate(result.passes, 1):
+        values = effective_map(_turned(step.side, step.carving.guided), config.taps, step.size)
+        pictures.append(
+            Picture(
+                f"2_effective_{number}_{step.side}",
+                drawing.colour_map(values),
+                f"Effective importance for pass {number}, from {values.min():.3g} to {values.max():.3g}",
+            )
+        )
+    text = (
+        "Importance is the length of each neuron's feature vector (Fig. 4). The effective map (Fig. 9) sums the maps"
+        " that the seams were found on, each divided by its mean, lowered where deeper seams lead the way."
+    )
+    return Section("Importance", text, pictures)
+
+
+def effective_map(maps: tuple[np.ndarray, ...], taps: tuple[str, ...], size: tuple[int, int]) -> np.ndarray:
+    """The sum over levels of each map divided by its mean, upsampled (Fig. 9), float32 of `size` in pixels.
+
+    Args:
+      maps: float32 [h_l, w_l], of which the part that belongs to `size` counts.
+      taps: the maps' taps.
+      size: (height, width) of the image that the seams were found in.
+    """
+    strides = tuple(tap_stride(tap) for tap in taps)
+    sizes = tuple((jnp.int32(size[0] // stride), jnp.int32(size[1] // stride)) for stride in strides)
+    return np.asarray(_aggregate(maps, sizes, strides=strides, shape=size))
+
+
+def _seams(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
+    pictures = []
+    for number, step in enumerate(result.passes, 1):
+        ground = _after(photo, result.passes[: number - 1], config)
+        told = result.record["passes"][number - 1]
+        reason = stop_reason(told, result.record["importance_threshold"], config)
+        title = f"Pass {number}, seams to {told['action']} from the {step.side}"
+        for tap, seams in reversed(list(zip(config.taps, step.carving.levels, strict=True))):
+            removed = int(seams.removed)
+            ranks = np.where(np.asarray(seams.order) < removed, np.asarray(seams.order), -1)
+            stride = tap_stride(tap)
+            # Past the valid part of a map no seam can pass; what pooling left over belongs to the last neuron.
+            valid = [max(1, n // stride) for n in ground.shape[:2]]
+            ranks = _turned(step.side, (ranks,))[0][: valid[0], : valid[1]]
+            detail = reason if tap == config.taps[-1] else f"{tap}: {count(removed, 'seam')}"
+            drawn = drawing.draw_seams(ground, ranks, stride)
+            pictures.append(Picture(f"3_seams_{number}_{step.side}_{tap}", drawn, f"{title}, {detail}"))
+    text = (
+        "From the deepest level to the finest, each level's seams lead those of the next (Fig. 5, 6). The first seam"
+        " is red, the last one yellow. Each pass is drawn over what the passes before it left."
+    )
+    return Section("Seams", text, pictures)
+
+
+def _starts(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
+    mid = _pair(result.record["intermediate_size"])
+    chosen = drawing.to_picture(result.start)
+    names = {"seam": "the seam-carved photo", "linear": "the uniformly scaled photo", "noise": "noise"}
+    pictures = [Picture(f"4_start_{config.init}", chosen, f"The start: {names[config.init]}, {show_size(mid)}")]
+    if config.init != "seam" and result.passes:
+        carved = _after(photo, result.passes, config)
+        pictures.append(Picture("4_start_seam", carved, "For comparison: the seam-carved photo"))
+    if config.init != "linear":
+        pictures.append(Picture("4_start_linear", _scale(photo, mid), "For comparison: the uniformly scaled photo"))
+    if result.warps:
+        warped = result.start
+        for side, warp in result.warps.items():
+            warped = _warp_columns(warped, side, warp)
+        caption = f"The start through the warp, {show_size(warped.shape)}"
+        pictures.append(Picture("4_start_warped", drawing.to_picture(warped), caption))
+    return Section("Starting images", "What the reconstruction began with, and what it could have.", pictures)
+
+
+def _reconstruction(result: Result) -> Section:
+    pictures = [
+        Picture(f"5_reconstruction_{step:05}", drawing.to_picture(image), f"After step {step}")
+        for step, image in result.snapshots
+    ]
+    pictures.append(_curve("5_loss_reconstruction", "reconstruction", result))
+    text = "Pixels change until their features are those that the seams left (Fig. 1, 3); the loss after each step."
+    return Section("Reconstruction", text, pictures)
+
+
+def _refinement(result: Result) -> Section:
+    before, after = drawing.to_picture(result.reconstructed), drawing.to_picture(result.refined)
+    field, scale = drawing.draw_displacement(result.displacement)
+    patch = drawing.most_moved(result.displacement, _PATCH)
+    pair = np.concatenate([before[patch], after[patch]], 1)
+    zoomed = pair.repeat(_PATCH_ZOOM, 0).repeat(_PATCH_ZOOM, 1)
+    pictures = [
+        Picture("6_before", before, "Before: the reconstruction"),
+        Picture("6_after", after, "After"),
+        Picture("6_patch", zoomed, f"Where most moved, {_PATCH_ZOOM} times as large: before, after"),
+        Picture("6_displacement", field, f"Displacements; full colour is {scale:.3g} pixels"),
+        Picture("6_wheel", drawing.draw_wheel(_WHEEL), "Key: where each pixel reads from"),
+        _curve("6_loss_refinement", "refinement", result),
+    ]
+    text = "A sampler shifts pixels by fractions to lower the same loss, which evens out artefacts (Fig. 8)."
+    return Section("Refinement", text, pictures)
+
+
+def _warps(result: Result) -> Section:
+    pictures, image = [], result.refined
+    for side, warp in result.warps.items():
+        warped = _warp_columns(image, side, warp)
+        before, after = _turned(side, (drawing.to_picture(image), drawing.to_picture(warped)))
+        drawn = drawing.draw_cells(before, after, np.asarray(warp.old_edges), np.asarray(warp.new_edges))
+        cells = int((np.diff(np.asarray(warp.old_edges)) > 0).sum())
+        caption = f"{side}: {count(cells, 'cell')} in {warp.old_edges[-1]:g} pixels, and in {warp.new_edges[-1]:g}"
+        pictures.append(Picture(f"7_warp_{side}", _turned(side, (drawn,))[0], caption))
+        image = warped
+    text = (
+        "What the seams left to do, cells of pixels do by changing their widths, unimportant ones most (Eq. 3). The"
+        " bars join each cell's old edges to its new ones; the more of its width it keeps, the yellower it is."
+    )
+    return Section("Grid warp", text, pictures)
+
+
+def _curve(name: str, stage: str, result: Result) -> Picture:
+    losses = result.record[stage]["losses"]
+    caption = f"The loss of the {stage}, from {losses[0]:.4g} to {losses[-1]:.4g}"
+    return Picture(name, draw_curve(losses), caption, curve_svg(losses, caption))
+
+
+def _after(photo: np.ndarray, passes: Sequence[Pass], config: RetargetConfig) -> np.ndarray:
+    """The photo's pixels after some passes; uniformly scaled where no level has their resolution."""
+    if not passes:
+        return photo
+    size = passes[-1].new_size
+    if tap_stride(config.taps[0]) != 1:
+        return _scale(photo, size)
+    carved = replay(list(passes), jnp.asarray(photo, jnp.float32), 0, config)
+    return drawing.to_picture(np.asarray(carved[: size[0], : size[1]]))
+
+
+def _scale(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    scaled = np.asarray(photo, np.float32)
+    for side, axis in AXES.items():
+        scaled = _warp_columns(scaled, side, uniform_warp(photo.shape[axis], size[axis]))
+    return drawing.to_picture(scaled)
+
+
+def _warp_columns(image: np.ndarray, side: str, warp: Warp) -> np.ndarray:
+    (turned,) = _turned(side, (image,))
+    warped = np.asarray(warp_width(jnp.asarray(turned, jnp.float32), warp, int(warp.new_edges[-1])))
+    return _turned(side, (warped,))[0]
+
+
+def _turned(side: str, arrays: Iterable[Any]) -> tuple[np.ndarray, ...]:
+    """Arrays of the height's stages are those of the width transposed; this goes there and back."""
+    return tuple(np.asarray(array) if side == "width" else np.asarray(array).swapaxes(0, 1) for array in arrays)
+
+
+def _pair(size: Sequence[int]) -> tuple[int, int]:
+    return int(size[0]), int(size[1])
+
+
+def _encode(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, "PNG", compress_level=_COMPRESSION)
+    return buffer.getvalue()
+
+
+_aggregate = jax.jit(aggregate, static_argnames=("strides", "shape"))

@@ -1,0 +1,86 @@
+"""A run's record in words, for people to read."""
+
+import json
+import math
+from typing import Any
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.pipeline import Result
+from dnr_jax.planning.passes import AXES
+
+_TOLD = (
+    "size",
+    "intermediate_size",
+    "target_size",
+    "importance_percentile",
+    "percentile_damage",
+    "importance_threshold",
+    "passes",
+    "reconstruction",
+    "refinement",
+    "seconds",
+)
+
+
+def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
+    """The record as (name, value): sizes, seams and why they stopped, losses, seconds, and whatever else it holds."""
+    record = result.record
+    rows = [
+        ("Photo", show_size(record["size"])),
+        ("After the seams", show_size(record["intermediate_size"])),
+        ("Result", show_size(record["target_size"])),
+        ("Threshold", _threshold(record, config)),
+    ]
+    if record["percentile_damage"] is not None:
+        told = ", ".join(f"{q}: {value:.4f}" for q, value in record["percentile_damage"].items())
+        rows.append(("Damage of each percentile tried", told))
+    for number, step in enumerate(record["passes"], 1):
+        seams = ", ".join(f"{tap}: {removed}" for tap, removed in step["seams"].items())
+        rows.append((f"Pass {number}, {step['side']}, seams to {step['action']}", seams))
+        rows.append((f"Why pass {number} stopped", stop_reason(step, record["importance_threshold"], config)))
+    if not record["passes"]:
+        rows.append(("Seams", "none: the size is unchanged"))
+    for stage in ("reconstruction", "refinement"):
+        losses, steps = record[stage]["losses"], record[stage]["steps"]
+        told = f"{count(steps, 'step')}, loss {losses[0]:.6g} to {losses[-1]:.6g}"
+        rows.append((stage.capitalize(), f"{told}, stopped early" if record[stage]["stopped_early"] else told))
+    rows += [(f"Seconds of {stage}", f"{seconds:.2f}") for stage, seconds in record["seconds"].items()]
+    rows.append(("Seconds in all", f"{sum(record['seconds'].values()):.2f}"))
+    rows += [(name.replace("_", " ").capitalize(), _plain(record[name])) for name in record if name not in _TOLD]
+    return rows
+
+
+def stop_reason(step: dict[str, Any], threshold: float, config: RetargetConfig) -> str:
+    """Why no more seams of the deepest level went in one pass of the record."""
+    deepest, axis = config.taps[-1], AXES[step["side"]]
+    stride, removed = tap_stride(deepest), step["seams"][deepest]
+    most = abs(step["size"][axis] // stride - step["wanted"] // stride)
+    if not most:
+        return f"{deepest}: the change is smaller than one neuron, so it gives no guidance"
+    told = f"{deepest}: {removed} of {count(most, 'seam')}"
+    if removed >= most:
+        return f"{told}, as many as the target asks for"
+    return f"{told}; the next one's mean importance is above the threshold of {threshold:.4g}"
+
+
+def show_size(size: tuple[int, ...]) -> str:
+    """Width by height, as people write it, of a (height, width, ...) shape."""
+    return f"{size[1]}x{size[0]}"
+
+
+def count(number: int, noun: str) -> str:
+    """The number and the noun, in the plural where it is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _threshold(record: dict[str, Any], config: RetargetConfig) -> str:
+    threshold, percentile = record["importance_threshold"], record["importance_percentile"]
+    chosen = ", chosen by importance_percentile=auto" if config.importance_percentile == "auto" else ""
+    if math.isinf(threshold):
+        return f"none: every seam goes (importance_percentile {percentile:g}{chosen})"
+    return f"{threshold:.6g}, percentile {percentile:g} of {config.taps[-1]}'s importance{chosen}"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

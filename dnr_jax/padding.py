@@ -1,0 +1,27 @@
+"""Arrays larger than what they hold: the valid part in their top-left corner, and sides in steps."""
+
+import jax
+import jax.numpy as jnp
+
+Size = tuple[jax.Array, jax.Array]
+"""The valid (height, width) of a padded array, int32 scalars that may be traced."""
+CANVAS_STEP = 32
+"""Arrays that change size have sides that are multiples of this, so that near sizes share one compilation."""
+
+
+def valid_mask(shape: tuple[int, ...], size: Size) -> jax.Array:
+    """A bool [H, W, 1] that is True inside the valid top-left part of an array of `shape` [H, W, ...]."""
+    rows, columns = jnp.arange(shape[0])[:, None, None], jnp.arange(shape[1])[None, :, None]
+    return (rows < size[0]) & (columns < size[1])
+
+
+def canvas_length(length: int) -> int:
+    """The canvas side that holds `length` pixels."""
+    return max(1, -(-length // CANVAS_STEP)) * CANVAS_STEP
+
+
+def fit(array: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Crops or zero-pads the first two axes to `shape`."""
+    array = array[: shape[0], : shape[1]]
+    pads = [(0, n - m) for n, m in zip(shape, array.shape[:2], strict=True)]
+    return jnp.pad(array, (*pads, *((0, 0),) * (array.ndim - 2)))

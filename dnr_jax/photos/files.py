@@ -1,0 +1,232 @@
+"""Photo files to arrays and back: any kind of photo from a path or standard input, atomic writes, masks.
+
+`read_photo` gives a `Photo` whose `Kind` remembers what the file was; `write_photo` and `write_animation` write the
+same kind again. `read_image` and `write_image` are the plain way for scripts: 8-bit RGB, anything else refused.
+"""
+
+import math
+import re
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from dnr_jax.atomic import write_atomically
+from dnr_jax.photos.animation import Picture
+from dnr_jax.photos.decode import Frames, decode
+from dnr_jax.photos.encode import FORMATS, check_output, encode_animation, encode_photo, luma
+from dnr_jax.photos.kinds import Colour, Kind, Photo, PhotoError
+
+MAX_MEGAPIXELS = 25.0
+"""The most megapixels that a photo may have by default."""
+_URL = re.compile(r"(https?|ftp|file):/", re.IGNORECASE)
+
+
+def read_photo(source: Path | str, *, max_megapixels: float = MAX_MEGAPIXELS, frames: Frames = "refuse") -> Photo:
+    """Reads a photo by its content, upright, in the sRGB working space, with all that is needed to write its like.
+
+    Args:
+      source: a path, or "-" for standard input.
+      max_megapixels: the most a photo may have, checked before it is decoded; an animation may have four times as
+        much in all its frames.
+      frames: "refuse" animations, or read "all" frames.
+
+    Raises:
+      ValueError: no photo, or one that cannot be kept whole; one line that names the file and the remedy.
+    """
+    if not 0 < max_megapixels < math.inf:
+        raise ValueError(f"max_megapixels is {max_megapixels}: give a number above 0")
+    if frames not in ("refuse", "all"):
+        raise ValueError(f"frames is {frames!r}: choose refuse or all")
+    name = _name(source)
+    return decode(_read_bytes(source, name, max_megapixels), name, max_megapixels=max_megapixels, frames=frames)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Reads a photo as uint8 [H, W, 3] RGB, upright.
+
+    Raises:
+      ValueError: as `read_photo` has it, and for what 8-bit RGB would lose: transparency, 16 bits.
+    """
+    photo = read_photo(path)
+    if photo.alpha is not None:
+        raise PhotoError(f"{_name(path)} has transparency, which would be lost: flatten it onto a background first")
+    if photo.kind.depth != 8:
+        raise PhotoError(f"{_name(path)} has {photo.kind.depth} bits, which 8 would cut: convert it to 8-bit RGB first")
+    return np.rint(photo.pixels).astype(np.uint8)
+
+
+def read_mask(path: Path | str, size: tuple[int, int], *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
+    """Reads a mask as bool [H, W], upright: true where it is brighter than half and opaque enough to be so over black.
+
+    Args:
+      path: an image of any kind that `read_photo` takes, or "-".
+      size: the photo's (height, width), which the mask must have.
+      max_megapixels: as in `read_photo`.
+
+    Raises:
+      ValueError: as `read_photo` has it, or another size.
+    """
+    photo = read_photo(path, max_megapixels=max_megapixels)
+    if photo.size != tuple(size):
+        raise PhotoError(
+            f"the mask {_name(path)} is {photo.size[1]}x{photo.size[0]} and the photo {size[1]}x{size[0]} (width x"
+            " height, upright): give a mask of the photo's size"
+        )
+    white = luma(photo.straight)
+    return white * (1 if photo.alpha is None else photo.alpha) > 127.5
+
+
+def output_format(path: Path | str, kind: Kind | None = None) -> str:
+    """The format to write: by the path's extension; for "-" the input's own, or PNG where that cannot hold the photo.
+
+    Raises:
+      ValueError: an extension that is none of `FORMATS`.
+    """
+    if str(path) == "-":
+        try:
+            check_output(kind or Kind(), (kind or Kind()).format)
+        except PhotoError:
+            return "PNG"
+        return (kind or Kind()).format
+    try:
+        return FORMATS[Path(path).suffix.lower()]
+    except KeyError:
+        raise PhotoError(f"cannot write {_name(path)}: name it {', '.join(FORMATS)}") from None
+
+
+def write_photo(
+    path: Path | str,
+    pixels: np.ndarray,
+    alpha: np.ndarray | None = None,
+    kind: Kind | None = None,
+    *,
+    background: Colour | None = None,
+) -> None:
+    """Writes a still photo whole or not at all; arguments as for `encode_photo`, "-" for standard output.
+
+    Raises:
+      ValueError: an unknown extension, a missing folder, or a format that cannot hold the photo.
+      OSError: as the file system has it.
+    """
+    kind = kind or Kind()
+    file_format = output_format(path, kind)
+    write_bytes(path, _named(path, lambda: encode_photo(pixels, alpha, kind, file_format, background)))
+
+
+def write_animation(
+    path: Path | str, frames: Sequence[Picture], kind: Kind, *, background: Colour | None = None
+) -> None:
+    """Writes an animation whole or not at all; arguments as for `encode_animation`, "-" for standard output.
+
+    Raises:
+      ValueError: an unknown extension, a missing folder, or a format that cannot hold the animation.
+      OSError: as the file system has it.
+    """
+    file_format = output_format(path, kind)
+    write_bytes(path, _named(path, lambda: encode_animation(frames, kind, file_format, background)))
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Writes uint8 [H, W, 3] RGB whole or not at all, in the format of the path's extension.
+
+    Raises:
+      ValueError: an unknown extension, a missing folder, or GIF.
+      OSError: as the file system has it.
+    """
+    write_photo(path, image)
+
+
+def encode_image(image: np.ndarray, file_format: str) -> bytes:
+    """The bytes of a file of uint8 [H, W, 3] RGB in one of the values of `FORMATS` (not GIF)."""
+    return encode_photo(image, None, Kind(), file_format)
+
+
+def check_writable(path: Path | str) -> None:
+    """Refuses an output path that cannot be written to, before anything is computed.
+
+    Raises:
+      ValueError: a folder, or a name in a folder that is missing.
+    """
+    if str(path) == "-":
+        return
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise PhotoError(f"cannot write {_name(path)}: {_name(path.parent)} is no directory, create it first")
+    if path.is_dir():
+        raise PhotoError(f"cannot write {_name(path)}: it is a directory, give a file name")
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Writes bytes whole or not at all; to standard output for "-".
+
+    Raises:
+      ValueError: as `check_writable` has it.
+      OSError: as the file system has it, naming the path.
+    """
+    check_writable(path)
+    if str(path) == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        write_atomically(Path(path), data)
+    except OSError as error:
+        reason = f"{error.strerror or error}: nothing written, choose another place or make room"
+        raise OSError(error.errno, reason, str(path)) from None
+
+
+def _named(path: Path | str, encode: Callable[[], bytes]) -> bytes:
+    try:
+        return encode()
+    except PhotoError as error:
+        raise PhotoError(f"{_name(path)}: {error}") from None
+
+
+def _read_bytes(source: Path | str, name: str, max_megapixels: float) -> bytes:
+    most = round(max_megapixels * 1e6) * 64 + (64 << 20)  # Room for 16-bit RGBA, metadata and several frames.
+    try:
+        if str(source) == "-":
+            if sys.stdin is None:
+                raise PhotoError("standard input is closed: pipe a photo into it")
+            data = _read_at_most(sys.stdin.buffer, most + 1)
+        elif _URL.match(str(source)):
+            raise PhotoError(
+                f"{name} is an address, not a file: fetch it, for instance curl -sL ADDRESS | python -m dnr_jax.resize"
+                " --input=-"
+            )
+        else:
+            mode = Path(source).stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise PhotoError(f"{name} is a directory: give a photo")
+            if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+                raise PhotoError(f"{name} is no plain file: give a photo")
+            with Path(source).open("rb") as file:
+                data = _read_at_most(file, most + 1)
+    except FileNotFoundError:
+        raise PhotoError(f"no such file: {name} (check the path)") from None
+    except PhotoError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise PhotoError(f"{name} cannot be read ({reason}): give a photo that can be opened") from None
+    if len(data) > most:
+        raise PhotoError(f"{name} is larger than any photo of {max_megapixels:g} megapixels: raise --max_megapixels")
+    return data
+
+
+def _read_at_most(file: BinaryIO, most: int) -> bytes:
+    """Up to `most` bytes in pieces: asked for all at once, Python would set the memory aside before it looks."""
+    parts, left = [], most
+    while left > 0 and (part := file.read(min(left, 1 << 20))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _name(source: Path | str) -> str:
+    text = str(source)
+    return "standard input" if text == "-" else text if text.isprintable() else repr(text)

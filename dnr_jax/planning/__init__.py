@@ -1,0 +1,1 @@
+"""From feature maps to a plan: importance, seams, passes and warps."""

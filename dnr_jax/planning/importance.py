@@ -1,0 +1,207 @@
+"""Features to importance maps: Eq. 1, the maps of a network that sees the photo at a fixed size, and their sums."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dnr_jax.networks import stripes
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import tap_size, tap_stride
+from dnr_jax.padding import Size
+
+CENTRE_SIGMA = 0.3
+
+
+class Analysis(NamedTuple):
+    """What the network sees in a photo.
+
+    Attributes:
+      importance: S_l for each tap, shallow to deep, float32 [H // stride, W // stride].
+      features: F_l for the taps asked for, float32 [H // stride, W // stride, C].
+    """
+
+    importance: tuple[jax.Array, ...]
+    features: dict[str, jax.Array]
+
+
+class Overview(NamedTuple):
+    """Sizes under which a padded photo is analysed; only where arrays are larger than what they hold.
+
+    Attributes:
+      size: int32 (height, width) of the photo.
+      small: int32 (height, width) of the photo as a network with an `importance_side` sees it (`overview_size`).
+    """
+
+    size: Size
+    small: Size
+
+
+@partial(jax.jit, static_argnames=("taps", "feature_taps", "small_shape"))
+def analyse(
+    network: Network,
+    image: jax.Array,
+    taps: tuple[str, ...],
+    feature_taps: tuple[str, ...],
+    centre_prior: jax.Array | float = 0.0,
+    overview: Overview | None = None,
+    small_shape: tuple[int, int] | None = None,
+) -> Analysis:
+    """Importance maps of all `taps` and features of `feature_taps` for one photo.
+
+    Where the network has an `importance_side`, the maps of taps past block 1 come from the photo scaled to that longer
+    side (rounded to whole deepest neurons) and are resized to each level; block 1 is always read at full resolution.
+
+    Args:
+      network: whose features they are.
+      image: float32 [H, W, 3], RGB in [0, 255].
+      taps: of the maps.
+      feature_taps: of the features.
+      centre_prior: how far importance falls away from the photo's centre, see `centre_weight`.
+      overview: the sizes of a padded photo; None where the photo fills `image`. Outside the valid part features are 0
+        and maps mean nothing.
+      small_shape: (height, width) of the array that holds the scaled photo, at least its size; with `overview` only.
+    """
+    side = network.importance_side
+    scaled_taps = tuple(tap for tap in taps if side is not None and tap_stride(tap) > 1)
+    full_taps = tuple(dict.fromkeys((*(tap for tap in taps if tap not in scaled_taps), *feature_taps)))
+    norms = tuple(tap for tap in full_taps if tap not in feature_taps)
+    if overview is not None:
+        full = network.features(image, full_taps, overview.size) if full_taps else {}
+        full |= {tap: feature_norm(full[tap]) for tap in norms}
+    else:
+        full = stripes.features(network, image, feature_taps, norms, feature_norm) if full_taps else {}
+    maps = {tap: full[tap] if tap in norms else feature_norm(full[tap]) for tap in taps if tap not in scaled_taps}
+    if scaled_taps and side is not None:
+        shape = image.shape[0], image.shape[1]
+        seen = overview_size(shape, side)
+        size, small = overview or Overview(_traced(shape), _traced(seen))
+        steps = [n.astype(jnp.float32) / m.astype(jnp.float32) for n, m in zip(size, small, strict=True)]
+        # Neuron i sits at pixel (i + 1/2) * stride of its own image; both images cover the same photo.
+        shrunk = jax.vmap(
+            lambda channel: resample(channel, small_shape or seen, (steps[0], steps[1]), size, antialias=True), -1, -1
+        )(image)
+        features = network.features(shrunk, scaled_taps, None if overview is None else small)
+        back = [m.astype(jnp.float32) / n.astype(jnp.float32) for n, m in zip(size, small, strict=True)]
+        for tap in scaled_taps:
+            stride = tap_stride(tap)
+            valid = None if overview is None else (small[0] // stride, small[1] // stride)
+            maps[tap] = resample(feature_norm(features[tap]), tap_size(tap, shape), (back[0], back[1]), valid)
+    size = None if overview is None else overview.size
+    weighted = (maps[tap] * centre_weight(maps[tap].shape, centre_prior, tap_stride(tap), size) for tap in taps)
+    return Analysis(tuple(weighted), {tap: full[tap] for tap in feature_taps})
+
+
+def centre_weight(
+    shape: tuple[int, ...], prior: jax.Array | float, stride: int = 1, size: Size | None = None
+) -> jax.Array:
+    """`1 - p + p exp(-(y^2 + x^2) / (2 0.3^2))`, y and x from the centre in shares of the side; float32 of `shape`.
+
+    Args:
+      shape: (height, width) of the map.
+      prior: p, from 0 to 1.
+      stride: pixels per neuron of the map; with `size` only.
+      size: the valid (height, width) of the photo in pixels, where the map is padded.
+    """
+    lengths = shape if size is None else tuple(jnp.asarray(n // stride, jnp.float32) for n in size)
+    y, x = ((jnp.arange(n, dtype=jnp.float32) + 0.5) / m - 0.5 for n, m in zip(shape, lengths, strict=True))
+    distance = jnp.square(y)[:, None] + jnp.square(x)[None, :]
+    return 1 - prior + prior * jnp.exp(-distance / (2 * CENTRE_SIGMA**2))
+
+
+def overview_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """The (height, width) at which a network with an `importance_side` sees a photo of (height, width) `size`."""
+    scale = side / max(size)
+    return max(32, 32 * round(size[0] * scale / 32)), max(32, 32 * round(size[1] * scale / 32))
+
+
+def _traced(size: tuple[int, int]) -> Size:
+    return jnp.int32(size[0]), jnp.int32(size[1])
+
+
+def feature_norm(features: jax.Array) -> jax.Array:
+    """Eq. 1: `S(i, j) = ||F(i, j, :)||_2`, [h, w, c] -> [h, w]."""
+    return jnp.sqrt(jnp.sum(jnp.square(features), -1))
+
+
+def resample(
+    values: jax.Array,
+    shape: tuple[int, int],
+    steps: tuple[float | jax.Array, float | jax.Array],
+    size: tuple[jax.Array, jax.Array] | None = None,
+    *,
+    antialias: bool = False,
+) -> jax.Array:
+    """Bilinear interpolation of a map at evenly spaced places, edges repeated.
+
+    Args:
+      values: float32 [h, w].
+      shape: (height, width) of the result.
+      steps: how far one output element is in elements of `values`, along (y, x).
+      size: valid (height, width) of `values`; None for all of it.
+      antialias: widens the triangle filter to the step where that is more than one element.
+    """
+    height, width = size or values.shape
+    rows = _linear_weights(shape[0], values.shape[0], steps[0], height, antialias)
+    columns = _linear_weights(shape[1], values.shape[1], steps[1], width, antialias)
+    values = jnp.where((rows.sum(0) > 0)[:, None] & (columns.sum(0) > 0)[None, :], values, 0)
+    matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+    return matmul(matmul(rows, values), columns.T)
+
+
+def percentile(values: jax.Array, q: float | jax.Array, size: Size | None = None) -> jax.Array:
+    """The q-th percentile, interpolated linearly, of the valid part of a map.
+
+    Args:
+      values: float32 [h, w], finite.
+      q: from 0 to 100.
+      size: valid (height, width) of `values`; None for all of it.
+    """
+    height, width = (jnp.asarray(n, jnp.int32) for n in (size or values.shape))
+    rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
+    ranked = jnp.sort(jnp.where((rows < height) & (columns < width), values, jnp.inf).reshape(-1))
+    last = height * width - 1
+    place = jnp.asarray(q, jnp.float32) / 100 * last.astype(jnp.float32)
+    low = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, last)
+    share = place - low.astype(jnp.float32)
+    return ranked[low] * (1 - share) + ranked[jnp.minimum(low + 1, last)] * share
+
+
+def aggregate(
+    maps: tuple[jax.Array, ...],
+    sizes: tuple[tuple[jax.Array, jax.Array], ...],
+    strides: tuple[int, ...],
+    shape: tuple[int, int],
+) -> jax.Array:
+    """The sum over levels of each map divided by its mean, upsampled to pixels (Fig. 9; also mu of Eq. 3).
+
+    Args:
+      maps: float32 [h_l, w_l] each.
+      sizes: the valid (height, width) of each map.
+      strides: pixels per neuron of each map.
+      shape: (height, width) of the result, float32.
+    """
+    total = jnp.zeros(shape, jnp.float32)
+    for values, (height, width), stride in zip(maps, sizes, strides, strict=True):
+        rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
+        inside = (rows < height) & (columns < width)
+        count = jnp.maximum(1, height * width).astype(jnp.float32)
+        mean = jnp.sum(jnp.where(inside, values, 0)) / count
+        normalised = values / jnp.where(mean > 0, mean, 1)
+        total += resample(normalised, shape, (1 / stride, 1 / stride), (height, width))
+    return total
+
+
+def _linear_weights(
+    count: int, length: int, step: float | jax.Array, valid: int | jax.Array, antialias: bool = False
+) -> jax.Array:
+    """Rows of interpolation weights, float32 [count, length], for centres `(i + 1/2) * step - 1/2` clamped inside."""
+    last = jnp.maximum(jnp.asarray(valid, jnp.float32) - 1, 0)
+    centres = jnp.clip((jnp.arange(count, dtype=jnp.float32) + 0.5) * step - 0.5, 0, last)
+    places = jnp.arange(length, dtype=jnp.float32)[None, :]
+    distance = jnp.abs(centres[:, None] - places)
+    if not antialias:
+        return jnp.maximum(0, 1 - distance)
+    weights = jnp.where(places <= last, jnp.maximum(0, 1 - distance / jnp.maximum(step, 1)), 0)
+    return weights / jnp.sum(weights, 1, keepdims=True)

@@ -1,0 +1,136 @@
+"""The seam finder: dynamic programming over a cost map, in plain XLA.
+
+One photo's map in, its removal order out; batches by `jax.vmap`. Sizes, number and threshold are traced values, shapes
+are fixed, so that one compilation serves any number of seams. This is the reference for any faster kernel.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dnr_jax.padding import Size
+
+
+class Seams(NamedTuple):
+    """Vertical seams in the order in which they were removed. They nest: the first k are the answer for k.
+
+    Attributes:
+      order: int32 [H, W], k where the k-th seam (from 0) passed; W where none did.
+      kept: int32 [H, W]; its first `width` columns are the original column of each neuron that is left, rising along
+        each row; the columns after those repeat the last one.
+      costs: float32 [W], the mean cost per neuron of each removed seam; infinite past `removed`.
+      removed: int32, how many were removed.
+      width: int32, how many columns are left.
+    """
+
+    order: jax.Array
+    kept: jax.Array
+    costs: jax.Array
+    removed: jax.Array
+    width: jax.Array
+
+
+class _State(NamedTuple):
+    cost: jax.Array  # [H, W] what is left, packed to the left, infinite beyond
+    columns: jax.Array  # [H, W] original columns of what is left
+    totals: jax.Array  # [H, W] cumulative minimum cost of `cost`
+    order: jax.Array
+    costs: jax.Array
+    removed: jax.Array
+
+
+def find_seams(
+    cost: jax.Array,
+    count: jax.Array | int,
+    threshold: jax.Array | float = jnp.inf,
+    size: Size | None = None,
+) -> Seams:
+    """Removes 8-connected top-to-bottom seams of minimal summed cost, one after the other (Sec. 3.1).
+
+    Ties: leftmost at the bottom row; going up, straight, then left, then right.
+
+    Args:
+      cost: float32 [H, W], finite.
+      count: int32, the most seams to remove; at most the valid width.
+      threshold: float32; a seam other than the first goes only if its mean cost per neuron is at most this.
+      size: the valid (height, width) of `cost`; None for all of it. Seams cannot leave it.
+    """
+    height, width = cost.shape
+    # The barrier keeps XLA from dividing by a constant height as by its reciprocal, one ulp off other calls' means.
+    valid_height, valid_width = (lax.optimization_barrier(jnp.asarray(n, jnp.int32)) for n in (size or cost.shape))
+    columns = jnp.arange(width, dtype=jnp.int32)
+    rows = jnp.arange(height, dtype=jnp.int32)
+    count = jnp.minimum(jnp.asarray(count, jnp.int32), valid_width)
+    threshold = jnp.asarray(threshold, jnp.float32)
+
+    def next_mean(state: _State) -> jax.Array:
+        return jnp.min(state.totals[-1]) / valid_height.astype(jnp.float32)
+
+    def wanted(state: _State) -> jax.Array:
+        return (state.removed < count) & ((state.removed == 0) | (next_mean(state) <= threshold))
+
+    def remove_one(state: _State) -> _State:
+        seam = trace_back(state.totals)
+        passed = state.columns[rows, seam]
+        order = state.order.at[rows, passed].set(jnp.where(rows < valid_height, state.removed, width))
+        after = columns[None, :] >= seam[:, None]
+        cost = jnp.where(after, _shift_left(state.cost, jnp.inf), state.cost)
+        left = jnp.where(after, _shift_left(state.columns, width), state.columns)
+        costs = state.costs.at[state.removed].set(next_mean(state))
+        return _State(cost, left, cumulative_cost(cost, valid_height), order, costs, state.removed + 1)
+
+    packed = jnp.where(columns[None, :] < valid_width, cost.astype(jnp.float32), jnp.inf)
+    state = _State(
+        cost=packed,
+        columns=jnp.broadcast_to(columns[None, :], cost.shape),
+        totals=cumulative_cost(packed, valid_height),
+        order=jnp.full(cost.shape, width, jnp.int32),
+        costs=jnp.full((width,), jnp.inf, jnp.float32),
+        removed=jnp.int32(0),
+    )
+    state = lax.while_loop(wanted, remove_one, state)
+    left = valid_width - state.removed
+    last = jnp.take(state.columns, jnp.maximum(left - 1, 0), axis=1)[:, None]
+    kept = jnp.where(columns[None, :] < left, state.columns, jnp.minimum(last, width - 1))
+    return Seams(state.order, kept, state.costs, state.removed, left)
+
+
+def cumulative_cost(cost: jax.Array, valid_height: jax.Array | int) -> jax.Array:
+    """The least cost of a seam from the top row to each place, float32 [H, W]; rows past the last valid one repeat it.
+
+    `M(i, j) = cost(i, j) + min(M(i-1, j), M(i-1, j-1), M(i-1, j+1))`.
+    """
+    edge = jnp.full((1,), jnp.inf, cost.dtype)
+
+    def step(above: jax.Array, row: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        values, valid = row
+        left = jnp.concatenate([edge, above[:-1]])
+        right = jnp.concatenate([above[1:], edge])
+        total = jnp.where(valid, values + jnp.minimum(above, jnp.minimum(left, right)), above)
+        return total, total
+
+    valid = jnp.arange(1, cost.shape[0]) < valid_height
+    _, totals = lax.scan(step, cost[0], (cost[1:], valid))
+    return jnp.concatenate([cost[:1], totals])
+
+
+def trace_back(totals: jax.Array) -> jax.Array:
+    """The cheapest seam's column in each row, int32 [H], from cumulative costs float32 [H, W]."""
+    padded = jnp.pad(totals, ((0, 0), (1, 1)), constant_values=jnp.inf)
+
+    def step(column: jax.Array, above: jax.Array) -> tuple[jax.Array, jax.Array]:
+        left, straight, right = lax.dynamic_slice(above, (column,), (3,))
+        move = jnp.where(left < straight, -1, 0)
+        move = jnp.where(right < jnp.minimum(left, straight), 1, move)
+        column = column + move.astype(jnp.int32)
+        return column, column
+
+    bottom = jnp.argmin(totals[-1]).astype(jnp.int32)
+    _, seam = lax.scan(step, bottom, padded[:-1], reverse=True)
+    return jnp.concatenate([seam, bottom[None]])
+
+
+def _shift_left(x: jax.Array, fill: float | int) -> jax.Array:
+    return jnp.concatenate([x[:, 1:], jnp.full((x.shape[0], 1), fill, x.dtype)], 1)

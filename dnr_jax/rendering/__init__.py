@@ -1,0 +1,1 @@
+"""From a plan to pixels: reconstruction from features, refinement, the warp applied."""

@@ -1,0 +1,162 @@
+"""Reconstruction: find the image whose features match the carved ones (Sec. 3.2, Eq. 4)."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dnr_jax.networks import stripes
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.padding import Size, valid_mask
+from dnr_jax.rendering.optimise import Minimum, Progress, Schedule, minimise
+
+
+class FeatureTargets(NamedTuple):
+    """What an image is compared with.
+
+    Attributes:
+      network: whose features are compared.
+      features: F'_l for each tap of the loss, float32 [h_l, w_l, C], padded.
+      size: the valid (height, width) of the image in pixels; padding outside it counts nothing.
+      loss_weights: lambda of each tap.
+    """
+
+    network: Network
+    features: tuple[jax.Array, ...]
+    size: Size
+    loss_weights: tuple[float | jax.Array, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureLoss:
+    """`sum_l lambda_l ||F_l(O) - F'_l||_2` (Eq. 4), or with `kind="squared"` the sum of squared norms.
+
+    Only the taps named are evaluated, and the network no further than the deepest of them. Images whose activations
+    are larger than `limit` bytes are evaluated in row stripes, the gradient along with the loss.
+    """
+
+    taps: tuple[str, ...]
+    kind: str = "norm"
+    limit: int = stripes.LOSS_BYTES
+
+    def __call__(self, value: jax.Array, data: FeatureTargets) -> jax.Array:
+        """The loss of an image `value`, float32 [H, W, 3], whose valid part is `data.size`; a float32 scalar."""
+        channels = max(target.shape[-1] for target in data.features)
+        bands = stripes.cut(data.network, value.shape, channels, self.taps, self.limit)
+        if bands is None:
+            return self._combine(self._squares(value, data), data.loss_weights)
+        image = lax.stop_gradient(value)
+        loss, gradient = self._striped(image, data, bands)
+        # A term that is zero and whose gradient is the one just found: nothing is kept for a backward pass.
+        return loss + jnp.sum(gradient * (value - image))
+
+    def _striped(self, image: jax.Array, data: FeatureTargets, bands: stripes.Stripes) -> tuple[jax.Array, jax.Array]:
+        """The loss and its gradient with respect to the image, float32 [H, W, 3], summed over bands of rows."""
+        slopes = jax.grad(lambda squares: self._combine(squares, data.loss_weights))
+        if self.kind == "squared":
+            squares, gradient = _sum_bands(self, image, data, bands, slopes(jnp.zeros(len(self.taps))))
+        elif len(self.taps) == 1:
+            squares, gradient = _sum_bands(self, image, data, bands, jnp.ones(1))
+            gradient *= slopes(squares)[0]
+        else:
+            # How the taps' gradients add up depends on their norms, which have to be known first.
+            squares, _ = _sum_bands(self, image, data, bands, None)
+            _, gradient = _sum_bands(self, image, data, bands, slopes(squares))
+        return self._combine(squares, data.loss_weights), gradient
+
+    def _combine(self, squares: jax.Array, weights: tuple[float | jax.Array, ...]) -> jax.Array:
+        """The loss from each tap's sum of squares, float32 [taps]."""
+        terms = squares if self.kind == "squared" else _root(squares)
+        return jnp.sum(terms * jnp.stack([jnp.asarray(weight, jnp.float32) for weight in weights]))
+
+    def _squares(self, value: jax.Array, data: FeatureTargets) -> jax.Array:
+        """Each tap's sum of squared differences, float32 [taps]."""
+        activations = data.network.features(value, self.taps, data.size)
+        insides = [
+            valid_mask(target.shape, (data.size[0] // stride, data.size[1] // stride))
+            for target, stride in zip(data.features, map(tap_stride, self.taps), strict=True)
+        ]
+        return _sum_squares([activations[tap] for tap in self.taps], data.features, insides)
+
+    def project(self, value: jax.Array) -> jax.Array:
+        """Clips an image to [0, 255]."""
+        return jnp.clip(value, 0, 255)
+
+
+def reconstruct(
+    loss: FeatureLoss,
+    start: jax.Array,
+    targets: FeatureTargets,
+    schedule: Schedule,
+    *,
+    snapshot_every: int = 0,
+    progress: Progress | None = None,
+) -> Minimum:
+    """The image of least feature loss, by Adam from `start`, float32 [H, W, 3] in [0, 255] throughout."""
+    return minimise(
+        loss,
+        start,
+        targets,
+        schedule,
+        stage="reconstruction",
+        snapshot_every=snapshot_every,
+        progress=progress,
+    )
+
+
+def _sum_squares(
+    activations: Sequence[jax.Array], targets: Sequence[jax.Array], insides: Sequence[jax.Array]
+) -> jax.Array:
+    return jnp.stack(
+        [
+            jnp.sum(jnp.square(jnp.where(inside, activation - target, 0)))
+            for activation, target, inside in zip(activations, targets, insides, strict=True)
+        ]
+    )
+
+
+def _sum_bands(
+    loss: FeatureLoss, image: jax.Array, data: FeatureTargets, bands: stripes.Stripes, slopes: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """Each tap's sum of squares, float32 [taps], and the gradient of their sum weighted by `slopes`; 0 for None."""
+    padded = stripes.pad_rows(image, bands.height)
+
+    def add_band(sums: tuple[jax.Array, jax.Array], index: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
+        squares, gradient = sums
+        first = bands.window_start(index)
+
+        def band_squares(window: jax.Array) -> jax.Array:
+            found = data.network.features(window, loss.taps, (data.size[0] - first, data.size[1]))
+            activations, targets, insides = [], [], []
+            for tap, target in zip(loss.taps, data.features, strict=True):
+                stride = tap_stride(tap)
+                place, rows = bands.band_start(index, stride, target.shape[0]), bands.rows // stride
+                activations.append(lax.dynamic_slice_in_dim(found[tap], place - first // stride, rows))
+                targets.append(lax.dynamic_slice_in_dim(target, place, rows))
+                # The last band overlaps the one before it: a row counts once.
+                fresh = (place + jnp.arange(rows) >= index * rows)[:, None, None]
+                size = (data.size[0] // stride - place, data.size[1] // stride)
+                insides.append(fresh & valid_mask(targets[-1].shape, size))
+            return _sum_squares(activations, targets, insides)
+
+        window = lax.dynamic_slice_in_dim(padded, first, bands.window)
+        if slopes is None:
+            return (squares + band_squares(window), gradient), None
+        here, pull = jax.vjp(band_squares, window)
+        before = lax.dynamic_slice_in_dim(gradient, first, bands.window)
+        gradient = lax.dynamic_update_slice_in_dim(gradient, before + pull(slopes)[0], first, 0)
+        return (squares + here, gradient), None
+
+    start = (jnp.zeros(len(loss.taps), jnp.float32), jnp.zeros_like(padded))
+    (squares, gradient), _ = lax.scan(add_band, start, jnp.arange(bands.count))
+    return squares, gradient[: image.shape[0]]
+
+
+def _root(squares: jax.Array) -> jax.Array:
+    """The square root, with gradient 0 at 0 (a perfect match) instead of infinity; NaN stays NaN."""
+    zero = squares == 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))

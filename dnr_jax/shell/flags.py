@@ -1,0 +1,96 @@
+"""Flags that commands share: sizes, the network, and one for every option of `RetargetConfig`. Needs no JAX."""
+
+import dataclasses
+from typing import Any
+
+from absl import flags
+
+from dnr_jax.config import PRESETS, RetargetConfig, preset_config
+
+_DEFINERS = {"str": flags.DEFINE_string, "int": flags.DEFINE_integer, "float": flags.DEFINE_float}
+SIZE_FLAGS = ("width", "height", "size", "aspect", "fit", "max_side")
+
+
+def define_size_flags(values: flags.FlagValues) -> None:
+    """The target size, as `dnr_jax.shell.sizes.parse_target` takes it."""
+    text = {"flag_values": values, "module_name": "sizes"}
+    flags.DEFINE_string("width", None, "Target width: pixels (480) or percent (75%). Default: unchanged.", **text)
+    flags.DEFINE_string("height", None, "Target height: pixels or percent. Default: unchanged.", **text)
+    flags.DEFINE_string("size", None, "Both in pixels, width first: 480x320.", **text)
+    flags.DEFINE_string("aspect", None, "Width to height (16:9 or 1.5): changes one side, and says which.", **text)
+    flags.DEFINE_enum("fit", None, ["shrink", "grow"], "What --aspect may do to that side. Default: shrink.", **text)
+    flags.DEFINE_integer("max_side", None, "Most pixels of the longer side; both shrink by the same share.", **text)
+
+
+def define_network_flags(values: flags.FlagValues) -> None:
+    """Where the network comes from, as `dnr_jax.weights.load_weights` takes it."""
+    text = {"flag_values": values, "module_name": "network"}
+    flags.DEFINE_string(
+        "weights",
+        "auto",
+        "Network: vgg19 (the paper's), embedded (built in: the learned one), learned, analytic (built in, untrained),"
+        " the path of a weights file, or auto: vgg19 where it is cached or can be fetched, else embedded.",
+        **text,
+    )
+    flags.DEFINE_string("weights_dir", None, "Where VGG19 is kept. Default: the user's cache directory.", **text)
+    flags.DEFINE_boolean("offline", None, "Never use the network. Default: as $DNR_JAX_OFFLINE says.", **text)
+
+
+def define_method_flags(values: flags.FlagValues) -> None:
+    """A preset, and every option of `RetargetConfig` under its name."""
+    text = {"flag_values": values, "module_name": "options of the method"}
+    flags.DEFINE_enum("preset", "default", list(PRESETS), "Set of options to start from.", **text)
+    for field in dataclasses.fields(RetargetConfig):
+        default = field.default
+        help_text = f"{field.metadata['help']} Default: {_show(default)}."
+        if field.metadata["choices"]:
+            flags.DEFINE_enum(field.name, None, list(field.metadata["choices"]), help_text, **text)
+        elif isinstance(default, tuple):
+            flags.DEFINE_list(field.name, None, help_text, **text)
+        elif field.metadata["word"] is not None:
+            parser, serializer = _NumberOrWord(field.metadata["word"]), flags.ArgumentSerializer()
+            flags.DEFINE(parser, field.name, None, help_text, serializer=serializer, **text)
+        else:
+            _DEFINERS[type(default).__name__](field.name, None, help_text, **text)
+
+
+class _NumberOrWord(flags.FloatParser):
+    """A number, or one word in its place."""
+
+    def __init__(self, word: str):
+        super().__init__()
+        self.word = word
+        self.syntactic_help = f"a number or {word}"
+
+    def parse(self, argument: Any) -> Any:
+        if argument == self.word:
+            return argument
+        try:
+            return super().parse(argument)
+        except (TypeError, ValueError):
+            raise ValueError(f"give a number or {self.word}") from None
+
+
+def config_from_flags(options: dict[str, Any]) -> RetargetConfig:
+    """The config that the flags' values describe; ValueError for an option that is out of range."""
+    chosen: dict[str, Any] = {}
+    for field in dataclasses.fields(RetargetConfig):
+        value = options[field.name]
+        if value is None:
+            continue
+        if field.name == "loss_weights":
+            try:
+                value = [float(item) for item in value]
+            except ValueError:
+                raise ValueError(f"loss_weights is {','.join(value)}: give numbers, for instance 1,0.5") from None
+        chosen[field.name] = tuple(value) if isinstance(value, list) else value
+    return preset_config(options["preset"], **chosen)
+
+
+def size_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """The size flags' values as keyword arguments of `parse_target`."""
+    return {("size_text" if name == "size" else name): options[name] for name in SIZE_FLAGS}
+
+
+def _show(default: Any) -> str:
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)

@@ -1,0 +1,166 @@
+"""Photos that cannot be read and places that cannot be written: every failure one clear line, and nothing lost."""
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from photo_files import file_bytes, noise, picture, stored
+
+from dnr_jax import atomic
+from dnr_jax.photos import files
+from dnr_jax.photos.files import check_writable, encode_image, read_image, read_photo, write_image
+
+
+def bomb(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")):
+        parts.append(struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)))
+    return b"".join(parts)
+
+
+def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    large = noise((100, 150, 3))
+    contents = {
+        "empty.jpg": (b"", "is empty: give a photo"),
+        "text.png": (b"no picture", "no image that can be read: give"),
+        "eps.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", "no image that can be read"),
+        **{
+            f"cut.{name.lower()}": (file_bytes(large, name, **options)[:cut], "damaged and cannot be read")
+            for name, options, cut in (
+                *(("JPEG", {}, 2000), ("PNG", {}, 300), ("WEBP", {}, 300), ("BMP", {}, 2000), ("TIFF", {}, 2000)),
+                *(("TIFF", {"compression": "tiff_lzw"}, -400), ("GIF", {}, 2000), ("AVIF", {}, -200)),
+                *(("JPEG2000", {}, 90), ("PNG", {}, 20), ("JPEG", {}, 20), ("PPM", {}, 90)),
+            )
+        },
+        "bomb.png": (bomb(60000, 60000), "more than 25 megapixels: shrink it first, or raise --max_megapixels"),
+        "big.png": (bomb(5000, 5001), "is 5000x5001 and has more than 25 megapixels"),
+        "zero.png": (bomb(0, 10), "damaged"),
+        "layers.tif": (b"II*\0\x08\0\0\0", "damaged"),
+    }
+    for name, (data, message) in contents.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=name) as refused:
+            read_photo(path)
+        assert message in str(refused.value), name
+        assert "\n" not in str(refused.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name, message in (
+        ("folder", "is a directory: give a photo"),
+        ("gone.jpg", "no such file"),
+        ("folder/gone/a.jpg", "no such file"),
+        ("x" * 300, "cannot be read"),
+        ("nul\0.jpg", "cannot be read"),
+        ("two\nlines.jpg", "no such file"),
+    ):
+        with pytest.raises(ValueError, match=message) as refused:
+            read_photo(tmp_path / name)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(ValueError, match="/dev/null is no plain file"):
+        read_photo("/dev/null")
+
+
+@pytest.mark.parametrize("url", ["http://a.org/b.jpg", "https://a.org/b.jpg", "FTP://a.org/b.jpg"])
+def test_addresses_are_refused_with_a_hint(url: str) -> None:
+    for source in (url, Path(url)):
+        with pytest.raises(ValueError, match=r"curl .* \| python -m dnr_jax\.resize --input=-"):
+            read_photo(source)
+
+
+def test_nothing_on_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(ValueError, match="standard input is empty"):
+        read_photo("-")
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(ValueError, match="standard input"):
+        read_photo("-")
+
+
+def test_the_size_limit_is_checked_before_decoding(tmp_path: Path) -> None:
+    path = stored(tmp_path, "a.png", picture(100, 100), "PNG")
+    assert read_photo(path, max_megapixels=0.01).size == (100, 100)
+    with pytest.raises(ValueError, match=r"a\.png is 100x100 and has more than 0\.0099 megapixels"):
+        read_photo(path, max_megapixels=0.0099)
+    for wrong in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="max_megapixels is"):
+            read_photo(path, max_megapixels=wrong)
+    with pytest.raises(ValueError, match="choose refuse or all"):
+        read_photo(path, frames="some")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_raised_limit_goes_beyond_pillows_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)
+    assert read_photo(stored(tmp_path, "a.png", picture(), "PNG")).size == (24, 40)
+    assert PIL.Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_a_file_larger_than_any_photo_is_not_read_whole(tmp_path: Path) -> None:
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ValueError, match=r"a\.png is larger than any photo"):
+        read_photo(tmp_path / "a.png", max_megapixels=0.01)
+
+
+def test_what_8_bit_rgb_would_lose_is_refused(tmp_path: Path) -> None:
+    stored(tmp_path, "clear.png", noise((8, 8, 4)), "PNG")
+    stored(tmp_path, "deep.png", noise((8, 8), np.uint16), "PNG")
+    image = PIL.Image.fromarray(picture())
+    stored(tmp_path, "moving.webp", image, "WEBP", save_all=True, append_images=[image.rotate(180)])
+    for name in ("clear.png", "deep.png", "moving.webp"):
+        with pytest.raises(ValueError, match=name):
+            read_image(tmp_path / name)
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    write_image(path, picture())
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left.*a\.png"):
+        write_image(path, picture()[::-1])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_places_that_cannot_be_written_to_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder.png").mkdir()
+    for path, message in (
+        (tmp_path / "gone" / "a.png", r"gone is no directory, create it first"),
+        (tmp_path / "folder.png", "is a directory, give a file name"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_writable(path)
+        with pytest.raises(ValueError, match=message):
+            write_image(path, picture())
+    with pytest.raises(ValueError, match=r"a\.xyz.*\.png"):
+        write_image(tmp_path / "a.xyz", picture())
+    check_writable("-")
+
+    def denied(path: Path, data: bytes) -> None:
+        raise PermissionError(13, "Permission denied", f"{path}.tmp")
+
+    monkeypatch.setattr(files, "write_atomically", denied)
+    with pytest.raises(PermissionError, match=r"Permission denied: nothing written.*a\.png'$"):
+        write_image(tmp_path / "a.png", picture())
+
+
+def test_reading_changes_no_setting() -> None:
+    before = (PIL.Image.MAX_IMAGE_PIXELS, list(warnings.filters))
+    with pytest.raises(ValueError, match="no such file"):
+        read_photo("gone.jpg")
+    assert (PIL.Image.MAX_IMAGE_PIXELS, list(warnings.filters)) == before
+    assert encode_image(picture(), "PNG")[:4] == b"\x89PNG"
