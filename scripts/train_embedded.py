@@ -1,6 +1,6 @@
 """Trains the network that ships with the package, without human labels, from a folder of photos.
 
-  python scripts/train_embedded.py --photos=photos/ --out=weights/learned.safetensors --origin="where they come from"
+  python scripts/train_embedded.py --photos=photos/ --out=dnr_jax/weights/data/learned.safetensors --origin=TEXT
 
 Needs the extra `train`. Beside FILE it writes its record (.json), a plot of the run (.png) and, while it runs, labels
 and state (.labels.npz, .state.npz): started again after an interruption it goes on from there, to the same result.

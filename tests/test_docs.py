@@ -41,8 +41,8 @@ def test_every_picture_and_link_of_the_documents_is_there() -> None:
 
 def test_the_workspace_map_names_every_module() -> None:
     text = (ROOT / "WORKSPACE.md").read_text()
-    for path in (ROOT / "dnr_jax").glob("*.py"):
-        assert path.name == "__init__.py" or path.name in text, path.name
+    for path in (ROOT / "dnr_jax").rglob("*.py"):
+        assert path.stem.startswith("__") or re.search(rf"[`/]{path.stem}(\.py)?`", text), path
 
 
 @pytest.mark.slow

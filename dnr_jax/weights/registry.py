@@ -1,7 +1,7 @@
 """The registry: where VGG19's weights are published, with the digests that their publishers state.
 
-It ships as `weights/registry.json`; the environment variable DNR_JAX_REGISTRY names another file, for an institution's
-mirror or a test. A source is written as
+It ships as `data/registry.json` beside this module; the environment variable DNR_JAX_REGISTRY names another file, for
+an institution's mirror or a test. A source is written as
 
   {"name": "keras", "file": "vgg19.h5", "url": "https://...", "digest": "md5:...", "bytes": 80134624}
 
@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 
 _FORMAT = "dnr_jax-registry-1"
 _DIGEST = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
-# In an installed package the file lies beside this module, in a checkout at the top.
-_SHIPPED = (Path(__file__).parent / "data", Path(__file__).parents[2] / "weights")
 
 
 class Source(NamedTuple):
@@ -49,9 +47,8 @@ class Registry(NamedTuple):
 
 
 def shipped_path(name: str) -> Path:
-    """Where a file that ships with the package lies; the first place to look where it is missing."""
-    places = [folder / name for folder in _SHIPPED]
-    return next((place for place in places if place.is_file()), places[0])
+    """Where a file that ships with the package lies."""
+    return Path(__file__).parent / "data" / name
 
 
 def registry_path() -> Path:

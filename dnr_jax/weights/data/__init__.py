@@ -1,0 +1,1 @@
+"""What ships with the package: the registry of sources, and the learned network with its record."""
