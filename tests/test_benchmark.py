@@ -5,42 +5,40 @@ from pathlib import Path
 
 import pytest
 
-import benchmark
-import benchmark_compare
-import benchmark_cost
-import benchmark_stages
+import run_benchmark
+from benchmark import compare, cost, stages
 from dnr_jax.weights import Weights
 
 
 def test_stages_are_timed_and_steps_counted(
     small_vgg: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(benchmark_stages, "random_vgg19", lambda: small_vgg)
+    monkeypatch.setattr(stages, "random_vgg19", lambda: small_vgg)
     written = tmp_path / "figures.json"
-    assert benchmark.main(["benchmark", "--size=96x64", "--width=75%", "--repeats=2", f"--json={written}"]) == 0
+    assert run_benchmark.main(["benchmark", "--size=96x64", "--width=75%", "--repeats=2", f"--json={written}"]) == 0
     figures = json.loads(written.read_text())
-    stages = figures["stages"]
+    timed = figures["stages"]
     steps = {"reconstruct": 40, "refine": 20}
-    assert set(stages) == {*benchmark_stages.STAGES, *(f"{name}_step" for name in steps), "all_seams"}
+    assert set(timed) == {*stages.STAGES, *(f"{name}_step" for name in steps), "all_seams"}
     for name, count in steps.items():
-        assert stages[f"{name}_step"]["steps"] == {"dnr_jax": count}
-        assert stages[f"{name}_step"]["dnr_jax"] == pytest.approx(stages[name]["dnr_jax"] / count)
-    for values in stages.values():
+        assert timed[f"{name}_step"]["steps"] == {"dnr_jax": count}
+        assert timed[f"{name}_step"]["dnr_jax"] == pytest.approx(timed[name]["dnr_jax"] / count)
+    for values in timed.values():
         least, most = values["spread"]["dnr_jax"]
         assert 0 < least <= values["dnr_jax"] <= most
         assert values["ratio"] == {}
     assert figures["environment"]["target"] == [64, 72]
     table = capsys.readouterr().out
-    assert all(stage in table for stage in stages)
+    assert all(stage in table for stage in timed)
 
 
 def test_no_ratio_without_parity(capsys: pytest.CaptureFixture[str]) -> None:
     seconds = {"dnr_jax": [1.0, 3.0, 2.0], "torch": [4.0, 4.0, 4.0], "lqr": [1.0, 1.0, 1.0]}
     told = {"torch": {"ok": True}, "lqr": {"ok": False}}
-    figures = benchmark_compare.stage_figures(seconds, told)
+    figures = compare.stage_figures(seconds, told)
     assert figures["ratio"] == {"torch": 0.5, "lqr": None}
     assert figures["spread"]["dnr_jax"] == [1.0, 3.0]
-    benchmark_compare.print_table({"stages": {"features": figures}, "parity": told, "environment": {}})
+    compare.print_table({"stages": {"features": figures}, "parity": told, "environment": {}})
     table = capsys.readouterr().out
     assert "(0.50x)" in table
     assert "(no parity)" in table
@@ -51,13 +49,13 @@ def test_no_ratio_without_parity(capsys: pytest.CaptureFixture[str]) -> None:
     "arguments", [["--compare=caire"], ["--size=wide"], ["--repeats=0"], ["--batch", "--plot=x.png"]]
 )
 def test_bad_flags_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert benchmark.main(["benchmark", *arguments]) == 2
+    assert run_benchmark.main(["benchmark", *arguments]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_cost_of_size(small_vgg: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark_stages, "random_vgg19", lambda: small_vgg)
-    figures = benchmark_cost.cost_of_size([0.02, 0.03], 1)
+    monkeypatch.setattr(stages, "random_vgg19", lambda: small_vgg)
+    figures = cost.cost_of_size([0.02, 0.03], 1)
     assert set(figures["seconds_per_megapixel"]) == {"features", "reconstruct_step"}
     for name, values in figures["seconds_per_megapixel"].items():
         assert list(values) == ["0.02", "0.03"]

@@ -1,4 +1,4 @@
-"""scripts/figures.py: every figure of the paper on a tiny photo, its metadata and panels, the sheet, and bad input."""
+"""The paper's figures, every one on a tiny photo: metadata and panels, the sheet, and bad input."""
 
 import dataclasses
 import json
@@ -10,9 +10,9 @@ import PIL.PngImagePlugin
 import pytest
 from test_pipeline import textured_photo
 
-import figures
+import draw_figures
 from dnr_jax.baselines import METHODS
-from figure_layout import BEST, GAP, Panel, Sheet, draw_sheet
+from figures.layout import BEST, GAP, Panel, Sheet, draw_sheet
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def told(path: Path) -> tuple[np.ndarray, dict, list[list[dict]]]:
     with PIL.Image.open(path) as image:
         assert isinstance(image, PIL.PngImagePlugin.PngImageFile)
         text = image.text
-        assert text["command"].startswith("python scripts/figures.py --figure=all")
+        assert text["command"].startswith("python scripts/draw_figures.py --figure=all")
         assert text["Title"].startswith("Figure ")
         return np.asarray(image), json.loads(text["config"]), json.loads(text["panels"])
 
@@ -61,8 +61,8 @@ def test_every_figure_has_its_panels_and_says_how_it_was_made(photo: Path, tmp_p
     for name in ("deepir", "multiop"):
         monkeypatch.setitem(METHODS, name, dataclasses.replace(METHODS[name], home="scaling:scale"))
     out = tmp_path / "made" / "here"
-    command = ["figures.py", "--figure=all", f"--image={photo}", f"--out={out}", "--weights=embedded", "--steps=4"]
-    assert figures.main([*command, "--quiet"]) == 0
+    command = ["draw_figures.py", "--figure=all", f"--image={photo}", f"--out={out}", "--weights=embedded", "--steps=4"]
+    assert draw_figures.main([*command, "--quiet"]) == 0
     made = [Path(line) for line in capsys.readouterr().out.split()]
     assert made == [out / f"figure_{number:02}.png" for number in PANELS]
     seen: dict[int, tuple[np.ndarray, dict, list[list[dict]]]] = {}
@@ -121,8 +121,8 @@ def test_a_sheet_places_panels_in_columns_and_wraps_labels():
 
 
 def test_the_photo_can_be_scaled(photo: Path):
-    assert figures.read_scaled(photo, 0.5).shape == (32, 48, 3)
-    assert figures.read_scaled(photo, 1).shape == (64, 96, 3)
+    assert draw_figures.read_scaled(photo, 0.5).shape == (32, 48, 3)
+    assert draw_figures.read_scaled(photo, 1).shape == (64, 96, 3)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_photo_can_be_scaled(photo: Path):
 )
 def test_bad_input_is_one_line(photo: Path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(photo.parent)
-    assert figures.main(["figures.py", *arguments]) == 2
+    assert draw_figures.main(["draw_figures.py", *arguments]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("figures: ")
@@ -149,6 +149,6 @@ def test_bad_input_is_one_line(photo: Path, monkeypatch, capsys, arguments, mess
 
 
 def test_help_names_every_flag(capsys):
-    assert figures.main(["figures.py", "--help"]) == 0
+    assert draw_figures.main(["draw_figures.py", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(f"--{name}" in shown.replace("--[no]", "--") for name in ("figure", "image", "out", "scale", "steps"))

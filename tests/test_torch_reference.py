@@ -28,9 +28,9 @@ from dnr_jax.weights import Weights, read_weights
 
 torch = pytest.importorskip("torch")
 
-import benchmark  # noqa: E402
-import benchmark_stages  # noqa: E402
-from parity import (  # noqa: E402
+import run_benchmark  # noqa: E402
+from benchmark import stages  # noqa: E402
+from torch_reference.parity import (  # noqa: E402
     TOLERANCES,
     Outputs,
     dnr_jax_outputs,
@@ -39,9 +39,9 @@ from parity import (  # noqa: E402
     reference_options,
     reference_outputs,
 )
-from torch_reference import Reference  # noqa: E402
-from torch_seams import find_seams, jump_up, stride, walk_up  # noqa: E402
-from torch_stages import DEFAULT_TAPS  # noqa: E402
+from torch_reference.reference import Reference  # noqa: E402
+from torch_reference.seams import find_seams, jump_up, stride, walk_up  # noqa: E402
+from torch_reference.stages import DEFAULT_TAPS  # noqa: E402
 
 CONFIG = RetargetConfig()
 TARGETS = [(96, 90), (70, 128), (70, 90)]
@@ -246,9 +246,9 @@ def test_the_benchmark_gives_ratios_with_parity(
 ) -> None:
     widths = (16,) * 5  # With the four of small_vgg many gradients are 0, and Adam makes full steps of rounding.
     network = Network(jax.tree.map(jnp.asarray, random_layers(widths)), VGG(widths))
-    monkeypatch.setattr(benchmark_stages, "random_vgg19", lambda: Weights(network, small_vgg.provenance))
+    monkeypatch.setattr(stages, "random_vgg19", lambda: Weights(network, small_vgg.provenance))
     written = tmp_path / "figures.json"
-    assert benchmark.main(["benchmark", "--compare=torch", "--size=96x64", "--repeats=1", f"--json={written}"]) == 0
+    assert run_benchmark.main(["benchmark", "--compare=torch", "--size=96x64", "--repeats=1", f"--json={written}"]) == 0
     figures = json.loads(written.read_text())
     assert figures["parity"]["torch"]["ok"]
     for values in figures["stages"].values():

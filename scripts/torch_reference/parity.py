@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from dnr_jax.config import RetargetConfig
     from dnr_jax.weights import Weights
-    from torch_reference import Reference
+    from torch_reference.reference import Reference
 
 TOLERANCES = {
     "features": 1e-4,
@@ -253,7 +253,7 @@ def reference_options(config: "RetargetConfig") -> dict[str, Any]:
     import dataclasses
     import inspect
 
-    from torch_reference import Reference
+    from torch_reference.reference import Reference
 
     options = dataclasses.asdict(config)
     taken = inspect.signature(Reference.retarget).parameters

@@ -15,7 +15,7 @@ _COLD = """
 import sys, time
 begun = time.perf_counter()
 sys.path.insert(0, sys.argv[1])
-from benchmark_stages import synthetic_photo
+from benchmark.stages import synthetic_photo
 from dnr_jax import compilation_cache
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import retarget
@@ -38,7 +38,7 @@ except Started:
 _MEMORY = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from benchmark_stages import random_vgg19, synthetic_photo
+from benchmark.stages import random_vgg19, synthetic_photo
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import retarget
 height, width, target = (int(n) for n in sys.argv[2:])
@@ -105,7 +105,7 @@ def cold_starts(size: tuple[int, int], target_width: int, network: str) -> list[
     """
     import jax
 
-    from benchmark_stages import random_vgg19
+    from benchmark.stages import random_vgg19
     from dnr_jax.weights import save_weights
 
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -116,7 +116,7 @@ def cold_starts(size: tuple[int, int], target_width: int, network: str) -> list[
             network = f"{folder}/random.safetensors"
             layers = jax.tree.map(np.asarray, weights.network.params)
             save_weights(Path(network), layers, weights.network.module.preprocessing, weights.provenance)
-        arguments = [str(Path(__file__).parent), network, *map(str, (*size, target_width))]
+        arguments = [str(Path(__file__).parents[1]), network, *map(str, (*size, target_width))]
         seconds = []
         for _ in range(2):
             done = subprocess.run(
@@ -128,6 +128,6 @@ def cold_starts(size: tuple[int, int], target_width: int, network: str) -> list[
 
 def peak_gibibytes(size: tuple[int, int], target_width: int) -> float:
     """The peak resident memory of a fresh process that retargets one photo, on Linux."""
-    arguments = [str(Path(__file__).parent), *map(str, (*size, target_width))]
+    arguments = [str(Path(__file__).parents[1]), *map(str, (*size, target_width))]
     done = subprocess.run([sys.executable, "-c", _MEMORY, *arguments], capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1]) / 1024**2

@@ -4,8 +4,8 @@ import numpy as np
 
 from dnr_jax.baselines import METHODS
 from dnr_jax.inspection.table import show_size
-from figure_layout import Panel, Sheet
-from figure_runs import Studio
+from figures.layout import Panel, Sheet
+from figures.runs import Studio
 
 PER_ROW = 5
 

@@ -1,9 +1,8 @@
 # pyright: reportMissingImports=false
 """The whole method in PyTorch, for CPU and CUDA: what the benchmark compares with, and an oracle for the tests.
 
-It imports nothing from dnr_jax. The stages are in `torch_stages`, the network, the loss and Adam in `torch_network`,
-the seams in `torch_seams`, warp and sampler in `torch_warp`. Narrowing only; no masks, no transparency, no start from
-noise.
+It imports nothing from dnr_jax. The stages are in `stages`, the network, the loss and Adam in `network`, the seams in
+`seams`, warp and sampler in `warp`. Narrowing only; no masks, no transparency, no start from noise.
 """
 
 from collections.abc import Sequence
@@ -13,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torch_seams import SeamPlan
-from torch_stages import Stages
-from torch_warp import sample
+from torch_reference.seams import SeamPlan
+from torch_reference.stages import Stages
+from torch_reference.warp import sample
 
 
 class Retargeting(NamedTuple):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from torch_warp import sample
+from torch_reference.warp import sample
 
 LAYERS = tuple(
     f"block{block}_{layer}"

@@ -8,8 +8,8 @@ from dnr_jax.config import DEFAULT_TAPS
 from dnr_jax.inspection.drawing import colour_map, draw_seams, spread
 from dnr_jax.inspection.sections import effective_map
 from dnr_jax.networks.taps import tap_stride
-from figure_layout import Panel, Sheet
-from figure_runs import THREE_TAPS, Studio
+from figures.layout import Panel, Sheet
+from figures.runs import THREE_TAPS, Studio
 
 
 def figure_4(studio: Studio) -> Sheet:

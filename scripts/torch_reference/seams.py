@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from torch_network import LAYERS, stride
+from torch_reference.network import LAYERS, stride
 
 
 class SeamPass(NamedTuple):

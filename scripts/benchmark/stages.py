@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from parity import reference_options
+from torch_reference.parity import reference_options
 
 if TYPE_CHECKING:
     from dnr_jax.config import RetargetConfig
     from dnr_jax.weights import Weights
-    from torch_reference import Reference
+    from torch_reference.reference import Reference
 
 STAGES = ("features", "seams", "gather", "reconstruct", "refine", "warp", "end_to_end")
 OPTIMISATIONS = ("reconstruct", "refine")

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmark_timing import tell
+from benchmark.timing import tell
 
 STEPS = 60
 """Adam steps of reconstruction and refinement at the defaults."""

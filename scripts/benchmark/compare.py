@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmark_timing import alternate, describe_environment, seconds_of, tell
+from benchmark.timing import alternate, describe_environment, seconds_of, tell
 
 OTHERS = ("torch", "torch_compile", "seam_carving", "lqr")
 
@@ -34,8 +34,8 @@ def measure(
       "parity": {name: what was compared}, "environment": ...}; a ratio is None where parity failed. With memory,
       "peak_gibibytes" too.
     """
-    from benchmark_stages import OPTIMISATIONS, STAGES, dnr_jax_stages, random_vgg19, synthetic_photo, torch_stages
-    from benchmark_tools import LiquidRescale, cold_starts, peak_gibibytes, seam_carving_tool
+    from benchmark.stages import OPTIMISATIONS, STAGES, dnr_jax_stages, random_vgg19, synthetic_photo, torch_stages
+    from benchmark.tools import LiquidRescale, cold_starts, peak_gibibytes, seam_carving_tool
     from dnr_jax.config import RetargetConfig
     from dnr_jax.shell.sizes import parse_side
 
@@ -128,7 +128,7 @@ def _reference(weights: Any, config: Any, *, compiled: bool) -> Any:
     import numpy as np
     import torch
 
-    from torch_reference import Reference
+    from torch_reference.reference import Reference
 
     device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
     params = jax.tree.map(np.asarray, weights.network.params)
@@ -138,7 +138,7 @@ def _reference(weights: Any, config: Any, *, compiled: bool) -> Any:
 
 
 def _torch_parity(photo: Any, target: tuple[int, int], config: Any, weights: Any, reference: Any) -> dict[str, Any]:
-    from parity import dnr_jax_outputs, parity, reference_outputs
+    from torch_reference.parity import dnr_jax_outputs, parity, reference_outputs
 
     ours, importance = dnr_jax_outputs(photo, target, config, weights)
     return parity(ours, reference_outputs(reference, photo, target, config, importance))

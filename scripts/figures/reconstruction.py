@@ -12,9 +12,9 @@ from dnr_jax.inspection.drawing import most_moved, to_picture
 from dnr_jax.networks.taps import tap_size
 from dnr_jax.pipeline import Result
 from dnr_jax.planning.passes import replay
-from figure_layout import Panel, Sheet
-from figure_maps import map_picture
-from figure_runs import THREE_TAPS, Studio
+from figures.layout import Panel, Sheet
+from figures.maps import map_picture
+from figures.runs import THREE_TAPS, Studio
 
 ITERATIONS = 120
 """Reconstruction steps where the start is the scaled photo or noise, which need more than the seam-carved one."""

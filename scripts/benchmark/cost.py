@@ -4,12 +4,12 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark_timing import alternate, describe_environment, tell
+from benchmark.timing import alternate, describe_environment, tell
 
 
 def cost_of_size(megapixels: Sequence[float], repeats: int) -> dict[str, Any]:
     """Seconds per megapixel of the features and of a step of the reconstruction, for photos of 4:3."""
-    from benchmark_stages import dnr_jax_stages, random_vgg19, synthetic_photo
+    from benchmark.stages import dnr_jax_stages, random_vgg19, synthetic_photo
     from dnr_jax.config import RetargetConfig
 
     config, weights = RetargetConfig(tolerance=0, reconstruct_steps=3, importance_percentile=1.0), random_vgg19()

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torch_network import VGG19, Params, feature_loss, minimise, sampled_feature_loss, stride
-from torch_seams import SeamPlan, plan_seams
-from torch_warp import grid_warp, scale
+from torch_reference.network import VGG19, Params, feature_loss, minimise, sampled_feature_loss, stride
+from torch_reference.seams import SeamPlan, plan_seams
+from torch_reference.warp import grid_warp, scale
 
 DEFAULT_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_pool")
 
@@ -82,7 +82,7 @@ class Stages:
         alpha: float = 0.5,
         region: str = "projected",
     ) -> SeamPlan:
-        """Kept-index maps and counts of every level, and W_mid; see `torch_seams.plan_seams`."""
+        """Kept-index maps and counts of every level, and W_mid; see `plan_seams`."""
         maps = [self._tensor(m) for m in importance]
         return plan_seams(maps, self.taps, size, target, percentile=percentile, alpha=alpha, region=region)
 

@@ -1,16 +1,16 @@
 """Times every stage of a warm run and compares it with other programs, as ratios measured in the same run.
 
-  python scripts/benchmark.py --compare=torch,torch_compile,seam_carving,lqr --size=640x480 --width=75%
+  python scripts/run_benchmark.py --compare=torch,torch_compile,seam_carving,lqr --size=640x480 --width=75%
 
 VGG19 has random, variance-preserving weights here: times do not depend on their values, results would. A ratio is
 dnr_jax's time over the other's: below 1, dnr_jax is faster. None is printed unless both computed the same in this run
 (`parity`). Stages of both sides take turns. All need the extra `bench`; lqr needs ImageMagick.
 
-  python scripts/benchmark.py --megapixels=0.3,1,3 --plot=cost.png
+  python scripts/run_benchmark.py --megapixels=0.3,1,3 --plot=cost.png
 
 times the features and a step of the reconstruction per megapixel instead, and
 
-  python scripts/benchmark.py --batch
+  python scripts/run_benchmark.py --batch
 
 batches of photos: photos a second by batch size, how evenly shards share, memory over many photos.
 """
@@ -23,9 +23,9 @@ from typing import Any
 
 from absl import flags
 
-from benchmark_batch import measure_batch, show
-from benchmark_compare import OTHERS, measure, print_table
-from benchmark_cost import cost_of_size, print_cost
+from benchmark.batch import measure_batch, show
+from benchmark.compare import OTHERS, measure, print_table
+from benchmark.cost import cost_of_size, print_cost
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         if values["json"].value:
             Path(str(values["json"].value)).write_text(json.dumps(figures, indent=1))
         if values["plot"].value:
-            from benchmark_plot import draw
+            from benchmark.plot import draw
 
             draw(figures, Path(str(values["plot"].value)))
     except (flags.Error, ValueError, ImportError) as error:

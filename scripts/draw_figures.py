@@ -1,7 +1,7 @@
 """Remakes on any photo what a figure of the paper shows: one labelled PNG each.
 
-  python scripts/figures.py --figure=10 --image=photo.jpg --out=figures
-  python scripts/figures.py --figure=all --image=photo.jpg --out=figures --scale=0.5 --steps=10
+  python scripts/draw_figures.py --figure=10 --image=photo.jpg --out=figures
+  python scripts/draw_figures.py --figure=all --image=photo.jpg --out=figures --scale=0.5 --steps=10
 
 The command, the network and the config of every run stand in the PNG's text chunks, and where each panel lies.
 Figures 17 and 18 need the extra "evaluate" (SciPy).
@@ -23,26 +23,26 @@ from dnr_jax.shell.command_line import run_command
 if TYPE_CHECKING:
     import numpy as np
 
-    from figure_layout import Box, Sheet
-    from figure_runs import Studio
+    from figures.layout import Box, Sheet
+    from figures.runs import Studio
 
 FIGURES = {
-    1: "figure_reconstruction",
-    3: "figure_reconstruction",
-    4: "figure_maps",
-    6: "figure_maps",
-    8: "figure_reconstruction",
-    9: "figure_maps",
-    10: "figure_reconstruction",
-    11: "figure_reconstruction",
-    12: "figure_reconstruction",
-    13: "figure_reconstruction",
-    14: "figure_reconstruction",
-    16: "figure_comparison",
-    17: "figure_comparison",
-    18: "figure_comparison",
-    19: "figure_comparison",
-    21: "figure_comparison",
+    1: "reconstruction",
+    3: "reconstruction",
+    4: "maps",
+    6: "maps",
+    8: "reconstruction",
+    9: "maps",
+    10: "reconstruction",
+    11: "reconstruction",
+    12: "reconstruction",
+    13: "reconstruction",
+    14: "reconstruction",
+    16: "comparison",
+    17: "comparison",
+    18: "comparison",
+    19: "comparison",
+    21: "comparison",
 }
 """The paper's figures, and the module that makes each."""
 _NAMES = ", ".join(map(str, FIGURES))
@@ -87,7 +87,7 @@ def parse_figures(text: str | None) -> list[int]:
 
 def command_line(argv: Sequence[str]) -> str:
     """The command as typed, to stand in the figure."""
-    return shlex.join(["python", "scripts/figures.py", *argv[1:]])
+    return shlex.join(["python", "scripts/draw_figures.py", *argv[1:]])
 
 
 def _run(numbers: list[int], options: dict, command: str) -> None:
@@ -95,7 +95,7 @@ def _run(numbers: list[int], options: dict, command: str) -> None:
     from dnr_jax.atomic import write_atomically
     from dnr_jax.shell.progress import ProgressLine
     from dnr_jax.weights import load_weights
-    from figure_runs import Studio
+    from figures.runs import Studio
 
     photo = read_scaled(Path(options["image"]), options["scale"])
     folder = Path(options["out"])
@@ -137,7 +137,7 @@ def read_scaled(path: Path, scale: float) -> "np.ndarray":
 
 def make_figure(number: int, studio: "Studio") -> "Sheet":
     """One figure of the paper, of the studio's photo."""
-    return getattr(import_module(FIGURES[number]), f"figure_{number}")(studio)
+    return getattr(import_module(f"figures.{FIGURES[number]}"), f"figure_{number}")(studio)
 
 
 def encode(sheet: "Sheet", number: int, studio: "Studio", command: str) -> bytes:
@@ -146,7 +146,7 @@ def encode(sheet: "Sheet", number: int, studio: "Studio", command: str) -> bytes
     from PIL.PngImagePlugin import PngInfo
 
     from dnr_jax.record import environment
-    from figure_layout import draw_sheet
+    from figures.layout import draw_sheet
 
     pixels, boxes = draw_sheet(sheet)
     config = {
