@@ -28,7 +28,7 @@ class RetargetConfig:
 
     Example:
       >>> RetargetConfig(alpha=0.2).importance_percentile
-      20.0
+      'auto'
       >>> RetargetConfig(alpha=1.0)
       Traceback (most recent call last):
       ValueError: alpha is 1.0: it must be from 0 to below 1
@@ -38,10 +38,10 @@ class RetargetConfig:
         DEFAULT_TAPS, "Feature maps to carve, shallow to deep, by Keras layer name (post-ReLU convolutions or pools)."
     )
     importance_percentile: float | Literal["auto"] = _option(
-        20.0,
+        "auto",
         "q: at the deepest tap a seam goes only while its mean importance is at most this percentile of the map; what"
-        " is left to remove is done by the grid warp. 0: one deep seam; 100: seams alone, no warp; auto: of several,"
-        " the one that does least damage to what the network finds important.",
+        " is left to remove is done by the warp. 0: one deep seam; 20: the paper's; 100: seams alone, no warp; auto: as"
+        " many seams, or none, as do least damage together with the warp that follows.",
         word="auto",
     )
     alpha: float = _option(
@@ -51,6 +51,13 @@ class RetargetConfig:
         0.0,
         "How much a photo's centre counts beyond what the network sees there: every map of importance is weighted by"
         " 1 - p + p times a Gaussian at the centre. 0: not at all; below 1.",
+    )
+    objects: str = _option(
+        "auto",
+        "What counts as an object in every map of importance and in the warp: what a small salience network sees"
+        " (auto), or nothing beyond the feature network itself (none).",
+        "auto",
+        "none",
     )
     region: str = _option(
         "projected",
@@ -81,6 +88,18 @@ class RetargetConfig:
     )
     tolerance: float = _option(
         1e-3, "An optimisation stops early once ten steps changed its loss by no more than this share of it; 0: never."
+    )
+    warp: str = _option(
+        "proportional",
+        "What brings the photo from where the seams stop to the target: crop, bounded squeeze of plain columns and rows"
+        " that follow (proportional), so that objects keep their proportions; or the paper's grid (Eq. 3).",
+        "proportional",
+        "grid",
+    )
+    most_crop: float = _option(
+        0.7,
+        "How much of what a side loses may be cropped from its borders, where nothing stands out, by the proportional"
+        " warp; 0 forbids it.",
     )
     warp_cell: int = _option(16, "Width of the grid warp's cells in pixels (w_G, Sec. 4).")
     snapshot_every: int = _option(0, "Keep the image after every so many reconstruction steps; 0 keeps none.")
@@ -114,6 +133,7 @@ class RetargetConfig:
         _check_range(self, "alpha", 0, 1, open_above=True)
         _check_range(self, "centre_prior", 0, 1, open_above=True)
         _check_range(self, "tolerance", 0, 1, open_above=True)
+        _check_range(self, "most_crop", 0, 1)
         for name in ("reconstruct_steps", "refine_steps", "snapshot_every"):
             _check_range(self, name, 0, 100_000)
         _check_range(self, "warp_cell", 1, 100_000)
@@ -135,9 +155,10 @@ class RetargetConfig:
 
 def _check_types(config: RetargetConfig) -> None:
     for field in dataclasses.fields(config):
-        value, kind, word = getattr(config, field.name), type(field.default), field.metadata["word"]
+        value, word = getattr(config, field.name), field.metadata["word"]
         if word is not None and value == word:
             continue
+        kind = float if word is not None else type(field.default)
         allowed = (int, float) if kind is float else kind
         if not isinstance(value, allowed) or isinstance(value, bool):
             raise ValueError(f"{field.name} is {value!r}: give {_KINDS[kind]}{f' or {word}' if word else ''}")
@@ -170,9 +191,13 @@ def _check_range(config: RetargetConfig, name: str, low: float, high: float, *, 
         raise ValueError(f"{name} is {value}: it must be from {low} to {'below ' if open_above else ''}{high}")
 
 
+PAPER_GEOMETRY: dict[str, Any] = {"importance_percentile": 20.0, "objects": "none", "warp": "grid"}
+"""Seams and warp as the paper has them: no other prior than the network's own features, and Eq. 3 alone."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "paper": {
+        **PAPER_GEOMETRY,
         "init": "linear",
         "reconstruct_steps": 300,
         "reconstruct_rate": 4.0,

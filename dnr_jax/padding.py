@@ -2,11 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Size = tuple[jax.Array, jax.Array]
 """The valid (height, width) of a padded array, int32 scalars that may be traced."""
-CANVAS_STEP = 32
-"""Arrays that change size have sides that are multiples of this, so that near sizes share one compilation."""
 
 
 def valid_mask(shape: tuple[int, ...], size: Size) -> jax.Array:
@@ -15,9 +14,15 @@ def valid_mask(shape: tuple[int, ...], size: Size) -> jax.Array:
     return (rows < size[0]) & (columns < size[1])
 
 
-def canvas_length(length: int) -> int:
-    """The canvas side that holds `length` pixels."""
-    return max(1, -(-length // CANVAS_STEP)) * CANVAS_STEP
+def pad(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Zero-pads the first two axes to `shape`, at least theirs; on the host, for a device compiles for every size."""
+    pads = [(0, n - m) for n, m in zip(shape, array.shape[:2], strict=True)]
+    return np.pad(array, (*pads, *((0, 0),) * (array.ndim - 2)))
+
+
+def traced_size(size: tuple[int, ...]) -> Size:
+    """A (height, width) as int32 scalars, so that another one compiles nothing."""
+    return jnp.int32(size[0]), jnp.int32(size[1])
 
 
 def fit(array: jax.Array, shape: tuple[int, int]) -> jax.Array:

@@ -1,7 +1,7 @@
 """retarget() and retarget_frames(): the whole method. Arrays in, arrays and a record out; no file I/O."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -10,15 +10,21 @@ import numpy as np
 import PIL.Image
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
-from dnr_jax.planning.importance import analyse
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import tap_size, tap_stride
+from dnr_jax.networks.u2net import SIDE
+from dnr_jax.padding import Size, pad, traced_size
+from dnr_jax.planning.importance import Overview, analyse, overview_size
 from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
-from dnr_jax.planning.passes import Pass
+from dnr_jax.planning.objects import object_level, see_objects
+from dnr_jax.planning.passes import AXES, Pass
 from dnr_jax.planning.plan import Plan, make_plan
 from dnr_jax.planning.warp import Warp
 from dnr_jax.rendering.optimise import Minimum
 from dnr_jax.rendering.render import Progress, Rendering, crop, render, timed
+from dnr_jax.shapes import bucket_shape, largest_overview
 from dnr_jax.weights import Weights
+from dnr_jax.weights.objects import read_u2netp
 
 LARGEST_GROWTH = 4
 """A side can be enlarged to at most this many times its length."""
@@ -29,9 +35,11 @@ class Result(NamedTuple):
 
     Attributes:
       image: [H', W', 3], with a fourth channel or none as the photo; uint8 for a uint8 photo, else float32 in [0, 255].
-      importance: S_l of each tap (Eq. 1) of the photo, float32 [h_l, w_l].
+      importance: S_l of each tap (Eq. 1) of the photo with its priors, float32 [h_l, w_l].
+      salience: what the salience network sees, or was told, float32 [h, w] in [0, 1]; None with objects=none.
+      objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 1].
       passes: the rounds of seams, in order.
-      warps: the grid warp of each side whose seams did not suffice.
+      warps: the warp of each side that the seams did not bring to its target, or that follows the other.
       start: the image that the reconstruction began with, float32 [H_mid, W_mid, 3].
       reconstructed: what it ended with.
       displacement: the sampler's (dy, dx) in pixels, float32 [H_mid, W_mid, 2].
@@ -48,6 +56,8 @@ class Result(NamedTuple):
 
     image: np.ndarray
     importance: tuple[np.ndarray, ...]
+    salience: np.ndarray | None
+    objects: np.ndarray
     passes: tuple[Pass, ...]
     warps: dict[str, Warp]
     start: np.ndarray
@@ -129,30 +139,48 @@ def retarget_frames(
 
     network = weights.network.at_precision(config.precision)
     shared: dict[str, float] = {}
+    valid = traced_size(size)
+    with timed(shared, "objects"):
+        seen = _see_objects([photo for photo, _ in photos], valid, masks) if config.objects == "auto" else None
     with timed(shared, "features"):
-        # Features of a single photo are kept; those of many frames are computed again when their turn comes.
-        first = analyse(network, photos[0][0], config.taps, config.loss_taps, config.centre_prior)
-        importance = first.importance
-        for photo, _ in photos[1:]:
-            maps = analyse(network, photo, config.taps, (), config.centre_prior).importance
-            importance = jax.tree.map(jnp.maximum, importance, maps)
+        overview, small_shape = _overview(size, network)
+        importance = None
+        for photo, _ in photos:
+            maps = analyse(network, photo, config.taps, (), overview, small_shape).importance
+            importance = maps if importance is None else jax.tree.map(jnp.maximum, importance, maps)
         jax.block_until_ready(importance)
+    assert importance is not None
     with timed(shared, "seams"):
-        plan = make_plan(importance, size, target, config, masks)
+        plan = make_plan(importance, size, target, config, masks, photo=photos[0][0], salience=seen)
 
-    results, features = [], first.features
-    del first
+    results = []
     for number, (frame, (photo, alpha)) in enumerate(zip(frames, photos, strict=True)):
         seconds = dict(shared)
-        if number:
-            with timed(seconds, "features"):
-                features = analyse(network, photo, config.taps[:1], config.loss_taps).features
         report = progress
         if progress is not None and len(frames) > 1:
             report = partial(_report_frame, progress, number + 1, len(frames))
-        rendering = render(photo, features, plan, config, network, alpha=alpha, progress=report, seconds=seconds)
-        results.append(_result(rendering, plan, importance, config, seconds, frame.dtype == np.uint8))
+        rendering = render(photo, plan, config, network, alpha=alpha, progress=report, seconds=seconds)
+        results.append(_result(rendering, plan, seen, config, seconds, frame.dtype == np.uint8))
     return results
+
+
+def _overview(size: tuple[int, int], network: Network) -> tuple[Overview, tuple[int, int] | None]:
+    """The sizes under which a padded photo is analysed, and the array that holds it where it is seen scaled."""
+    side = network.importance_side
+    if side is None:
+        return Overview(traced_size(size), traced_size(size)), None
+    return Overview(traced_size(size), traced_size(overview_size(size, side))), largest_overview(
+        bucket_shape(size), side
+    )
+
+
+def _see_objects(photos: list[jax.Array], size: Size, masks: Masks) -> jax.Array:
+    """What stands out in a photo or in any frame, float32 [h, w] in [0, 1], or what the user says it is."""
+    if masks.objects is not None:
+        given = PIL.Image.fromarray(masks.objects.astype(np.float32))
+        return jnp.asarray(np.asarray(given.resize((SIDE, SIDE), PIL.Image.Resampling.BOX)))
+    network, _ = read_u2netp()
+    return jax.block_until_ready(reduce(jnp.maximum, (see_objects(network, photo, size) for photo in photos)))
 
 
 def _report_frame(progress: Progress, number: int, count: int, stage: str, done: int, most: int) -> None:
@@ -162,7 +190,7 @@ def _report_frame(progress: Progress, number: int, count: int, stage: str, done:
 def _result(
     rendering: Rendering,
     plan: Plan,
-    importance: tuple[jax.Array, ...],
+    salience: jax.Array | None,
     config: RetargetConfig,
     seconds: dict[str, float],
     eight_bits: bool,
@@ -174,7 +202,11 @@ def _result(
     built, shifted = rendering.reconstruction, rendering.refinement
     return Result(
         image=np.rint(image).astype(np.uint8) if eight_bits else image,
-        importance=tuple(np.asarray(values) for values in importance),
+        importance=tuple(
+            crop(values, tap_size(tap, plan.size)) for tap, values in zip(config.taps, plan.importance, strict=True)
+        ),
+        salience=None if salience is None else np.asarray(salience),
+        objects=crop(plan.objects, tap_size(config.taps[object_level(config.taps)], plan.size)),
         passes=tuple(plan.passes),
         warps=plan.warps,
         start=rendering.start,
@@ -186,11 +218,10 @@ def _result(
             "size": plan.size,
             "intermediate_size": plan.mid,
             "target_size": plan.target,
-            "importance_percentile": plan.percentile,
-            "percentile_damage": plan.choice and {f"{q:g}": value for q, value in plan.choice.damage.items()},
+            "importance_percentile": config.importance_percentile,
             "importance_threshold": plan.threshold,
             "passes": [_describe_pass(step, config) for step in plan.passes],
-            "warped": list(plan.warps),
+            "warps": {side: _describe_warp(warp, plan.mid[AXES[side]]) for side, warp in plan.warps.items()},
             "notes": plan.notes,
             "reconstruction": _describe(built, config.reconstruct_steps),
             "refinement": _describe(shifted, config.refine_steps),
@@ -207,6 +238,19 @@ def _describe_pass(step: Pass, config: RetargetConfig) -> dict[str, Any]:
         "new_size": step.new_size,
         "wanted": step.wanted,
         "seams": {tap: int(s.removed) for tap, s in zip(config.taps, step.carving.levels, strict=True)},
+        "damage": step.damage,
+    }
+
+
+def _describe_warp(warp: Warp, length: int) -> dict[str, Any]:
+    """What a warp does to a side of `length` pixels: how much is cropped, and the cells' least and most scale."""
+    old, new = (np.asarray(edges, np.float64) for edges in warp)
+    widths = np.diff(old)
+    scales = np.diff(new)[widths > 0] / widths[widths > 0]
+    return {
+        "cropped": [round(float(old[0]), 2), round(float(length - old[-1]), 2)],
+        "least_scale": round(float(scales.min()), 4),
+        "most_scale": round(float(scales.max()), 4),
     }
 
 
@@ -219,7 +263,7 @@ def _describe(minimum: Minimum, most: int) -> dict[str, Any]:
 
 
 def _check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, jax.Array | None]:
-    """The photo's pixels, float32 [H, W, 3] in [0, 255], and its opacity, float32 [H, W] in [0, 1]."""
+    """The photo's pixels, float32 [*, *, 3] in [0, 255], and its opacity, float32 [*, *] in [0, 1], padded."""
     if image.ndim != 3 or image.shape[-1] not in (3, 4) or not (image.dtype == np.uint8 or image.dtype.kind == "f"):
         raise ValueError(f"image is {image.dtype} {image.shape}: give uint8 or float [height, width, 3 or 4]")
     smallest = tap_stride(config.taps[-1])
@@ -232,8 +276,9 @@ def _check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, 
     photo = np.asarray(image, np.float32)
     if not (np.isfinite(photo).all() and photo.min() >= 0 and photo.max() <= 255):
         raise ValueError("image holds values outside [0, 255]: scale it to that range")
-    alpha = jnp.asarray(photo[..., 3] / 255) if photo.shape[-1] == 4 else None
-    return jnp.asarray(photo[..., :3]), alpha
+    shape = bucket_shape((photo.shape[0], photo.shape[1]))
+    alpha = jnp.asarray(pad(photo[..., 3] / 255, shape)) if photo.shape[-1] == 4 else None
+    return jnp.asarray(pad(photo[..., :3], shape)), alpha
 
 
 def check_target(target: tuple[int, int], size: tuple[int, int]) -> None:

@@ -60,6 +60,13 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_boolean("overwrite", False, "Allow the output to replace the input.", **text)
     flags.DEFINE_string("protect", None, "Mask of the photo's size: what is white keeps its shape.", **text)
     flags.DEFINE_string("remove", None, "Mask of the photo's size: what is white disappears.", **text)
+    flags.DEFINE_string(
+        "objects",
+        None,
+        "What counts as an object: auto (what a small salience network sees), none (nothing beyond the feature network"
+        " itself), or a grey mask of the photo's size, whiter where it matters more. Default: auto.",
+        **text,
+    )
     flags.DEFINE_string("background", None, "Colour behind a transparent photo where JPEG is written.", **text)
     flags.DEFINE_enum("frames", "refuse", ["refuse", "all"], "Animations: refuse, or retarget all frames.", **text)
     flags.DEFINE_float("max_megapixels", 25.0, "Largest photo to decode.", **text)
@@ -78,7 +85,8 @@ def define_flags() -> flags.FlagValues:
 
 def _check_and_run(options: dict[str, Any]) -> None:
     check_options(options)
-    _run(options, config_from_flags(options))
+    given = options["objects"] not in (None, "auto", "none")
+    _run(options, config_from_flags({**options, "objects": "auto" if given else options["objects"]}))
 
 
 def _run(options: dict[str, Any], config: RetargetConfig) -> None:
@@ -105,6 +113,8 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
         for name in ("protect", "remove")
         if options[name] is not None
     }
+    if options["objects"] not in (None, "auto", "none"):
+        masks["objects"] = files.read_objects(options["objects"], photo.size, max_megapixels=options["max_megapixels"])
     _note(options, *(f"{options['input']}: {note}" for note in photo.notes), *([target.note] if target.note else []))
 
     from dnr_jax.methods import run_method
@@ -123,7 +133,7 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
 def _check_distinct(options: dict[str, Any]) -> None:
     """Refuses an output that is one of the inputs, unless it may replace them."""
     output = options["output"]
-    for name in ("input", "protect", "remove"):
+    for name in ("input", "protect", "remove", "objects"):
         source = options[name]
         if source is None or "-" in (source, output) or options["overwrite"]:
             continue

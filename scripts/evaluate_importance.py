@@ -135,7 +135,7 @@ def centre_gaussian(_: Path, shape: tuple[int, ...]) -> "np.ndarray":
     """A Gaussian of standard deviation 0.3 of either side."""
     import numpy as np
 
-    from dnr_jax.planning.importance import centre_weight
+    from dnr_jax.planning.objects import centre_weight
 
     return np.asarray(centre_weight(shape, 1.0))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.scaling import check_photo
+from dnr_jax.config import PAPER_GEOMETRY
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.planning.importance import analyse
 from dnr_jax.planning.passes import replay
@@ -25,7 +26,7 @@ def deep_seam_carving(image: np.ndarray, target: tuple[int, int], context: Conte
     Raises:
       ValueError: a photo too small for the taps, taps that the network lacks or none of full resolution.
     """
-    config = dataclasses.replace(context.config, importance_percentile=100.0)
+    config = dataclasses.replace(context.config, **{**PAPER_GEOMETRY, "importance_percentile": 100.0})
     if tap_stride(config.taps[0]) != 1:
         raise ValueError(f"method deep_sc needs a full-resolution tap first, not {config.taps[0]}: add block1_conv2")
     network, size = check_photo(image, config.taps, context)

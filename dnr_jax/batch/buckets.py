@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-LEAST_SIDE = 32
-"""Bucket sides are multiples of this: of the deepest stride, and of what TPU tiles ask for."""
-PER_OCTAVE = (1, 2, 4, 8, 16)
+from dnr_jax.shapes import LEAST_SIDE, PER_OCTAVE, bucket_side, largest_overview
+
+STEPS_PER_OCTAVE = (1, 2, 4, 8, 16)
 """How many bucket sides there may be from one power of two to the next."""
 
 
@@ -28,35 +28,29 @@ class Bucket(NamedTuple):
         return f"{self.shape[1]}x{self.shape[0]} {'+'.join(self.sides)}{canvas}"
 
 
-def bucket_side(length: int, per_octave: int = 4) -> int:
-    """The least bucket side of at least `length` pixels, with so many steps from one power of two to the next."""
-    step = _step(length, per_octave)
-    return -(-length // step) * step
-
-
 def find_bucket(
     size: tuple[int, int],
-    target: tuple[int, int],
+    reach: tuple[int, int],
     *,
     importance_side: int | None,
     seams_only: bool,
-    per_octave: int = 4,
+    per_octave: int = PER_OCTAVE,
 ) -> Bucket:
     """The bucket of a photo that shrinks or stays on both sides.
 
     Args:
       size: its (height, width).
-      target: the (height, width) wanted, at most its size.
+      reach: the (height, width) that seams may lead to, at most its size.
       importance_side: the network's.
-      seams_only: whether seams go all the way to the target (importance_percentile 100), so that the intermediate
-        image is known to be as small as the target.
+      seams_only: whether seams go all the way there (importance_percentile 100), so that the intermediate
+        image is known to be as small as that.
       per_octave: steps of bucket sides from one power of two to the next.
     """
     shape = bucket_side(size[0], per_octave), bucket_side(size[1], per_octave)
-    canvas = (bucket_side(target[0], per_octave), bucket_side(target[1], per_octave)) if seams_only else shape
-    small = None if importance_side is None else _largest_overview(shape, importance_side, per_octave)
+    canvas = (bucket_side(reach[0], per_octave), bucket_side(reach[1], per_octave)) if seams_only else shape
+    small = None if importance_side is None else largest_overview(shape, importance_side, per_octave)
     sides = tuple(
-        side for side, wanted, has in (("width", target[1], size[1]), ("height", target[0], size[0])) if wanted < has
+        side for side, wanted, has in (("width", reach[1], size[1]), ("height", reach[0], size[0])) if wanted < has
     )
     return Bucket(shape, canvas, small, sides or ("width",))
 
@@ -86,19 +80,3 @@ def spread(count: int, most: int, multiple: int = 1) -> int:
     most = min(max(1, most // multiple), -(-count // multiple))
     sizes = [multiple * n for n in range(max(1, most // 2), most + 1)]
     return min(sizes, key=lambda size: (-(-count // size) * size, -size))
-
-
-def _step(length: int, per_octave: int) -> int:
-    octave = 1 << max(0, (max(length, 1) - 1).bit_length() - 1)  # The power of two below `length`.
-    return max(LEAST_SIDE, octave // per_octave)
-
-
-def _largest_overview(shape: tuple[int, int], side: int, per_octave: int) -> tuple[int, int]:
-    """A (height, width) that holds `overview_size` of every photo of a bucket."""
-    whole = -(-side // 32) * 32
-
-    def most(length: int, other: int) -> int:
-        shortest_other = other - _step(other, per_octave) + 1
-        return max(32, min(whole, 32 * int(side * length / shortest_other / 32 + 0.5)))
-
-    return most(shape[0], shape[1]), most(shape[1], shape[0])

@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import flags
 
-from dnr_jax.batch.buckets import PER_OCTAVE
+from dnr_jax.batch.buckets import STEPS_PER_OCTAVE
 from dnr_jax.photos.encode import FORMATS
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.flags import (
@@ -73,8 +73,8 @@ def define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_enum(
         "buckets_per_octave",
-        "4",
-        [str(n) for n in PER_OCTAVE],
+        "8",
+        [str(n) for n in STEPS_PER_OCTAVE],
         "Padded sides from one power of two to the next: more pad less and compile more.",
         **text,
     )
@@ -102,8 +102,6 @@ def _run(options: dict[str, Any]) -> int:
     sizes = size_arguments(options)
     parse_target((10_000, 10_000), **{**sizes, "width": _shares(sizes["width"]), "height": _shares(sizes["height"])})
     config = config_from_flags(options)
-    if config.importance_percentile == "auto":
-        raise ValueError("importance_percentile=auto is chosen photo by photo: give a batch a number")
     request = Request(
         config=config,
         sizes=sizes,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -15,7 +16,12 @@ from dnr_jax.batch.buckets import Bucket, canvases_of
 from dnr_jax.batch.program import Numbers, Padded, Retargeted, retarget_padded, traced_numbers
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
+from dnr_jax.networks.u2net import SIDE
+from dnr_jax.padding import traced_size
 from dnr_jax.planning.importance import overview_size
+from dnr_jax.planning.objects import see_objects
+from dnr_jax.planning.reach import seam_target
+from dnr_jax.weights.objects import read_u2netp
 
 
 class Shaped(NamedTuple):
@@ -57,6 +63,7 @@ class Devices:
         self._mesh = Mesh(np.asarray(jax.local_devices() if devices is None else devices), ("batch",))
         everywhere = NamedSharding(self._mesh, P())
         self._sharding = NamedSharding(self._mesh, P("batch"))
+        self._objects = read_u2netp()[0] if config.objects == "auto" else None
         self._network = jax.device_put(network.at_precision(config.precision), everywhere)
         self._numbers = jax.device_put(traced_numbers(config), everywhere)
         self._together = self._mesh.devices.flat[0].platform != "cpu" if together is None else together
@@ -111,7 +118,7 @@ class Devices:
             apart = jax.shard_map(
                 each, mesh=self._mesh, in_specs=(P(), P("batch"), P()), out_specs=P("batch"), check_vma=False
             )
-            inputs = ((*bucket.shape, 3), np.float32), *[((2,), np.int32)] * 3
+            inputs = ((*bucket.shape, 3), np.float32), *[((2,), np.int32)] * 4, ((SIDE, SIDE), np.float32)
             shapes = [jax.ShapeDtypeStruct((batch, *shape), kind, sharding=self._sharding) for shape, kind in inputs]
             self._programs[key] = jax.jit(apart).lower(self._network, Padded._make(shapes), self._numbers).compile()
             self.compile_seconds[key] = time.perf_counter() - start
@@ -133,17 +140,21 @@ class Devices:
         least = max(1, bucket.shape[0] // 2), max(1, bucket.shape[1] // 2)
         pixels = np.zeros((batch, *bucket.shape, 3), np.float32)
         sizes = np.tile(np.asarray(least, np.int32), (batch, 1))
-        small, targets = sizes.copy(), sizes.copy()
+        small, targets, reaches = sizes.copy(), sizes.copy(), sizes.copy()
+        salience = np.zeros((batch, SIDE, SIDE), np.float32)
         side = self._network.importance_side
         for i, photo in enumerate(photos):
             height, width = photo.pixels.shape[:2]
             pixels[i, :height, :width] = photo.pixels
             sizes[i], targets[i] = (height, width), photo.target
+            reaches[i] = seam_target((height, width), photo.target, self._config)
+            if self._objects is not None:
+                salience[i] = see_objects(self._objects, jnp.asarray(pixels[i]), traced_size((height, width)))
         for i, (height, width) in enumerate(sizes):
             small[i] = (height, width) if side is None else overview_size((int(height), int(width)), side)
         if bucket.small is not None:
             small = np.minimum(small, np.asarray(bucket.small, np.int32))
-        return pixels, sizes, small, targets
+        return pixels, sizes, small, targets, reaches, salience
 
 
 def loss_record(losses: np.ndarray, steps: int, stage: str) -> tuple[list[float], str]:

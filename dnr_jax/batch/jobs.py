@@ -15,6 +15,8 @@ from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.photos.decode import Frames
 from dnr_jax.photos.kinds import Colour
+from dnr_jax.planning.reach import seam_target
+from dnr_jax.shapes import PER_OCTAVE
 from dnr_jax.shell.sizes import parse_target
 
 _THREADS = 16  # File headers wait for disks and networks, not for a processor.
@@ -44,7 +46,7 @@ class Request:
     background: Colour | None = None
     frames: Frames = "refuse"
     max_megapixels: float = 25.0
-    per_octave: int = 4
+    per_octave: int = PER_OCTAVE
     batch_size: int = 8
     batch_megapixels: float = 2.0
     retry_failed: bool = False
@@ -135,7 +137,7 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
         else:
             bucket = find_bucket(
                 size,
-                target,
+                seam_target(size, target, request.config),
                 importance_side=importance_side,
                 seams_only=request.config.importance_percentile == 100,
                 per_octave=request.per_octave,

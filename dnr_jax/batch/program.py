@@ -5,7 +5,7 @@ batch. It composes the functions that `dnr_jax.pipeline.retarget` composes, and 
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,15 @@ from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import Size, fit
 from dnr_jax.planning.carve import Carving, carve_width
+from dnr_jax.planning.choice import Judged, choose_width
+from dnr_jax.planning.damage import look_of
 from dnr_jax.planning.importance import Overview, analyse
-from dnr_jax.planning.passes import Layers, replay_seams
+from dnr_jax.planning.objects import object_level, object_map, weigh_importance
+from dnr_jax.planning.passes import Layers, replay_seams, transpose
 from dnr_jax.planning.plan import importance_threshold, warp_importance, warp_side
+from dnr_jax.planning.proportions import make_grid, plan_proportions
 from dnr_jax.planning.warp import plan_warp
-from dnr_jax.rendering.optimise import Schedule, minimise_traced
+from dnr_jax.rendering.optimise import Schedule, minimise_traced, record_capacity
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
 from dnr_jax.rendering.refine import SampledLoss, SampledTargets
 from dnr_jax.rendering.render import noise_image, scaled_image
@@ -37,12 +41,16 @@ class Padded(NamedTuple):
       size: int32 [2], its (height, width).
       small: int32 [2], its `overview_size`.
       target: int32 [2], the (height, width) wanted, at most the size.
+      reach: int32 [2], the (height, width) that seams may lead to, from the target to the size.
+      salience: float32 [SIDE, SIDE] in [0, 1]; counts nothing with objects=none.
     """
 
     photo: jax.Array
     size: jax.Array
     small: jax.Array
     target: jax.Array
+    reach: jax.Array
+    salience: jax.Array
 
 
 class Numbers(NamedTuple):
@@ -50,18 +58,20 @@ class Numbers(NamedTuple):
 
     percentile: jax.Array
     alpha: jax.Array
+    centre_prior: jax.Array
+    most_crop: jax.Array
     reconstruct_rate: jax.Array
     refine_rate: jax.Array
     tolerance: jax.Array
 
 
 class Carved(NamedTuple):
-    """A photo with its seams: `Padded`, features by tap, each side's carving, the maps and the size they leave."""
+    """A photo with its seams: `Padded`, features by tap, each side's carving, and what they leave."""
 
     padded: Padded
     features: dict[str, jax.Array]
     carvings: tuple[Carving, ...]
-    maps: tuple[jax.Array, ...]
+    layers: Layers
     mid: Size
 
 
@@ -103,8 +113,10 @@ def traced_numbers(config: RetargetConfig) -> Numbers:
     return Numbers._make(
         np.float32(value)
         for value in (
-            config.importance_percentile,
+            100 if config.importance_percentile == "auto" else config.importance_percentile,
             config.alpha,
+            config.centre_prior,
+            config.most_crop,
             config.reconstruct_rate,
             config.refine_rate,
             config.tolerance,
@@ -135,27 +147,55 @@ def retarget_padded(
       keep_seams: whether the result holds the carvings.
     """
     canvases = (bucket.canvas,) if canvases is None else canvases
-    overview = Overview((padded.size[0], padded.size[1]), (padded.small[0], padded.small[1]))
-    seen = analyse(network, padded.photo, config.taps, config.loss_taps, config.centre_prior, overview, bucket.small)
+    size = (padded.size[0], padded.size[1])
+    overview = Overview(size, (padded.small[0], padded.small[1]))
+    seen = analyse(network, padded.photo, config.taps, config.loss_taps, overview, bucket.small)
+    salience = padded.salience if config.objects == "auto" else None
+    automatic = config.importance_percentile == "auto"
+    objects = object_map(seen.importance, salience, size, taps=config.taps)
+    prior = None if salience is None else objects
+    layers = Layers(
+        weigh_importance(seen.importance, prior, numbers.centre_prior, size, taps=config.taps),
+        None,
+        objects,
+        look_of(padded.photo, size) if automatic and tap_stride(config.taps[0]) == 1 else None,
+    )
     deepest = tap_stride(config.taps[-1])
-    deep_size = (overview.size[0] // deepest, overview.size[1] // deepest)
-    threshold = importance_threshold(seen.importance[-1], numbers.percentile, deep_size)
-    carvings, maps, mid = _carve(seen.importance, padded, threshold, numbers, config, bucket)
-    carved = Carved(padded, seen.features, carvings, maps, mid)
+    threshold = importance_threshold(layers.maps[-1], numbers.percentile, (size[0] // deepest, size[1] // deepest))
+    carvings, layers, mid = _carve(layers, padded, None if automatic else threshold, numbers, config, bucket)
+    removed = jnp.stack([jnp.stack([s.removed for s in carving.levels]) for carving in carvings])
+    carved = Carved(padded, seen.features, carvings, layers._replace(look=None), mid)
     ways = [partial(_render, network, numbers, config=config, bucket=bucket, canvas=canvas) for canvas in canvases]
     holds = jnp.stack([(mid[0] <= height) & (mid[1] <= width) for height, width in canvases])
-    built, refined, image = lax.switch(jnp.argmax(holds), ways, carved)
+    way = jnp.argmax(holds)
+    if config.init == "seam" and bucket.canvas == bucket.shape:
+        # Where no seam goes, the photo has its own features already.
+        ways.append(partial(_warp_only, numbers, config=config, bucket=bucket))
+        way = jnp.where(jnp.any(removed > 0), way, len(canvases))
+    built, refined, image = lax.switch(way, ways, carved)
     return Retargeted(
         image=jnp.clip(image, 0, 255),
         mid=jnp.stack(mid),
         threshold=threshold,
-        removed=jnp.stack([jnp.stack([s.removed for s in carving.levels]) for carving in carvings]),
+        removed=removed,
         reconstruct_losses=built.losses,
         reconstruct_steps=built.steps,
         refine_losses=refined.losses,
         refine_steps=refined.steps,
         carvings=carvings if keep_seams else None,
     )
+
+
+def _warp_only(
+    numbers: Numbers, carved: Carved, *, config: RetargetConfig, bucket: Bucket
+) -> tuple[Course, Course, jax.Array]:
+    """The photo as it is, warped: no step of either optimisation, both of which are at 0."""
+    courses = []
+    for steps in (config.reconstruct_steps, config.refine_steps):
+        losses = jnp.full(record_capacity(steps), jnp.inf, jnp.float32).at[0].set(0)
+        courses.append(Course(losses, jnp.int32(0)))
+    image = _warp(carved.padded.photo, carved, numbers, config, bucket.sides)
+    return courses[0], courses[1], fit(image, bucket.canvas)
 
 
 def _render(
@@ -194,51 +234,64 @@ def _render(
     shift = jnp.zeros((*canvas, 2), jnp.float32)
     rates = Schedule(config.refine_steps, numbers.refine_rate, cosine, numbers.tolerance)
     shift, *refining = minimise_traced(SampledLoss(loss), shift, SampledTargets(built, targets), rates)
-    image = _warp(sample(built, shift, mid), carved.maps, mid, padded.target, config, bucket.sides)
+    image = _warp(sample(built, shift, mid), carved, numbers, config, bucket.sides)
     return Course(*course), Course(*refining), fit(image, bucket.canvas)
 
 
 def _carve(
-    maps: tuple[jax.Array, ...],
+    layers: Layers,
     padded: Padded,
-    threshold: jax.Array,
+    threshold: jax.Array | None,
     numbers: Numbers,
     config: RetargetConfig,
     bucket: Bucket,
-) -> tuple[tuple[Carving, ...], tuple[jax.Array, ...], Size]:
-    """The seams of each side, the maps that they leave and the size of those; a side at its target loses none."""
+) -> tuple[tuple[Carving, ...], Layers, Size]:
+    """The seams of each side, what they leave and its size; without a threshold, as many as do least damage."""
     height, width = padded.size[0], padded.size[1]
     carvings = []
     for side in bucket.sides:
-        turned = side == "height"
-        carving = carve_width(
-            tuple(jnp.swapaxes(m, 0, 1) for m in maps) if turned else maps,
-            (width, height) if turned else (height, width),
-            padded.target[0] if turned else padded.target[1],
-            threshold,
-            numbers.alpha,
-            taps=config.taps,
-            region=config.region,
-            seam_kernel=config.seam_kernel,
+        turned = layers if side == "width" else transpose(layers)
+        turn = slice(None) if side == "width" else slice(None, None, -1)
+        size, end = (height, width)[turn], (padded.target[0], padded.target[1])[turn]
+        wanted = (padded.reach[0], padded.reach[1])[turn][1]
+        options: Any = {"taps": config.taps, "region": config.region, "seam_kernel": config.seam_kernel}
+        if threshold is None:
+            assert turned.objects is not None
+            judged = Judged(turned.objects, None, turned.look)
+            choice = choose_width(
+                turned.maps, None, judged, size, wanted, end, numbers.alpha, numbers.most_crop, room=None, **options
+            )
+            carving = choice.carving
+        else:
+            carving = carve_width(turned.maps, size, wanted, threshold, numbers.alpha, **options)
+
+        def left(array: jax.Array | None, level: int, carving: Carving = carving, side: str = side) -> Any:
+            return None if array is None else replay_seams(array, carving.levels[level], side == "height")
+
+        layers = Layers(
+            tuple(left(m, level) for level, m in enumerate(layers.maps)),
+            None,
+            left(layers.objects, object_level(config.taps)),
+            left(layers.look, 0),
         )
-        maps = tuple(replay_seams(m, seams, turned) for m, seams in zip(maps, carving.levels, strict=True))
-        height, width = (carving.width, width) if turned else (height, carving.width)
+        height, width = (size[0], carving.width)[turn]
         carvings.append(carving)
-    return tuple(carvings), maps, (height, width)
+    return tuple(carvings), layers, (height, width)
 
 
 def _warp(
-    image: jax.Array,
-    maps: tuple[jax.Array, ...],
-    mid: Size,
-    target: jax.Array,
-    config: RetargetConfig,
-    sides: tuple[str, ...],
+    image: jax.Array, carved: Carved, numbers: Numbers, config: RetargetConfig, sides: tuple[str, ...]
 ) -> jax.Array:
-    """What seams left to the grid warp, side by side; the identity where they left nothing."""
-    canvas = (image.shape[0], image.shape[1])
+    """What seams left to the warp, side by side; the identity where they left nothing."""
+    canvas, mid, target = (image.shape[0], image.shape[1]), carved.mid, carved.padded.target
+    if config.warp == "proportional":
+        assert carved.layers.objects is not None
+        stride = tap_stride(config.taps[object_level(config.taps)])
+        grid = make_grid(carved.layers.objects, None, (mid[0] // stride, mid[1] // stride))
+        across, down = plan_proportions(grid, mid, (target[0], target[1]), numbers.most_crop)
+        return warp_side(warp_side(image, across, "width", canvas[1]), down, "height", canvas[0])
     strides = tuple(tap_stride(tap) for tap in config.taps)
-    importance = warp_importance(Layers(maps, None), mid, strides=strides, shape=canvas)
+    importance = warp_importance(carved.layers, mid, strides=strides, shape=canvas)
     height, width = mid
     for side in sides:
         turned = side == "height"

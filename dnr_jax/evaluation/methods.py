@@ -76,7 +76,8 @@ def _dnr_config(name: str, options: Sequence[str]) -> RetargetConfig:
             raise ValueError(f"methods has {name!r}: {option!r} is no option of DNR, write for instance dnr:alpha=0.2")
         try:
             plain = key == "preset" or text == fields[key].metadata["word"]
-            values[key] = text if plain else _value(fields[key].default, text)
+            default = 0.0 if key != "preset" and fields[key].metadata["word"] else None
+            values[key] = text if plain else _value(fields[key].default if default is None else default, text)
         except ValueError:
             raise ValueError(f"methods has {name!r}: {text!r} is no value for {key}") from None
     try:

@@ -19,6 +19,7 @@ from dnr_jax.inspection.table import count, show_size, stop_reason, table_rows
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.pipeline import Result
 from dnr_jax.planning.importance import aggregate
+from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.passes import AXES, Pass, replay
 from dnr_jax.planning.warp import Warp, uniform_warp, warp_width
 
@@ -81,6 +82,7 @@ def draw_sections(photo: np.ndarray, result: Result, config: RetargetConfig) -> 
     """Draws a run, one step of the method after the other. Args as in `write_inspection`."""
     picture = drawing.to_picture(photo)
     yield Section("Photo", "What was given.", [Picture("1_photo", picture, show_size(picture.shape))])
+    yield _objects(picture, result, config)
     yield _importance(picture, result, config)
     if result.passes:
         yield _seams(picture, result, config)
@@ -91,6 +93,25 @@ def draw_sections(photo: np.ndarray, result: Result, config: RetargetConfig) -> 
         yield _warps(result)
     final = drawing.to_picture(result.image)
     yield Section("Result", "The retargeted photo.", [Picture("8_result", final, show_size(final.shape))])
+
+
+def _objects(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
+    size, pictures = (photo.shape[0], photo.shape[1]), []
+    if result.salience is not None:
+        whole = PIL.Image.fromarray(result.salience).resize(size[::-1], PIL.Image.Resampling.BILINEAR)
+        drawn = drawing.colour_map(np.asarray(whole))
+        caption = f"Salience, from {result.salience.min():.2f} (blue) to {result.salience.max():.2f}"
+        pictures.append(Picture("2_salience", drawn, caption))
+    tap = config.taps[object_level(config.taps)]
+    drawn = drawing.spread(drawing.colour_map(result.objects), tap_stride(tap), size)
+    pictures.append(
+        Picture("2_objects", drawn, f"What the proportional warp goes by: salience, and {tap}'s importance")
+    )
+    text = (
+        "What the photo is of. Salience multiplies every map of importance; with what the network itself finds"
+        " outstanding it also says what the warp may crop and squeeze."
+    )
+    return Section("Objects", text, pictures)
 
 
 def _importance(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
@@ -210,14 +231,16 @@ def _warps(result: Result) -> Section:
         before, after = _turned(side, (drawing.to_picture(image), drawing.to_picture(warped)))
         drawn = drawing.draw_cells(before, after, np.asarray(warp.old_edges), np.asarray(warp.new_edges))
         cells = int((np.diff(np.asarray(warp.old_edges)) > 0).sum())
-        caption = f"{side}: {count(cells, 'cell')} in {warp.old_edges[-1]:g} pixels, and in {warp.new_edges[-1]:g}"
+        window = f"pixels {warp.old_edges[0]:g} to {warp.old_edges[-1]:g}"
+        caption = f"{side}: {count(cells, 'cell')} in {window} of {before.shape[1]}, and in {warp.new_edges[-1]:g}"
         pictures.append(Picture(f"7_warp_{side}", _turned(side, (drawn,))[0], caption))
         image = warped
     text = (
-        "What the seams left to do, cells of pixels do by changing their widths, unimportant ones most (Eq. 3). The"
-        " bars join each cell's old edges to its new ones; the more of its width it keeps, the yellower it is."
+        "What the seams left to do, cells of pixels do by changing their sizes, plain ones most; what lies before"
+        " the first or past the last is cropped. The bars join each cell's old edges to its new ones; the more of its size"
+        " it keeps, the yellower it is."
     )
-    return Section("Grid warp", text, pictures)
+    return Section("Warp", text, pictures)
 
 
 def _curve(name: str, stage: str, result: Result) -> Picture:

@@ -14,9 +14,9 @@ _TOLD = (
     "intermediate_size",
     "target_size",
     "importance_percentile",
-    "percentile_damage",
     "importance_threshold",
     "passes",
+    "warps",
     "reconstruction",
     "refinement",
     "seconds",
@@ -32,15 +32,19 @@ def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
         ("Result", show_size(record["target_size"])),
         ("Threshold", _threshold(record, config)),
     ]
-    if record["percentile_damage"] is not None:
-        told = ", ".join(f"{q}: {value:.4f}" for q, value in record["percentile_damage"].items())
-        rows.append(("Damage of each percentile tried", told))
     for number, step in enumerate(record["passes"], 1):
         seams = ", ".join(f"{tap}: {removed}" for tap, removed in step["seams"].items())
         rows.append((f"Pass {number}, {step['side']}, seams to {step['action']}", seams))
         rows.append((f"Why pass {number} stopped", stop_reason(step, record["importance_threshold"], config)))
+        if step["damage"] is not None:
+            tried = ", ".join(f"{deep}: {value:.3f}" for deep, value in step["damage"].items())
+            rows.append((f"Damage by number of {config.taps[-1]}'s seams", tried))
     if not record["passes"]:
         rows.append(("Seams", "none: the size is unchanged"))
+    for side, warp in record["warps"].items():
+        before, after = warp["cropped"]
+        scales = f"cells scaled by {warp['least_scale']:.3g} to {warp['most_scale']:.3g}"
+        rows.append((f"Warp of the {side}", f"cropped {before:g} and {after:g} pixels, {scales}"))
     for stage in ("reconstruction", "refinement"):
         losses, steps = record[stage]["losses"], record[stage]["steps"]
         told = f"{count(steps, 'step')}, loss {losses[0]:.6g} to {losses[-1]:.6g}"
@@ -61,6 +65,8 @@ def stop_reason(step: dict[str, Any], threshold: float, config: RetargetConfig) 
     told = f"{deepest}: {removed} of {count(most, 'seam')}"
     if removed >= most:
         return f"{told}, as many as the target asks for"
+    if step["damage"] is not None:
+        return f"{told}; with the crop and the squeeze that are left, this does the least damage of those tried"
     return f"{told}; the next one's mean importance is above the threshold of {threshold:.4g}"
 
 
@@ -76,10 +82,11 @@ def count(number: int, noun: str) -> str:
 
 def _threshold(record: dict[str, Any], config: RetargetConfig) -> str:
     threshold, percentile = record["importance_threshold"], record["importance_percentile"]
-    chosen = ", chosen by importance_percentile=auto" if config.importance_percentile == "auto" else ""
+    if percentile == "auto":
+        return "none: the number of seams that does least damage (importance_percentile=auto)"
     if math.isinf(threshold):
-        return f"none: every seam goes (importance_percentile {percentile:g}{chosen})"
-    return f"{threshold:.6g}, percentile {percentile:g} of {config.taps[-1]}'s importance{chosen}"
+        return f"none: every seam goes (importance_percentile {percentile:g})"
+    return f"{threshold:.6g}, percentile {percentile:g} of {config.taps[-1]}'s importance"
 
 
 def _plain(value: Any) -> str:

@@ -89,6 +89,7 @@ def features(
     keep: tuple[str, ...],
     reduced: tuple[str, ...],
     reduce: Callable[[jax.Array], jax.Array],
+    size: Size | None = None,
 ) -> dict[str, jax.Array]:
     """The activations of the taps in `keep`, and `reduce` of those in `reduced`, which are never held whole.
 
@@ -97,6 +98,7 @@ def features(
     Args:
       image: float32 [H, W, 3], RGB in [0, 255].
       reduce: [h, w, C] to [h, w, ...], row by row.
+      size: the valid (height, width) of `image`, see `Network.features`; None for all of it.
     """
     wanted = sorted({*keep, *reduced}, key=tap_depth)
 
@@ -104,7 +106,7 @@ def features(
         return x if tap in keep else reduce(x)
 
     if not isinstance(network.module, VGG):
-        found = network.features(image, tuple(wanted))
+        found = network.features(image, tuple(wanted), size)
         return {tap: output(tap, found[tap]) for tap in wanted}
     results: dict[str, jax.Array] = {}
     x, start = image, None
@@ -112,11 +114,11 @@ def features(
         pool = f"block{block}_pool"
         convs = tuple(tap for tap in wanted if tap.startswith(f"block{block}_conv"))
         deeper = tap_depth(wanted[-1]) >= tap_depth(pool)
-        found = _read_block(network, x, start, (*convs, pool) if deeper else convs, channels, output)
+        found = _read_block(network, x, start, (*convs, pool) if deeper else convs, channels, output, size)
         results |= {tap: found[tap] for tap in convs}
         if not deeper:
             break
-        x, start = found[pool], pool
+        x, start, size = found[pool], pool, None if size is None else (size[0] // 2, size[1] // 2)
         if pool in wanted:
             results[pool] = output(pool, x)
         if pool == wanted[-1]:
@@ -131,6 +133,7 @@ def _read_block(
     taps: tuple[str, ...],
     channels: int,
     output: Callable[[str, jax.Array], jax.Array],
+    size: Size | None,
 ) -> dict[str, jax.Array]:
     """One block's pool and the `output` of its convolutions, in stripes where it is large."""
 
@@ -140,7 +143,8 @@ def _read_block(
 
     bands = cut(network, x.shape, channels, taps, FORWARD_BYTES, start)
     if bands is None:
-        return read(x)
+        return read(x, size)
+    height, width = (jnp.int32(n) for n in x.shape[:2]) if size is None else size
     strides = {tap: receptive_footprint(start, tap).stride for tap in taps}
     whole = {
         tap: jnp.zeros((x.shape[0] // strides[tap], *band.shape[1:]), band.dtype)
@@ -151,7 +155,7 @@ def _read_block(
     def read_band(outputs: dict[str, jax.Array], index: jax.Array) -> tuple[dict[str, jax.Array], None]:
         first = bands.window_start(index)
         window = lax.dynamic_slice_in_dim(padded, first, bands.window)
-        found = read(window, (x.shape[0] - first, jnp.int32(x.shape[1])))
+        found = read(window, (height - first, width))
         for tap, stride in strides.items():
             place = bands.band_start(index, stride, outputs[tap].shape[0])
             band = lax.dynamic_slice_in_dim(found[tap], place - first // stride, bands.rows // stride)

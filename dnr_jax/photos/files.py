@@ -70,6 +70,22 @@ def read_mask(path: Path | str, size: tuple[int, int], *, max_megapixels: float 
     Raises:
       ValueError: as `read_photo` has it, or another size.
     """
+    return _read_greys(path, size, max_megapixels) > 127.5
+
+
+def read_objects(path: Path | str, size: tuple[int, int], *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
+    """Reads a map of objects as float32 [H, W] in [0, 1], upright: 1 where the mask is white and opaque.
+
+    Arguments and errors are those of `read_mask`; a mask that is black everywhere is refused as well.
+    """
+    objects = np.clip(_read_greys(path, size, max_megapixels) / 255, 0, 1).astype(np.float32)
+    if objects.max() == 0:
+        raise PhotoError(f"the mask {_name(path)} is black everywhere: mark what the photo is of, or leave it out")
+    return objects
+
+
+def _read_greys(path: Path | str, size: tuple[int, int], max_megapixels: float) -> np.ndarray:
+    """A mask's luma over black, float [H, W] in [0, 255]."""
     photo = read_photo(path, max_megapixels=max_megapixels)
     if photo.size != tuple(size):
         raise PhotoError(
@@ -77,7 +93,7 @@ def read_mask(path: Path | str, size: tuple[int, int], *, max_megapixels: float 
             " height, upright): give a mask of the photo's size"
         )
     white = luma(photo.straight)
-    return white * (1 if photo.alpha is None else photo.alpha) > 127.5
+    return white * (1 if photo.alpha is None else photo.alpha)
 
 
 def output_format(path: Path | str, kind: Kind | None = None) -> str:

@@ -42,6 +42,7 @@ def carve_width(
     taps: tuple[str, ...],
     region: str = "projected",
     bias: tuple[jax.Array, ...] | None = None,
+    most_deep: jax.Array | int | None = None,
     seam_kernel: str = "auto",
 ) -> Carving:
     """Finds the seams of every level, each guided by the next deeper one.
@@ -59,6 +60,8 @@ def carve_width(
       taps: the maps' taps.
       region: "projected" or "receptive".
       bias: what masks add to each level's cost, float32 [h_l, w_l]; not scaled by alpha.
+      most_deep: the most seams of the deepest tap that may go; None for no limit. With 0 nothing changes, unless the
+        target is so near that the deepest tap loses none in any case.
       seam_kernel: which implementation finds the seams, "auto", "scan" or "pallas"; all find the same ones.
     """
     find = _seam_finder(seam_kernel)
@@ -72,7 +75,8 @@ def carve_width(
         return guided if bias is None else guided + bias[level]
 
     most = jnp.abs(width // strides[-1] - target_width // strides[-1])
-    deepest = find(cost(len(taps) - 1, importance[-1]), most, threshold, sizes[-1])
+    allowed = most if most_deep is None else jnp.minimum(most, most_deep)
+    deepest = find(cost(len(taps) - 1, importance[-1]), allowed, threshold, sizes[-1])
     mid_width = intermediate_width(width, target_width, deepest.removed, most, sizes[-1][1])
 
     levels, guided = [deepest], [importance[-1]]

@@ -9,9 +9,7 @@ import jax.numpy as jnp
 from dnr_jax.networks import stripes
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_size, tap_stride
-from dnr_jax.padding import Size
-
-CENTRE_SIGMA = 0.3
+from dnr_jax.padding import Size, traced_size
 
 
 class Analysis(NamedTuple):
@@ -44,7 +42,6 @@ def analyse(
     image: jax.Array,
     taps: tuple[str, ...],
     feature_taps: tuple[str, ...],
-    centre_prior: jax.Array | float = 0.0,
     overview: Overview | None = None,
     small_shape: tuple[int, int] | None = None,
 ) -> Analysis:
@@ -58,7 +55,6 @@ def analyse(
       image: float32 [H, W, 3], RGB in [0, 255].
       taps: of the maps.
       feature_taps: of the features.
-      centre_prior: how far importance falls away from the photo's centre, see `centre_weight`.
       overview: the sizes of a padded photo; None where the photo fills `image`. Outside the valid part features are 0
         and maps mean nothing.
       small_shape: (height, width) of the array that holds the scaled photo, at least its size; with `overview` only.
@@ -67,16 +63,13 @@ def analyse(
     scaled_taps = tuple(tap for tap in taps if side is not None and tap_stride(tap) > 1)
     full_taps = tuple(dict.fromkeys((*(tap for tap in taps if tap not in scaled_taps), *feature_taps)))
     norms = tuple(tap for tap in full_taps if tap not in feature_taps)
-    if overview is not None:
-        full = network.features(image, full_taps, overview.size) if full_taps else {}
-        full |= {tap: feature_norm(full[tap]) for tap in norms}
-    else:
-        full = stripes.features(network, image, feature_taps, norms, feature_norm) if full_taps else {}
+    valid = None if overview is None else overview.size
+    full = stripes.features(network, image, feature_taps, norms, feature_norm, valid) if full_taps else {}
     maps = {tap: full[tap] if tap in norms else feature_norm(full[tap]) for tap in taps if tap not in scaled_taps}
     if scaled_taps and side is not None:
         shape = image.shape[0], image.shape[1]
         seen = overview_size(shape, side)
-        size, small = overview or Overview(_traced(shape), _traced(seen))
+        size, small = overview or Overview(traced_size(shape), traced_size(seen))
         steps = [n.astype(jnp.float32) / m.astype(jnp.float32) for n, m in zip(size, small, strict=True)]
         # Neuron i sits at pixel (i + 1/2) * stride of its own image; both images cover the same photo.
         shrunk = jax.vmap(
@@ -88,36 +81,13 @@ def analyse(
             stride = tap_stride(tap)
             valid = None if overview is None else (small[0] // stride, small[1] // stride)
             maps[tap] = resample(feature_norm(features[tap]), tap_size(tap, shape), (back[0], back[1]), valid)
-    size = None if overview is None else overview.size
-    weighted = (maps[tap] * centre_weight(maps[tap].shape, centre_prior, tap_stride(tap), size) for tap in taps)
-    return Analysis(tuple(weighted), {tap: full[tap] for tap in feature_taps})
-
-
-def centre_weight(
-    shape: tuple[int, ...], prior: jax.Array | float, stride: int = 1, size: Size | None = None
-) -> jax.Array:
-    """`1 - p + p exp(-(y^2 + x^2) / (2 0.3^2))`, y and x from the centre in shares of the side; float32 of `shape`.
-
-    Args:
-      shape: (height, width) of the map.
-      prior: p, from 0 to 1.
-      stride: pixels per neuron of the map; with `size` only.
-      size: the valid (height, width) of the photo in pixels, where the map is padded.
-    """
-    lengths = shape if size is None else tuple(jnp.asarray(n // stride, jnp.float32) for n in size)
-    y, x = ((jnp.arange(n, dtype=jnp.float32) + 0.5) / m - 0.5 for n, m in zip(shape, lengths, strict=True))
-    distance = jnp.square(y)[:, None] + jnp.square(x)[None, :]
-    return 1 - prior + prior * jnp.exp(-distance / (2 * CENTRE_SIGMA**2))
+    return Analysis(tuple(maps[tap] for tap in taps), {tap: full[tap] for tap in feature_taps})
 
 
 def overview_size(size: tuple[int, int], side: int) -> tuple[int, int]:
     """The (height, width) at which a network with an `importance_side` sees a photo of (height, width) `size`."""
     scale = side / max(size)
     return max(32, 32 * round(size[0] * scale / 32)), max(32, 32 * round(size[1] * scale / 32))
-
-
-def _traced(size: tuple[int, int]) -> Size:
-    return jnp.int32(size[0]), jnp.int32(size[1])
 
 
 def feature_norm(features: jax.Array) -> jax.Array:

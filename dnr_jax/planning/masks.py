@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dnr_jax.padding import Size, valid_mask
+
 _HALO = 2
 """Pixels by which a remove mask grows: features of block 1 next to an object still show its edge."""
 _WARP_PROTECTION = 1e4
@@ -14,11 +16,13 @@ _WARP_PROTECTION = 1e4
 
 
 class Masks(NamedTuple):
-    """What the user marked, bool [H, W] each.
+    """What the user marked.
 
     Attributes:
-      protect: keeps its shape; None for nothing.
-      remove: goes first; None for nothing.
+      protect: bool [H, W], keeps its shape; None for nothing.
+      remove: bool [H, W], goes first; None for nothing.
+      objects: float32 [H, W] in [0, 1], how much each pixel belongs to an object, instead of what the salience network
+        sees; None for that. Only with `RetargetConfig.objects` "auto".
 
     Example:
       >>> face = np.zeros((64, 96), bool)
@@ -29,6 +33,7 @@ class Masks(NamedTuple):
 
     protect: np.ndarray | None = None
     remove: np.ndarray | None = None
+    objects: np.ndarray | None = None
 
 
 NO_MASKS = Masks()
@@ -36,7 +41,7 @@ NO_MASKS = Masks()
 
 def check_masks(masks: Masks, size: tuple[int, int]) -> None:
     """Raises ValueError for a mask of another size or kind, or where both masks mark the same pixel."""
-    for name, mask in masks._asdict().items():
+    for name, mask in (("protect", masks.protect), ("remove", masks.remove)):
         if mask is not None and (mask.shape != size or mask.dtype != np.bool_):
             raise ValueError(f"the {name} mask is {mask.dtype} {mask.shape}: it must be bool {size}, as the photo")
     if masks.protect is not None and masks.remove is not None and (masks.protect & masks.remove).any():
@@ -44,6 +49,20 @@ def check_masks(masks: Masks, size: tuple[int, int]) -> None:
         raise ValueError(f"the protect and the remove mask share {count} pixels: mark each pixel once")
     if masks.remove is not None and masks.remove.all():
         raise ValueError("the remove mask marks the whole photo: leave something")
+    if masks.objects is not None:
+        check_objects(masks.objects, size)
+
+
+def check_objects(objects: np.ndarray, size: tuple[int, int]) -> None:
+    """Raises ValueError for a map of objects of another size, kind or range, or one that is 0 everywhere."""
+    if objects.shape != size or objects.dtype.kind != "f":
+        raise ValueError(
+            f"the map of objects is {objects.dtype} {objects.shape}: it must be float {size}, as the photo"
+        )
+    if not (np.isfinite(objects).all() and objects.min() >= 0 and objects.max() <= 1):
+        raise ValueError("the map of objects holds values outside [0, 1]: scale it to that range")
+    if objects.max() == 0:
+        raise ValueError("the map of objects is empty: mark something, or choose objects=none")
 
 
 @partial(jax.jit, static_argnames=("strides",))
@@ -51,6 +70,7 @@ def mask_bias(
     importance: tuple[jax.Array, ...],
     protect: jax.Array,
     remove: jax.Array,
+    size: Size,
     *,
     strides: tuple[int, ...],
 ) -> tuple[jax.Array, ...]:
@@ -63,24 +83,36 @@ def mask_bias(
       importance: S_l of each tap.
       protect: bool [H, W].
       remove: bool [H, W]; grows by a halo of two pixels that are not protected.
+      size: the valid (height, width) of the masks in pixels.
       strides: pixels per neuron of each tap.
     """
     window = 2 * _HALO + 1
-    grown = jax.lax.reduce_window(remove, False, jax.lax.bitwise_or, (window, window), (1, 1), "SAME") & ~protect
+    inside = valid_mask(remove.shape, size)[..., 0]
+    grown = jax.lax.reduce_window(remove, False, jax.lax.bitwise_or, (window, window), (1, 1), "SAME")
+    protect, grown = protect & inside, grown & ~protect & inside
     biases = []
     for values, stride in zip(importance, strides, strict=True):
-        weight = 2 * values.shape[0] * jnp.max(values) + 1
-        marks = project_mask(protect, stride).astype(jnp.float32) - project_mask(grown, stride).astype(jnp.float32)
-        biases.append(weight * marks)
+        neurons = (size[0] // stride, size[1] // stride)
+        highest = jnp.max(jnp.where(valid_mask(values.shape, neurons)[..., 0], values, 0))
+        weight = 2 * neurons[0].astype(jnp.float32) * highest + 1
+        marks = [project_mask(mask, stride, size).astype(jnp.float32) for mask in (protect, grown)]
+        biases.append(weight * (marks[0] - marks[1]))
     return tuple(biases)
 
 
-def project_mask(mask: jax.Array, stride: int) -> jax.Array:
-    """Where any marked pixel projects, bool [H // stride, W // stride]; leftovers belong to the last block."""
-    height, width = (n // stride for n in mask.shape)
+def project_mask(mask: jax.Array, stride: int, size: Size | None = None) -> jax.Array:
+    """Where any marked pixel projects, bool [H // stride, W // stride]; leftovers belong to the last block.
+
+    `size` is the valid (height, width) of the mask, outside which nothing is marked; None for all of it.
+    """
+    height, width = (jnp.asarray(n, jnp.int32) // stride for n in (size or mask.shape))
     rows = jnp.minimum(jnp.arange(mask.shape[0]) // stride, height - 1)
     columns = jnp.minimum(jnp.arange(mask.shape[1]) // stride, width - 1)
-    counts = jnp.zeros((height, width), jnp.int32).at[rows[:, None], columns[None, :]].add(mask.astype(jnp.int32))
+    counts = (
+        jnp.zeros((mask.shape[0] // stride, mask.shape[1] // stride), jnp.int32)
+        .at[rows[:, None], columns[None, :]]
+        .add(mask.astype(jnp.int32))
+    )
     return counts > 0
 
 

@@ -13,10 +13,13 @@ import numpy as np
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import canvas_length, fit
+from dnr_jax.padding import fit, traced_size
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
+from dnr_jax.planning.choice import COUNTS, Judged, choose_width
 from dnr_jax.planning.masks import widest
+from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.seams import Seams
+from dnr_jax.shapes import bucket_side
 
 SIDES = ("width", "height")
 AXES = {"height": 0, "width": 1}
@@ -32,6 +35,7 @@ class Pass(NamedTuple):
       size: valid (height, width) in pixels before the pass.
       new_size: valid (height, width) after it.
       wanted: pixels of the side that were asked for; the threshold may have stopped it short of them.
+      damage: by number of deepest seams, the damage of each choice that was tried; None where nothing was to choose.
     """
 
     side: str
@@ -40,34 +44,53 @@ class Pass(NamedTuple):
     size: tuple[int, int]
     new_size: tuple[int, int]
     wanted: int
+    damage: dict[int, float] | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether any seam goes."""
+        return self.new_size != self.size
 
 
 class Layers(NamedTuple):
     """The maps that passes are found on; their valid part changes with every pass.
 
     Attributes:
-      maps: S_l of each tap, float32 [h_l, w_l].
+      maps: S_l of each tap with its priors, float32 [h_l, w_l].
       bias: what masks add to the costs, likewise; None without masks.
+      objects: what the warp goes by, float32 [h_l, w_l] at `object_level`; None where it goes by the maps.
+      look: what joints are judged by (`dnr_jax.planning.damage.look_of`), float32 [H, W, 4]; None where nothing is
+        to be chosen.
     """
 
     maps: tuple[jax.Array, ...]
     bias: tuple[jax.Array, ...] | None
+    objects: jax.Array | None = None
+    look: jax.Array | None = None
+
+    def protected(self, taps: tuple[str, ...]) -> jax.Array | None:
+        """What a mask protects, bool at `object_level`; None without masks."""
+        return None if self.bias is None else self.bias[object_level(taps)] > 0
 
 
 def find_passes(
     layers: Layers,
     size: tuple[int, int],
     target: tuple[int, int],
-    threshold: jax.Array,
+    threshold: jax.Array | None,
     config: RetargetConfig,
+    *,
+    end: tuple[int, int] | None = None,
 ) -> tuple[list[Pass], Layers, tuple[int, int]]:
     """Everything the seams do: first what is marked for removal goes, then width, then height approach the target.
 
     Args:
       layers: the photo's maps.
       size: its (height, width) in pixels.
-      target: the (height, width) wanted.
-      threshold: the most mean importance of a deepest seam.
+      target: the (height, width) that seams may lead to.
+      threshold: the most mean importance of a deepest seam; None: as many go as do least damage.
+      config: options.
+      end: the (height, width) that the warp leads to, where that is another; for the damage.
 
     Returns:
       The passes in order, the maps they leave, and the valid (height, width) of those in pixels.
@@ -80,7 +103,10 @@ def find_passes(
         while (length := size[AXES[side]]) != target[AXES[side]]:
             # At most half the side in one round of insertions, so that no seam is needed twice.
             wanted = min(target[AXES[side]], length + length // 2)
-            step, layers = _run_pass(layers, size, side, wanted, threshold, config)
+            if threshold is None:
+                step, layers = _choose_pass(layers, size, side, wanted, end or target, config)
+            else:
+                step, layers = _run_pass(layers, size, side, wanted, threshold, config)
             passes.append(step)
             size = step.new_size
             if size[AXES[side]] != wanted:
@@ -109,7 +135,7 @@ def _run_pass(
     layers: Layers, size: tuple[int, int], side: str, wanted: int, limit: jax.Array, config: RetargetConfig
 ) -> tuple[Pass, Layers]:
     """One pass, and the maps that it leaves."""
-    turned = layers if side == "width" else _transpose(layers)
+    turned = layers if side == "width" else transpose(layers)
     carving = carve_width(
         turned.maps,
         size if side == "width" else size[::-1],
@@ -121,12 +147,56 @@ def _run_pass(
         bias=turned.bias,
         seam_kernel=config.seam_kernel,
     )
+    return _make_pass(layers, carving, size, side, wanted, None, config)
+
+
+def _choose_pass(
+    layers: Layers, size: tuple[int, int], side: str, wanted: int, end: tuple[int, int], config: RetargetConfig
+) -> tuple[Pass, Layers]:
+    """The pass of least damage, which may change nothing, and the maps that it leaves."""
+    turned = layers if side == "width" else transpose(layers)
+    assert turned.objects is not None
+    turn = slice(None) if side == "width" else slice(None, None, -1)
+    room = bucket_side(wanted) // tap_stride(config.taps[object_level(config.taps)])
+    choice = choose_width(
+        turned.maps,
+        turned.bias,
+        Judged(turned.objects, turned.protected(config.taps), turned.look),
+        traced_size(size[turn]),
+        wanted,
+        traced_size(end[turn]),
+        config.alpha,
+        config.most_crop,
+        taps=config.taps,
+        region=config.region,
+        room=room if wanted > size[AXES[side]] else None,
+        seam_kernel=config.seam_kernel,
+    )
+    damage = {count: float(value) for count, value in zip(COUNTS, choice.damage, strict=True) if np.isfinite(value)}
+    return _make_pass(layers, choice.carving, size, side, wanted, damage, config)
+
+
+def _make_pass(
+    layers: Layers,
+    carving: Carving,
+    size: tuple[int, int],
+    side: str,
+    wanted: int,
+    damage: dict[int, float] | None,
+    config: RetargetConfig,
+) -> tuple[Pass, Layers]:
     length = int(carving.width)
     new_size = (size[0], length) if side == "width" else (length, size[1])
-    step = Pass(side, wanted > size[AXES[side]], carving, size, new_size, wanted)
+    step = Pass(side, wanted > size[AXES[side]], carving, size, new_size, wanted, damage)
+    if new_size == size:
+        return step, layers
+    level = object_level(config.taps)
+    objects, look = layers.objects, layers.look
     left = Layers(
         tuple(replay([step], m, i, config) for i, m in enumerate(layers.maps)),
         None if layers.bias is None else tuple(replay([step], b, i, config) for i, b in enumerate(layers.bias)),
+        None if objects is None else replay([step], objects, level, config),
+        None if look is None else replay([step], look, 0, config),
     )
     return step, left
 
@@ -139,11 +209,12 @@ def replay(
     A removal keeps the array's shape; an insertion gives it that of a canvas which holds the new size. With `shape` the
     result is cut or padded to it.
     """
-    if shape is not None and not passes:
-        return fit(array, shape)
+    passes = [step for step in passes if step.changes]
+    if not passes:
+        return array if shape is None else fit(array, shape)
     stride = tap_stride(config.taps[level])
     for number, step in enumerate(passes, 1):
-        room = canvas_length(step.new_size[AXES[step.side]]) // stride if step.grow else None
+        room = bucket_side(step.new_size[AXES[step.side]]) // stride if step.grow else None
         seams, last = step.carving.levels[level], number == len(passes)
         array = replay_seams(array, seams, step.side == "height", room, shape if last else None)
     return array
@@ -158,14 +229,17 @@ def replay_seams(
     With `shape` it is cut or padded to that in the same program, so that no whole copy lies between.
     """
     array = jnp.swapaxes(array, 0, 1) if turned else array
-    # Arrays may be wider than the map that the seams were found on, never narrower.
+    # Arrays may be larger than the map that the seams were found on, never smaller.
+    height, width = map(max, array.shape[:2], seams.kept.shape)
+    array = fit(array, (height, width))
     array = apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)
     array = jnp.swapaxes(array, 0, 1) if turned else array
     return array if shape is None else fit(array, shape)
 
 
 @jax.jit
-def _transpose(layers: Layers) -> Layers:
+def transpose(layers: Layers) -> Layers:
+    """The same of the photo turned over its diagonal."""
     return jax.tree.map(lambda array: jnp.swapaxes(array, 0, 1), layers)
 
 

@@ -16,7 +16,7 @@ class Warp(NamedTuple):
 
     Attributes:
       old_edges: float32 [cells + 1], cell borders in the image that is warped, in pixels from 0 to its valid width;
-        cells past it are empty.
+        cells past it are empty. What lies before the first or past the last one is cropped.
       new_edges: float32 [cells + 1], where they go, from 0 to the target width.
     """
 
@@ -110,7 +110,7 @@ def warp_width(image: jax.Array, warp: Warp, width: int) -> jax.Array:
     """
     ends = jnp.interp(jnp.arange(width + 1, dtype=jnp.float32), warp.new_edges, warp.old_edges)
     centres, half = (ends[1:] + ends[:-1]) / 2, jnp.maximum(ends[1:] - ends[:-1], 1) / 2
-    low, high = (jnp.clip(x, 0, warp.old_edges[-1])[:, None] for x in (centres - half, centres + half))
+    low, high = (jnp.clip(x, warp.old_edges[0], warp.old_edges[-1])[:, None] for x in (centres - half, centres + half))
     pixels = jnp.arange(image.shape[1], dtype=jnp.float32)[None, :]
     overlap = jnp.maximum(0, jnp.minimum(high, pixels + 1) - jnp.maximum(low, pixels))
     overlap = jnp.where(jnp.arange(width)[:, None] < warp.new_edges[-1], overlap, 0)

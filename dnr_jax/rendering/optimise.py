@@ -94,8 +94,7 @@ def minimise(
     Raises:
       FloatingPointError: when a loss is not finite; says at which stage and step.
     """
-    capacity = _CAPACITY * (schedule.steps // _CAPACITY + 1)
-    state = _start(start, capacity)
+    state = _start(start, record_capacity(schedule.steps))
     chunk = schedule.steps
     if progress is not None:
         chunk = max(1, schedule.steps // 20)
@@ -135,12 +134,17 @@ def minimise_traced(
       The last value; float32 [capacity > steps] with the loss before each step and then the final one, infinite past
       that; int32, how many steps ran. A loss that is not finite ends it and shows in the record.
     """
-    state = _start(start, _CAPACITY * (schedule.steps // _CAPACITY + 1))
+    state = _start(start, record_capacity(schedule.steps))
     state = _advance(
         objective, state, data, schedule.steps, schedule.steps, schedule.rate, schedule.cosine, schedule.tolerance
     )
     last = _evaluate(objective, state.value, data)
     return state.value, state.losses.at[state.step].set(last), state.step
+
+
+def record_capacity(steps: int) -> int:
+    """The length of the record of losses of at most so many steps."""
+    return _CAPACITY * (steps // _CAPACITY + 1)
 
 
 @partial(jax.jit, static_argnames=("capacity",))

@@ -13,6 +13,8 @@ import numpy as np
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
+from dnr_jax.padding import traced_size
+from dnr_jax.planning.importance import Overview, analyse
 from dnr_jax.planning.passes import replay
 from dnr_jax.planning.plan import Plan, apply_warps, warp_side
 from dnr_jax.planning.warp import uniform_warp
@@ -47,7 +49,6 @@ class Rendering(NamedTuple):
 
 def render(
     photo: jax.Array,
-    features: dict[str, jax.Array],
     plan: Plan,
     config: RetargetConfig,
     network: Network,
@@ -59,18 +60,23 @@ def render(
     """Renders a photo by a plan.
 
     Args:
-      photo: float32 [H, W, 3].
-      features: F_l of each tap of the loss; emptied, because nothing needs them once they are carved.
+      photo: float32 [*, *, 3], the photo in the corner of its padded array.
       plan: from `make_plan`, of this photo or of the animation that it is a frame of.
       config: options.
-      network: whose features they are.
-      alpha: opacity, float32 [H, W]; carved, sampled and warped as the pixels are.
+      network: whose features the image is to have.
+      alpha: opacity, float32 [*, *], padded likewise; carved, sampled and warped as the pixels are.
       progress: called as the long stages advance.
       seconds: filled with seconds per stage.
     """
     seconds = {} if seconds is None else seconds
     mid, canvas = plan.mid, plan.canvas
     valid = (jnp.int32(mid[0]), jnp.int32(mid[1]))
+    if config.init == "seam" and not plan.has_seams:
+        return _warp_only(photo, plan, alpha, seconds)
+    with timed(seconds, "features"):
+        size = traced_size(plan.size)
+        seen = analyse(network, photo, (), config.loss_taps, Overview(size, size))
+        features = dict(jax.block_until_ready(seen.features))
     with timed(seconds, "seams"):
         carved = tuple(carve_features(features.pop(tap), tap, plan, config) for tap in config.loss_taps)
         targets = FeatureTargets(network, carved, valid, config.positive_loss_weights)
@@ -103,6 +109,17 @@ def render(
         else:
             opacity = None
     return Rendering(image, opacity, crop(start, mid), built, shifted, crop(refined, mid))
+
+
+def _warp_only(photo: jax.Array, plan: Plan, alpha: jax.Array | None, seconds: dict[str, float]) -> Rendering:
+    """The rendering where no seam goes: the photo has its own features, so both losses are 0 and nothing is to do."""
+    still = Minimum(photo, np.zeros(1, np.float32), [])
+    with timed(seconds, "warp"):
+        image = crop(apply_warps(photo, plan), plan.target)
+        opacity = None if alpha is None else crop(apply_warps(alpha[..., None], plan), plan.target)[..., 0]
+    unmoved = still._replace(value=jnp.zeros((*photo.shape[:2], 2), jnp.float32))
+    whole = crop(photo, plan.mid)
+    return Rendering(image, opacity, whole, still, unmoved, whole)
 
 
 def carve_features(features: jax.Array, tap: str, plan: Plan, config: RetargetConfig) -> jax.Array:

@@ -41,6 +41,8 @@ def define_method_flags(values: flags.FlagValues) -> None:
     text = {"flag_values": values, "module_name": "options of the method"}
     flags.DEFINE_enum("preset", "default", list(PRESETS), "Set of options to start from.", **text)
     for field in dataclasses.fields(RetargetConfig):
+        if field.name in values:
+            continue  # The command has a flag of its own for it.
         default = field.default
         help_text = f"{field.metadata['help']} Default: {_show(default)}."
         if field.metadata["choices"]:

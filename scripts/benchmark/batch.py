@@ -40,11 +40,11 @@ def measure_speed(batch_sizes: list[int], side: int, repeats: int) -> dict[str, 
 
     from dnr_jax.batch.buckets import find_bucket
     from dnr_jax.batch.devices import Devices, Shaped
-    from dnr_jax.config import RetargetConfig
+    from dnr_jax.config import PAPER_GEOMETRY, RetargetConfig
     from dnr_jax.pipeline import retarget
     from dnr_jax.weights import load_weights
 
-    weights, config = load_weights("embedded"), RetargetConfig(tolerance=0)
+    weights, config = load_weights("embedded"), RetargetConfig(tolerance=0, **PAPER_GEOMETRY)
     target = (side, 3 * side // 4)
     rng = np.random.default_rng(0)
     most = max(batch_sizes)

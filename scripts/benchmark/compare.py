@@ -36,12 +36,12 @@ def measure(
     """
     from benchmark.stages import OPTIMISATIONS, STAGES, dnr_jax_stages, random_vgg19, synthetic_photo, torch_stages
     from benchmark.tools import LiquidRescale, cold_starts, peak_gibibytes, seam_carving_tool
-    from dnr_jax.config import RetargetConfig
+    from dnr_jax.config import PAPER_GEOMETRY, RetargetConfig
     from dnr_jax.shell.sizes import parse_side
 
     photo, weights = synthetic_photo(size), random_vgg19()
     target = (size[0], parse_side("width", target_width, size[1]))
-    config = RetargetConfig(tolerance=0)  # No early stopping, on either side.
+    config = RetargetConfig(tolerance=0, **PAPER_GEOMETRY)  # No early stopping, on either side.
     sides = {"dnr_jax": dnr_jax_stages(photo, target, config, weights)}
     told: dict[str, Any] = {}
     for name in (name for name in compare if name.startswith("torch")):

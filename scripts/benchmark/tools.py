@@ -17,7 +17,7 @@ begun = time.perf_counter()
 sys.path.insert(0, sys.argv[1])
 from benchmark.stages import synthetic_photo
 from dnr_jax import compilation_cache
-from dnr_jax.config import RetargetConfig
+from dnr_jax.config import PAPER_GEOMETRY, RetargetConfig
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import load_weights
 compilation_cache.enable()
@@ -27,7 +27,7 @@ def progress(stage, done, most):
     print(time.perf_counter() - begun)
     raise Started
 height, width, target = (int(n) for n in sys.argv[3:])
-config = RetargetConfig(reconstruct_steps=20)  # With so many, progress is told after every one.
+config = RetargetConfig(reconstruct_steps=20, **PAPER_GEOMETRY)  # With so many, progress is told after every one.
 try:
     photo = synthetic_photo((height, width))
     retarget(photo, (height, target), config, load_weights(sys.argv[2]), progress=progress)
@@ -39,10 +39,11 @@ _MEMORY = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from benchmark.stages import random_vgg19, synthetic_photo
-from dnr_jax.config import RetargetConfig
+from dnr_jax.config import PAPER_GEOMETRY, RetargetConfig
 from dnr_jax.pipeline import retarget
 height, width, target = (int(n) for n in sys.argv[2:])
-config = RetargetConfig(reconstruct_steps=3, refine_steps=2)  # Further steps reuse the memory of the first.
+# Further steps reuse the memory of the first.
+config = RetargetConfig(reconstruct_steps=3, refine_steps=2, **PAPER_GEOMETRY)
 retarget(synthetic_photo((height, width)), (height, target), config, random_vgg19())
 # Not ru_maxrss, which a process inherits from the one that started it.
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))

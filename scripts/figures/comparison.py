@@ -49,8 +49,8 @@ def figure_21(studio: Studio) -> Sheet:
     panels = [Panel(studio.photo, "input")]
     for percentile in (20.0, 100.0, "auto"):
         result = studio.dnr(0.5, studio.config(importance_percentile=percentile))
-        chosen, middle = result.record["importance_percentile"], show_size(result.record["intermediate_size"])
-        label = f"percentile {percentile:g}" if percentile != "auto" else f"auto, which chose {chosen:g}"
+        middle = show_size(result.record["intermediate_size"])
+        label = percentile if isinstance(percentile, str) else f"percentile {percentile:g}"
         panels.append(Panel(result.image, f"{label}: seams to {middle}, then the warp"))
     return Sheet("Figure 21: the threshold between seams and warp, 50 % of the width", [panels])
 

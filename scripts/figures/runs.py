@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnr_jax.baselines import METHODS, Context, Progress
-from dnr_jax.config import RetargetConfig
+from dnr_jax.config import PAPER_GEOMETRY, RetargetConfig
 from dnr_jax.inspection.drawing import to_picture
 from dnr_jax.inspection.table import show_size
 from dnr_jax.networks.taps import tap_stride
@@ -51,14 +51,17 @@ class Studio:
         return self.size[0], max(1, round(share * self.size[1]))
 
     def config(self, *, snapshots: int = 0, **options: Any) -> RetargetConfig:
-        """The config of a run; `snapshots` are evenly spaced, the last after the last step, and nothing stops early."""
+        """The config of a run, seams and warp as in the paper.
+
+        `snapshots` are evenly spaced, the last after the last step, and nothing stops early.
+        """
         if self.steps is not None:
             options["reconstruct_steps"] = self.steps
             options["refine_steps"] = min(self.steps // 2, options.get("refine_steps", self.steps))
         if snapshots:
             every = max(1, options.get("reconstruct_steps", RetargetConfig().reconstruct_steps) // snapshots)
             options |= {"reconstruct_steps": every * snapshots, "snapshot_every": every, "tolerance": 0.0}
-        return RetargetConfig(**options)
+        return RetargetConfig(**{**PAPER_GEOMETRY, **options})
 
     def dnr(self, share: float, config: RetargetConfig) -> Result:
         """DNR of the photo to a share of its width."""

@@ -212,8 +212,8 @@ def reference_outputs(
     def kept(passes: Sequence[Any]) -> list[np.ndarray]:
         return [kept.cpu().numpy() for step in passes for kept in step.kept]
 
-    if config.importance_percentile == "auto":
-        raise ValueError("importance_percentile is auto, which the reference does not choose: give a number")
+    if config.importance_percentile == "auto" or config.objects != "none" or config.warp != "grid":
+        raise ValueError("the reference is the paper's: give importance_percentile a number, objects=none, warp=grid")
     photo = np.asarray(image, np.float32)
     features = reference.features(photo)
     plan = reference.seams(

@@ -1,0 +1,158 @@
+"""`importance_percentile=auto`: how many deep seams go, and where cropping and squeezing take over.
+
+The paper names the choice as a limitation and offers no rule (Sec. 4.7, Fig. 21). Here it is one number for each side:
+how many seams of the deepest level go. No seams at all is tried first, then 1, 2, 3, 5, 8 ... as long as the damage
+falls or hardly rises. Seams must be worth the trouble: they have to do 3 % less damage than none. The damage is that
+of the whole plan in one currency (`dnr_jax.planning.damage`): the strain of the warp and the crop that are left to do,
+what the seams remove, and what their joints break.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.padding import Size
+from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
+from dnr_jax.planning.damage import joint_damage, removal_damage
+from dnr_jax.planning.objects import object_level
+from dnr_jax.planning.proportions import Grid, make_grid, plan_proportions, strain
+
+COUNTS = (0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90)
+"""How many deep seams are tried."""
+WORTH, HOPE = 0.97, 1.05
+"""Seams go where they do less damage than this share of none's; more are tried while it is within this of the least."""
+
+
+class Choice(NamedTuple):
+    """The seams of one side, and how their number was chosen.
+
+    Attributes:
+      carving: the seams that do least damage.
+      deep: int32, how many of the deepest level were allowed.
+      damage: float32, one for each of `COUNTS`; infinite for those that were not tried.
+    """
+
+    carving: Carving
+    deep: jax.Array
+    damage: jax.Array
+
+
+class Judged(NamedTuple):
+    """What the damage of one side's seams is judged by, all turned so that the side is the width.
+
+    Attributes:
+      objects: the map of objects, float32 [h, w] in [0, 1].
+      protected: bool [h, w], what a mask protects; None for nothing.
+      look: from `look_of`, float32 [H, W, 4]; None where no level has the photo's resolution.
+    """
+
+    objects: jax.Array
+    protected: jax.Array | None
+    look: jax.Array | None
+
+
+_State = tuple[jax.Array, jax.Array, jax.Array, Carving]
+"""The next count's index, the best one's, all damages, and the best one's seams."""
+
+
+@partial(jax.jit, static_argnames=("taps", "region", "room", "seam_kernel"))
+def choose_width(
+    importance: tuple[jax.Array, ...],
+    bias: tuple[jax.Array, ...] | None,
+    judged: Judged,
+    size: Size,
+    wanted: jax.Array | int,
+    target: Size,
+    alpha: jax.Array | float,
+    most_crop: jax.Array | float,
+    *,
+    taps: tuple[str, ...],
+    region: str,
+    room: int | None,
+    seam_kernel: str,
+) -> Choice:
+    """The seams across the width that, with the warp that follows, do least damage.
+
+    Args:
+      importance: S_l with its priors, float32 [h_l, w_l].
+      bias: what masks add to the costs; None without masks.
+      judged: what damage is counted on.
+      size: the valid (height, width) in pixels.
+      wanted: the width that seams may lead to.
+      target: the (height, width) that the warp then leads to.
+      alpha: of Eq. 2.
+      most_crop: as for `plan_proportions`.
+      taps: the maps' taps.
+      region: as for `carve_width`.
+      room: columns that hold the map of objects after insertions; None where seams are removed.
+      seam_kernel: as for `carve_width`.
+    """
+    height, width = (jnp.asarray(n, jnp.int32) for n in size)
+    wanted = jnp.asarray(wanted, jnp.int32)
+    level = object_level(taps)
+    stride, deepest = tap_stride(taps[level]), tap_stride(taps[-1])
+    most = jnp.maximum(1, jnp.abs(width // deepest - wanted // deepest))
+    counts = jnp.asarray(COUNTS, jnp.int32)
+
+    def attempt(count: jax.Array) -> Carving:
+        # With a change of less than one deepest neuron, finer seams alone are tried, all or none.
+        goal = jnp.where(count == 0, width, wanted)
+        return carve_width(
+            importance,
+            (height, width),
+            goal,
+            jnp.inf,
+            alpha,
+            taps=taps,
+            region=region,
+            bias=bias,
+            most_deep=count,
+            seam_kernel=seam_kernel,
+        )
+
+    def damage_of(carving: Carving) -> jax.Array:
+        seams = carving.levels[level]
+
+        def carved(array: jax.Array) -> jax.Array:
+            return apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)
+
+        valid, new_valid = (height // stride, width // stride), (height // stride, carving.width // stride)
+        objects = carved(judged.objects)
+        protected = None if judged.protected is None else carved(judged.protected.astype(jnp.float32)) > 0
+        grid, new_size = make_grid(objects, protected, new_valid), (height, carving.width)
+        share = carving.width.astype(jnp.float32) / width.astype(jnp.float32)
+        damage = share * least_strain(grid, new_size, target, most_crop)
+        damage += removal_damage(judged.objects, objects, valid, new_valid)
+        if judged.look is not None and room is None and tap_stride(taps[0]) == 1:
+            damage += joint_damage(judged.look, objects, carving.levels[0], (height, width))
+        return damage
+
+    def advance(state: _State) -> _State:
+        index, best, damages, kept = state
+        carving = attempt(counts[index])
+        damage = damage_of(carving)
+        worth = jnp.where(best == 0, WORTH * damages[0], damages[best])
+        better = damage < jnp.where(index == 0, jnp.inf, worth)
+        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), carving, kept)
+        return index + 1, jnp.where(better, index, best), damages.at[index].set(damage), kept
+
+    def goes_on(state: _State) -> jax.Array:
+        index, _, damages, _ = state
+        last = jnp.minimum(index, len(COUNTS) - 1)
+        untried = (index < len(COUNTS)) & (counts[last] <= most)
+        promising = damages[index - 1] <= HOPE * jnp.min(damages)
+        return (index == 0) | (untried & promising & (wanted != width))
+
+    empty = jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), jax.eval_shape(attempt, counts[0]))
+    start = (jnp.int32(0), jnp.int32(0), jnp.full(len(COUNTS), jnp.inf, jnp.float32), empty)
+    _, best, damages, carving = lax.while_loop(goes_on, advance, start)
+    return Choice(carving, counts[best], damages)
+
+
+def least_strain(grid: Grid, size: Size, target: Size, most_crop: jax.Array | float) -> jax.Array:
+    """The strain of the proportional warp from `size` to the target, float32."""
+    return strain(grid, plan_proportions(grid, size, target, most_crop), size, target)

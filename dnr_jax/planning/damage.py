@@ -1,0 +1,108 @@
+"""One currency for crop, seams and squeeze: what a plan does to what a photo holds.
+
+The unit is the strain of the proportional warp (`dnr_jax.planning.proportions`): a column that counts c and gets the
+scale s costs `c (s - 1)^2`, a cropped one its price. Beside that, seams cost
+
+- *what they remove*: ground at the price of cropping it, objects in full, each neuron by what it counts itself;
+- *what their joints break*: where pixels meet that were no neighbours, the contrast between them beyond what is usual
+  nearby, many times as much on an object. In grass or gravel a joint hides; across a post, a roof or the edge of a
+  cloud it shows, and across a face nobody forgives it.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from dnr_jax.padding import Size, valid_mask
+from dnr_jax.planning.carve import apply_width
+from dnr_jax.planning.proportions import CELLS, CROP_PRICE, FLOOR, MEAN, OBJECT, PLAIN, STRONGEST
+from dnr_jax.planning.seams import Seams
+
+JOINT_WEIGHT = 40.0
+"""The damage of a joint as long as the seam between black and white, where all around is plain."""
+JOINT_ON_OBJECT = 20.0
+"""How many times as much again a joint counts where salience is 1; in between, with its square."""
+_NEIGHBOURHOOD = 9  # Pixels across which a contrast hides a joint.
+
+
+@jax.jit
+def look_of(photo: jax.Array, size: Size) -> jax.Array:
+    """What joints are judged by, float32 [H, W, 4]: the smoothed photo in [0, 1], and the largest contrast nearby.
+
+    Args:
+      photo: float32 [H, W, 3] in [0, 255].
+      size: its valid (height, width).
+    """
+    inside = valid_mask(photo.shape, size)
+    smooth = _smooth(_smooth(photo / 255, size[1]).swapaxes(0, 1), size[0]).swapaxes(0, 1)
+    across = jnp.where(inside[:, 1:], _contrast(smooth[:, 1:], smooth[:, :-1]), 0)
+    down = jnp.where(inside[1:], _contrast(smooth[1:], smooth[:-1]), 0)
+    largest = jnp.zeros((*photo.shape[:2], 1), jnp.float32)
+    for steps, (rows, columns) in ((across, (0, 1)), (down, (1, 0))):
+        before = jnp.pad(steps, ((0, rows), (0, columns), (0, 0)))
+        after = jnp.pad(steps, ((rows, 0), (columns, 0), (0, 0)))
+        largest = jnp.maximum(largest, jnp.maximum(before, after))
+    window = (_NEIGHBOURHOOD, _NEIGHBOURHOOD, 1)
+    nearby = jax.lax.reduce_window(largest, -jnp.inf, jax.lax.max, window, (1, 1, 1), "SAME")
+    return jnp.concatenate([smooth, nearby], -1)
+
+
+def joint_damage(look: jax.Array, objects: jax.Array, seams: Seams, size: Size) -> jax.Array:
+    """What the joints of vertical seams break, float32.
+
+    Args:
+      look: from `look_of`, [H, W, 4], before the seams.
+      objects: the map of objects after the seams, float32 [h, w] in [0, 1].
+      seams: of the full-resolution level.
+      size: the valid (height, width) before the seams.
+    """
+    stride = look.shape[0] // objects.shape[0]
+    rows, columns = (
+        jnp.minimum(jnp.arange(n) // stride, m - 1) for n, m in zip(look.shape[:2], objects.shape, strict=True)
+    )
+    counts = 1 + JOINT_ON_OBJECT * jnp.square(objects[rows[:, None], columns[None, :]])[..., None]
+
+    carved = apply_width(look, seams.kept)
+    joined = seams.kept[:, 1:] != seams.kept[:, :-1] + 1
+    sheared = seams.kept[1:] != seams.kept[:-1]
+    inside = valid_mask(carved.shape, (size[0], seams.width))
+    across = jnp.where(joined[..., None] & inside[:, 1:], _beyond_usual(carved[:, :-1], carved[:, 1:]), 0)
+    down = jnp.where(sheared[..., None] & inside[1:], _beyond_usual(carved[:-1], carved[1:]), 0)
+    total = jnp.sum(across * counts[:, 1:]) + jnp.sum(down * counts[1:])
+    return JOINT_WEIGHT * total / size[0].astype(jnp.float32)
+
+
+def removal_damage(before: jax.Array, after: jax.Array, size: Size, new_size: Size) -> jax.Array:
+    """What is lost with the neurons that seams removed, or doubled with those that they inserted, float32.
+
+    Args:
+      before: the map of objects, float32 [h, w] in [0, 1].
+      after: the same after the seams.
+      size: the valid (height, width) of `before`.
+      new_size: of `after`.
+    """
+
+    def total(objects: jax.Array, valid: Size) -> jax.Array:
+        counts = FLOOR + (MEAN + STRONGEST) * objects
+        counts = jnp.where(objects < PLAIN, CROP_PRICE * counts, counts + OBJECT * jnp.square(objects))
+        return jnp.sum(jnp.where(valid_mask(objects.shape, valid)[..., 0], counts, 0))
+
+    neurons = jnp.maximum(1, size[0] * size[1]).astype(jnp.float32)
+    return CELLS * jnp.abs(total(before, size) - total(after, new_size)) / neurons
+
+
+def _smooth(image: jax.Array, width: jax.Array) -> jax.Array:
+    """[1 2 1] / 4 along the columns of an image, float32 [H, W, C] valid in `width`, edges repeated."""
+    columns = jnp.arange(image.shape[1])
+    pick = partial(jnp.take, image, axis=1, mode="clip")
+    return (pick(jnp.maximum(columns - 1, 0)) + 2 * image + pick(jnp.minimum(columns + 1, width - 1))) / 4
+
+
+def _contrast(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.mean(jnp.square(a - b), -1, keepdims=True))
+
+
+def _beyond_usual(a: jax.Array, b: jax.Array) -> jax.Array:
+    """The square of the contrast of neighbours beyond the largest one around either."""
+    return jnp.square(jnp.maximum(0, _contrast(a[..., :3], b[..., :3]) - jnp.maximum(a[..., 3:], b[..., 3:])))

@@ -1,0 +1,137 @@
+"""What a photo is of: salience as a prior on every level's importance, and the map of objects that the warp goes by.
+
+Seams and warp need to tell objects from ground. The feature norm of Eq. 1 alone does so badly; a small salience network
+(`dnr_jax.networks.u2net`) does it well but sees one main object. So importance is weighted by salience, and the warp
+goes by salience together with what the network itself finds outstanding, so that second objects count too.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.u2net import SalienceNetwork, U2Net, network_input
+from dnr_jax.padding import Size
+from dnr_jax.planning.importance import percentile, resample
+
+CENTRE_SIGMA = 0.3
+OBJECT_FLOOR = 0.1
+"""The share of its importance that ground keeps where salience is 0."""
+SECOND = 0.35
+"""How much the most outstanding place of the network's own map counts beside full salience."""
+_OBJECT_STRIDE = 8  # Fine enough for a face, coarse enough to show things and not their edges.
+_OUTSTANDING = 98.0  # The percentile of the network's map that counts fully.
+
+
+def object_level(taps: tuple[str, ...]) -> int:
+    """The level whose resolution the map of objects has: the deepest tap of stride 8 or less, else the first.
+
+    Example:
+      >>> object_level(("block1_conv2", "block4_conv4", "block5_pool"))
+      1
+    """
+    levels = [level for level, tap in enumerate(taps) if tap_stride(tap) <= _OBJECT_STRIDE]
+    return levels[-1] if levels else 0
+
+
+def see_objects(network: SalienceNetwork, photo: jax.Array, size: Size | None = None) -> jax.Array:
+    """What stands out in a photo, float32 [SIDE, SIDE] in [0, 1]; arguments as for `salience`.
+
+    In two programs, so that the network itself compiles once and not for every size.
+    """
+    return _see(network, _network_input(photo, size))
+
+
+@jax.jit
+def _see(network: SalienceNetwork, scaled: jax.Array) -> jax.Array:
+    outputs = U2Net().apply({"params": network.params}, scaled[None])
+    assert isinstance(outputs, tuple)
+    return jnp.mean(jnp.concatenate(outputs), 0)
+
+
+_network_input = jax.jit(network_input)
+
+
+@partial(jax.jit, static_argnames=("taps",))
+def weigh_importance(
+    importance: tuple[jax.Array, ...],
+    objects: jax.Array | None,
+    centre_prior: jax.Array | float,
+    size: Size,
+    *,
+    taps: tuple[str, ...],
+) -> tuple[jax.Array, ...]:
+    """Importance with its priors: each map divided by its mean and times (0.1 + objects), and the centre's weight.
+
+    Args:
+      importance: S_l of each tap, float32 [h_l, w_l].
+      objects: from `object_map`; None leaves the maps' scale alone.
+      centre_prior: p of `centre_weight`, from 0 to below 1.
+      size: the valid (height, width) of the photo in pixels.
+      taps: the maps' taps.
+    """
+    weighted, own = [], tap_stride(taps[object_level(taps)])
+    for values, tap in zip(importance, taps, strict=True):
+        stride = tap_stride(tap)
+        if objects is not None:
+            mean = _mean(values, (size[0] // stride, size[1] // stride))
+            step, coarse = stride / own, (size[0] // own, size[1] // own)
+            held = resample(objects, (values.shape[0], values.shape[1]), (step, step), coarse, antialias=True)
+            values = values / jnp.where(mean > 0, mean, 1) * (OBJECT_FLOOR + held)
+        weighted.append(values * centre_weight(values.shape, centre_prior, stride, size))
+    return tuple(weighted)
+
+
+@partial(jax.jit, static_argnames=("taps",))
+def object_map(
+    importance: tuple[jax.Array, ...], salience: jax.Array | None, size: Size, *, taps: tuple[str, ...]
+) -> jax.Array:
+    """What the photo is of, float32 [h_l, w_l] in [0, 1] at `object_level`.
+
+    The larger of salience and 0.35 times the level's own importance, without priors, over its 98th percentile;
+    without salience, the level's own importance alone.
+
+    Args:
+      importance: S_l of each tap, float32 [h_l, w_l].
+      salience: float32 [h, w] in [0, 1], of any resolution, covering the photo; None for what the maps alone say.
+      size: the valid (height, width) of the photo in pixels.
+      taps: the maps' taps.
+    """
+    level = object_level(taps)
+    stride = tap_stride(taps[level])
+    values, valid = importance[level], (size[0] // stride, size[1] // stride)
+    highest = percentile(values, _OUTSTANDING, valid)
+    own = jnp.clip(values / jnp.where(highest > 0, highest, 1), 0, 1)
+    if salience is None:
+        return own
+    return jnp.maximum(jnp.clip(_on_level(salience, values.shape, size, stride), 0, 1), SECOND * own)
+
+
+def centre_weight(
+    shape: tuple[int, ...], prior: jax.Array | float, stride: int = 1, size: Size | None = None
+) -> jax.Array:
+    """`1 - p + p exp(-(y^2 + x^2) / (2 0.3^2))`, y and x from the centre in shares of the side; float32 of `shape`.
+
+    Args:
+      shape: (height, width) of the map.
+      prior: p, from 0 to 1.
+      stride: pixels per neuron of the map; with `size` only.
+      size: the valid (height, width) of the photo in pixels, where the map is padded.
+    """
+    lengths = shape if size is None else tuple(jnp.asarray(n // stride, jnp.float32) for n in size)
+    y, x = ((jnp.arange(n, dtype=jnp.float32) + 0.5) / m - 0.5 for n, m in zip(shape, lengths, strict=True))
+    distance = jnp.square(y)[:, None] + jnp.square(x)[None, :]
+    return 1 - prior + prior * jnp.exp(-distance / (2 * CENTRE_SIGMA**2))
+
+
+def _on_level(salience: jax.Array, shape: tuple[int, ...], size: Size, stride: int) -> jax.Array:
+    """Salience at the neurons of a level, float32 of `shape`: neuron i sits at pixel (i + 1/2) * stride."""
+    steps = [n * stride / jnp.asarray(length, jnp.float32) for n, length in zip(salience.shape, size, strict=True)]
+    return resample(salience, (shape[0], shape[1]), (steps[0], steps[1]), antialias=True)
+
+
+def _mean(values: jax.Array, size: Size) -> jax.Array:
+    rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
+    inside = (rows < size[0]) & (columns < size[1])
+    return jnp.sum(jnp.where(inside, values, 0)) / jnp.maximum(1, size[0] * size[1]).astype(jnp.float32)

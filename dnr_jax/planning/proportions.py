@@ -1,0 +1,273 @@
+"""The proportional warp: crop, columns and rows, so that objects keep their size where it fits, else their shape.
+
+Differs from the paper: its grid warp (Eq. 3, `dnr_jax.planning.warp`) narrows cells in proportion to their importance,
+with no bound, and leaves the other side alone. People who compared results disliked three things about that: a squeeze
+below about a half shows as streaks, ground that is crushed at the borders had better leave the picture, and an object
+that has to get narrower should get lower too. So the photo is cut into 40 x 40 cells, whatever its size, and
+
+- *the side that changes most* gets scales s, the minimum of `sum c (s - 1)^2` with a given sum, between a half and 1
+  (beyond 1 to enlarge). c grows with what a column holds: its mean and, squared, its strongest eighth, so that a
+  narrow object under much sky counts;
+- *crop*: a cell at the border goes while that saves more than its price, a share of c; never one that holds an object
+  or something protected;
+- *the other side* gets scales t, the minimum of `sum r (t - 1)^2 + g (t - q)^2` with a given sum, within narrow
+  bounds: q is the scale that the objects of a row got along the first side, g grows with them.
+
+What both sides shrink or grow by is plain scaling and costs nothing: all scales are relative to it. The sums, squares
+and bounds make both problems convex and separable but for one multiplier, which bisection finds.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dnr_jax.padding import Size
+from dnr_jax.planning.warp import Warp
+
+CELLS = 40
+"""Cells along each side."""
+FLOOR = 0.08
+"""What a column without anything counts."""
+MEAN, STRONGEST, OBJECT = 0.4, 0.3, 2.0
+"""What a column's mean, its strongest eighth and the square of that add."""
+CROP_PRICE = 0.35
+"""What a cell costs that leaves the picture, as a share of what it counts; 1 would be a cell squeezed to nothing."""
+PLAIN = 0.35
+"""A column whose strongest eighth is below this holds no object, and may leave the picture."""
+LEAST_SCALE = 0.5
+"""No column gets less than this share of its width, unless all have to; then 3/4 of what they get in the mean."""
+STIFFNESS, SHAPE = 0.05, 0.7
+"""How much rows want to keep their height, and how much an object's rows want to follow its columns."""
+LEAST_FOLLOW, MOST_FOLLOW = 0.72, 1.2
+"""Bounds of the other side's scales where its length stays."""
+_PROTECTED = 50.0
+_STEPS = 40  # Of bisection: float32 has 24 bits.
+
+
+class Grid(NamedTuple):
+    """What a photo holds, cell by cell.
+
+    Attributes:
+      objects: float32 [40, 40] in [0, 1], rows first.
+      protected: bool [40, 40], what the user marked; it is never cropped, and outweighs everything else.
+    """
+
+    objects: jax.Array
+    protected: jax.Array
+
+
+def make_grid(objects: jax.Array, protected: jax.Array | None, size: Size) -> Grid:
+    """Means over cells of a map of objects, float32 [h, w] in [0, 1], and what is `protected`, bool [h, w].
+
+    `size` is the valid (height, width) of both.
+    """
+    rows, columns = (_cell_means(n, valid) for n, valid in zip(objects.shape, size, strict=True))
+
+    def means(values: jax.Array) -> jax.Array:
+        return jnp.matmul(jnp.matmul(rows, values, precision="highest"), columns.T, precision="highest")
+
+    inside = (jnp.arange(objects.shape[0])[:, None] < size[0]) & (jnp.arange(objects.shape[1])[None, :] < size[1])
+    held = means(jnp.where(inside, objects, 0))
+    if protected is None:
+        return Grid(held, jnp.zeros(held.shape, bool))
+    return Grid(held, means((protected & inside).astype(jnp.float32)) > 0)
+
+
+def plan_proportions(
+    grid: Grid,
+    size: tuple[jax.Array | int, jax.Array | int],
+    target: tuple[jax.Array | int, jax.Array | int],
+    most_crop: jax.Array | float,
+) -> tuple[Warp, Warp]:
+    """Crops, columns and rows that bring an image to the target.
+
+    Args:
+      grid: what it holds.
+      size: its (height, width) in pixels.
+      target: the (height, width) wanted, in pixels.
+      most_crop: how much of what a side loses may be cropped, from 0 to 1.
+
+    Returns:
+      The warps of the width and of the height; what lies before the first old edge or past the last one is cropped.
+    """
+    scale, ratios = _relative(size, target)
+    first_is_height = _first_is_height(ratios)
+    turned = Grid(*(jnp.where(first_is_height, values.T, values) for values in grid))
+    changed, other = jnp.where(first_is_height, ratios, ratios[::-1])
+    left, right, first = _plan_first(turned, CELLS * changed, most_crop)
+    second = _plan_second(turned, first, CELLS * other)
+    whole = (jnp.int32(0), jnp.int32(CELLS))
+    lengths = [jnp.asarray(n, jnp.float32) for n in (*size, *target)]
+    height = _warp(
+        jnp.where(first_is_height, first, second),
+        [jnp.where(first_is_height, n, m) for n, m in zip((left, right), whole, strict=True)],
+        (lengths[0], lengths[2]),
+        scale,
+    )
+    width = _warp(
+        jnp.where(first_is_height, second, first),
+        [jnp.where(first_is_height, m, n) for n, m in zip((left, right), whole, strict=True)],
+        (lengths[1], lengths[3]),
+        scale,
+    )
+    return width, height
+
+
+def strain(
+    grid: Grid,
+    warps: tuple[Warp, Warp],
+    size: tuple[jax.Array | int, jax.Array | int],
+    target: tuple[jax.Array | int, jax.Array | int],
+) -> jax.Array:
+    """What a pair of warps, of the width and of the height, does to what the grid holds, float32.
+
+    The sum over the cells of the side that changes most of c (s - 1)^2, or of c times the price of cropping.
+    """
+    scale, ratios = _relative(size, target)
+    first_is_height = _first_is_height(ratios)
+    weights, _, _ = _column_weights(Grid(*(jnp.where(first_is_height, values.T, values) for values in grid)))
+
+    def along(warp: Warp, length: jax.Array | int) -> tuple[jax.Array, jax.Array]:
+        cell = jnp.asarray(length, jnp.float32) / CELLS
+        edges = jnp.arange(CELLS + 1, dtype=jnp.float32) * cell
+        places = jnp.interp(edges, warp.old_edges, warp.new_edges)
+        shown = (edges[1:] > warp.old_edges[0] + 0.5 * cell) & (edges[:-1] < warp.old_edges[-1] - 0.5 * cell)
+        return (places[1:] - places[:-1]) / (cell * scale), shown
+
+    sides = [along(warp, length) for warp, length in zip(warps, (size[1], size[0]), strict=True)]
+    scales, shown = (jnp.where(first_is_height, high, wide) for wide, high in zip(*sides, strict=True))
+    return jnp.sum(weights * jnp.where(shown, jnp.square(scales - 1), CROP_PRICE))
+
+
+def _relative(
+    size: tuple[jax.Array | int, jax.Array | int], target: tuple[jax.Array | int, jax.Array | int]
+) -> tuple[jax.Array, jax.Array]:
+    """The scale that both sides share, and each side's ratio beyond it, float32 [2] (height, width)."""
+    ratios = jnp.stack([jnp.asarray(n, jnp.float32) for n in target]) / jnp.stack(
+        [jnp.asarray(n, jnp.float32) for n in size]
+    )
+    scale = jnp.clip(1.0, jnp.min(ratios), jnp.max(ratios))
+    return scale, ratios / scale
+
+
+def _first_is_height(ratios: jax.Array) -> jax.Array:
+    """Whether the height changes most: the side that shrinks goes first, else the one that grows more."""
+    height, width = ratios
+    return jnp.where(jnp.min(ratios) < 1, height < width, height > width)
+
+
+def _column_weights(grid: Grid) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """c of each column, its mean and its strongest eighth, float32 [40]."""
+    mean = jnp.mean(grid.objects, 0)
+    strongest = jnp.mean(jnp.sort(grid.objects, 0)[-(CELLS // 8) :], 0)
+    weights = FLOOR + MEAN * mean + STRONGEST * strongest + OBJECT * jnp.square(strongest)
+    padded = jnp.pad(weights, 1, mode="edge")
+    # Smoothed, so that neighbouring scales are near each other and nothing that is straight gets a kink.
+    weights = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return weights + _PROTECTED * jnp.any(grid.protected, 0), mean, strongest
+
+
+def _plan_first(grid: Grid, total: jax.Array, most_crop: jax.Array | float) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The window of cells that stay, first to before last, and each one's scale, float32 [40], 0 outside."""
+    weights, mean, strongest = _column_weights(grid)
+    plain = (strongest < PLAIN) & ~jnp.any(grid.protected, 0)
+    rank = strongest + 0.3 * mean
+    least_cells = jnp.maximum(total, CELLS - jnp.asarray(most_crop, jnp.float32) * (CELLS - total))
+    high = jnp.maximum(1, 2 * total / CELLS - 1)
+
+    def scales(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
+        count = (right - left).astype(jnp.float32)
+        low = jnp.minimum(LEAST_SCALE, 0.75 * total / count)
+        return _share_out(jnp.ones(CELLS), weights, total, low, high, _inside(left, right))
+
+    def wanted(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Whether the cell at either end should go."""
+        scale, multiplier = scales(left, right)
+
+        def goes(cell: jax.Array) -> jax.Array:
+            saved = weights[cell] * jnp.square(1 - scale[cell]) + 2 * multiplier * scale[cell]
+            return plain[cell] & (saved > CROP_PRICE * weights[cell])
+
+        room = (right - left - 1).astype(jnp.float32) >= least_cells - 0.5
+        return room & goes(left), room & goes(right - 1)
+
+    def advance(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        left, right, _ = state
+        at_left, at_right = wanted(left, right)
+        from_left = at_left & (~at_right | (rank[left] <= rank[right - 1]))
+        from_right = at_right & ~from_left
+        return left + from_left, right - from_right, from_left | from_right
+
+    start = (jnp.int32(0), jnp.int32(CELLS), total < CELLS)
+    left, right, _ = lax.while_loop(lambda state: state[2], advance, start)
+    return left, right, scales(left, right)[0]
+
+
+def _plan_second(grid: Grid, first: jax.Array, total: jax.Array) -> jax.Array:
+    """The scales of the other side's cells, float32 [40], that follow the objects' scales along the first side."""
+    shown = jnp.where(first[None, :] > 0, grid.objects, 0)
+    strongest = jnp.mean(jnp.sort(shown, 1)[:, -(CELLS // 8) :], 1)
+    own = jnp.sum(shown * first[None, :], 1) / jnp.maximum(jnp.sum(shown, 1), 1e-6)
+    pull = SHAPE * jnp.square(strongest) + _PROTECTED * jnp.any(grid.protected & (first > 0)[None, :], 1)
+    weights = STIFFNESS + pull
+    ratio = total / CELLS
+    low, high = jnp.minimum(LEAST_FOLLOW, LEAST_FOLLOW * ratio), jnp.maximum(MOST_FOLLOW, 2 * ratio - 1)
+    scale, _ = _share_out((STIFFNESS + pull * own) / weights, weights, total, low, high, jnp.ones(CELLS, bool))
+    return scale
+
+
+def _share_out(
+    wanted: jax.Array, weights: jax.Array, total: jax.Array, low: jax.Array, high: jax.Array, inside: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The minimum of `sum weights (s - wanted)^2` with `sum s = total`, low <= s <= high, and half its multiplier.
+
+    Args:
+      wanted: float32 [n].
+      weights: float32 [n], above 0.
+      total: what the scales inside add up to.
+      low: the least scale.
+      high: the most.
+      inside: bool [n]; the others get 0.
+    """
+
+    def clipped(multiplier: jax.Array) -> jax.Array:
+        return jnp.where(inside, jnp.clip(wanted - multiplier / weights, low, high), 0)
+
+    def halve(_: int, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        below, above = bounds
+        middle = (below + above) / 2
+        too_much = jnp.sum(clipped(middle)) > total
+        return jnp.where(too_much, middle, below), jnp.where(too_much, above, middle)
+
+    far = jnp.max(jnp.where(inside, weights, 0)) * (jnp.abs(high - low) + 1)
+    below, above = lax.fori_loop(0, _STEPS, halve, (-far, far))
+    multiplier = (below + above) / 2
+    scales = clipped(multiplier)
+    return scales * total / jnp.sum(scales), multiplier
+
+
+def _warp(scales: jax.Array, window: list[jax.Array], lengths: tuple[jax.Array, jax.Array], scale: jax.Array) -> Warp:
+    """Cell edges in pixels, before and after; exact at both ends, and at the identity."""
+    length, target = lengths
+    cell = length / CELLS
+    left, right = (n.astype(jnp.float32) for n in window)
+    old = jnp.clip(jnp.arange(CELLS + 1, dtype=jnp.float32), left, right) * cell
+    new = jnp.concatenate([jnp.zeros(1), jnp.cumsum(scales * cell * scale)])
+    new = jnp.where(old >= right * cell, target, jnp.minimum(new, target))
+    still = (right - left == CELLS) & (length == target) & jnp.all(jnp.abs(scales - 1) < 1e-4)
+    return Warp(old, jnp.where(still, old, new))
+
+
+def _inside(left: jax.Array, right: jax.Array) -> jax.Array:
+    cells = jnp.arange(CELLS)
+    return (cells >= left) & (cells < right)
+
+
+def _cell_means(length: int, valid: jax.Array | int) -> jax.Array:
+    """Weights of each cell's mean, float32 [40, length], over the first `valid` of `length` places."""
+    edges = jnp.arange(CELLS + 1, dtype=jnp.float32)[:, None] * (jnp.asarray(valid, jnp.float32) / CELLS)
+    places = jnp.arange(length, dtype=jnp.float32)[None, :]
+    overlap = jnp.maximum(0, jnp.minimum(edges[1:], places + 1) - jnp.maximum(edges[:-1], places))
+    return overlap / jnp.maximum(jnp.sum(overlap, 1, keepdims=True), 1e-6)
