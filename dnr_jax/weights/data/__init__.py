@@ -1,1 +1,1 @@
-"""What ships with the package: the registry of sources, and the learned network with its record."""
+"""What ships with the package: the registry of sources, the learned network and its record, U²-Net and its licence."""
