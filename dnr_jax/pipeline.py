@@ -12,11 +12,11 @@ import PIL.Image
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_size, tap_stride
-from dnr_jax.networks.u2net import SIDE
+from dnr_jax.networks.u2net import SIDE, salience
 from dnr_jax.padding import Size, pad, traced_size
 from dnr_jax.planning.importance import Overview, analyse, overview_size
 from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
-from dnr_jax.planning.objects import object_level, see_objects
+from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.passes import AXES, Pass
 from dnr_jax.planning.plan import Plan, make_plan
 from dnr_jax.planning.warp import Warp
@@ -180,7 +180,7 @@ def _see_objects(photos: list[jax.Array], size: Size, masks: Masks) -> jax.Array
         given = PIL.Image.fromarray(masks.objects.astype(np.float32))
         return jnp.asarray(np.asarray(given.resize((SIDE, SIDE), PIL.Image.Resampling.BOX)))
     network, _ = read_u2netp()
-    return jax.block_until_ready(reduce(jnp.maximum, (see_objects(network, photo, size) for photo in photos)))
+    return jax.block_until_ready(reduce(jnp.maximum, (salience(network, photo, size) for photo in photos)))
 
 
 def _report_frame(progress: Progress, number: int, count: int, stage: str, done: int, most: int) -> None:

@@ -17,9 +17,9 @@ from dnr_jax.batch.program import Numbers, Padded, Retargeted, retarget_padded, 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.u2net import SIDE
+from dnr_jax.networks.u2net import salience as see_salience
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.importance import overview_size
-from dnr_jax.planning.objects import see_objects
 from dnr_jax.planning.reach import seam_target
 from dnr_jax.weights.objects import read_u2netp
 
@@ -149,7 +149,7 @@ class Devices:
             sizes[i], targets[i] = (height, width), photo.target
             reaches[i] = seam_target((height, width), photo.target, self._config)
             if self._objects is not None:
-                salience[i] = see_objects(self._objects, jnp.asarray(pixels[i]), traced_size((height, width)))
+                salience[i] = see_salience(self._objects, jnp.asarray(pixels[i]), traced_size((height, width)))
         for i, (height, width) in enumerate(sizes):
             small[i] = (height, width) if side is None else overview_size((int(height), int(width)), side)
         if bucket.small is not None:

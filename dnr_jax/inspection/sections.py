@@ -237,8 +237,8 @@ def _warps(result: Result) -> Section:
         image = warped
     text = (
         "What the seams left to do, cells of pixels do by changing their sizes, plain ones most; what lies before"
-        " the first or past the last is cropped. The bars join each cell's old edges to its new ones; the more of its size"
-        " it keeps, the yellower it is."
+        " the first or past the last is cropped. The bars join each cell's old edges to its new ones; the more of its"
+        " size it keeps, the yellower it is."
     )
     return Section("Warp", text, pictures)
 

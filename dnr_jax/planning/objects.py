@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.networks.u2net import SalienceNetwork, U2Net, network_input
 from dnr_jax.padding import Size
 from dnr_jax.planning.importance import percentile, resample
 
@@ -33,24 +32,6 @@ def object_level(taps: tuple[str, ...]) -> int:
     """
     levels = [level for level, tap in enumerate(taps) if tap_stride(tap) <= _OBJECT_STRIDE]
     return levels[-1] if levels else 0
-
-
-def see_objects(network: SalienceNetwork, photo: jax.Array, size: Size | None = None) -> jax.Array:
-    """What stands out in a photo, float32 [SIDE, SIDE] in [0, 1]; arguments as for `salience`.
-
-    In two programs, so that the network itself compiles once and not for every size.
-    """
-    return _see(network, _network_input(photo, size))
-
-
-@jax.jit
-def _see(network: SalienceNetwork, scaled: jax.Array) -> jax.Array:
-    outputs = U2Net().apply({"params": network.params}, scaled[None])
-    assert isinstance(outputs, tuple)
-    return jnp.mean(jnp.concatenate(outputs), 0)
-
-
-_network_input = jax.jit(network_input)
 
 
 @partial(jax.jit, static_argnames=("taps",))
