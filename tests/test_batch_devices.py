@@ -12,15 +12,15 @@ import jax
 import numpy as np
 import pytest
 from batch_photos import ROOT, TINY, environment, results, tiny_photo, write_photos
+from configs import paper_config
 
 from dnr_jax.batch.buckets import find_bucket
 from dnr_jax.batch.devices import Devices, Shaped
 from dnr_jax.batch.workers import WorkerDiedError, Workers
-from dnr_jax.config import RetargetConfig
 from dnr_jax.weights import load_weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]
-CONFIG = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
+CONFIG = paper_config(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
 SIZES = [(40 + i, 64 - i) for i in range(11)]
 
 EIGHT_DEVICES = """

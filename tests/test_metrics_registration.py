@@ -7,9 +7,10 @@ import numpy as np
 import oracles_metrics as oracles
 import PIL.Image
 import pytest
+from configs import paper_config
 from scipy.ndimage import uniform_filter
 
-from dnr_jax import RetargetConfig, retarget
+from dnr_jax import retarget
 from dnr_jax.metrics import Registration, aspect_ratio_similarity, register, seam_discontinuity
 from dnr_jax.metrics import registration as module
 from dnr_jax.metrics.pairs import area_scale
@@ -246,7 +247,7 @@ def test_reconstruction_mends_what_carving_tore(embedded: Weights) -> None:
     # The paper's Fig. 10: seams of the features removed from the pixels, and the image that has those features.
     with PIL.Image.open(Path(__file__).parents[1] / "scripts/pictures/coffee.jpg") as opened:
         cup = np.asarray(opened.convert("RGB").resize((192, 128), PIL.Image.Resampling.BOX))
-    result = retarget(cup, (128, 144), RetargetConfig(importance_percentile=100), embedded)
+    result = retarget(cup, (128, 144), paper_config(importance_percentile=100), embedded)
     carved = np.clip(result.start, 0, 255)
     assert seam_discontinuity(cup, result.image) < 0.7 * seam_discontinuity(cup, carved)
 
