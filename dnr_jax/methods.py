@@ -141,4 +141,4 @@ def _load(options: dict[str, Any]) -> "Weights":
 
     quieted = contextlib.redirect_stderr(io.StringIO()) if options["quiet"] else contextlib.nullcontext()
     with quieted:
-        return load_weights(options["weights"], options["weights_dir"], options["offline"])
+        return load_weights(options["weights"], options["weights_dir"], options["offline"], quiet=options["quiet"])

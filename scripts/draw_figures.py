@@ -104,7 +104,7 @@ def _run(numbers: list[int], options: dict, command: str) -> None:
     except (FileExistsError, NotADirectoryError):
         raise ValueError(f"{folder} is no directory: name one to write figures to") from None
     compilation_cache.enable()
-    weights = load_weights(options["weights"])
+    weights = load_weights(options["weights"], quiet=options["quiet"])
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
         for number in numbers:
 

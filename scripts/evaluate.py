@@ -55,7 +55,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("score_weights", None, "The network that measures. Default: DNR's.", **text)
     flags.DEFINE_string("score_tap", "block5_conv1", "Layer of the semantic score (Eq. 5).", **text)
     flags.DEFINE_string("weights_dir", None, "Where VGG19 is kept. Default: the user's cache directory.", **text)
-    flags.DEFINE_boolean("offline", None, "Never use the network. Default: as $DNR_JAX_OFFLINE says.", **text)
+    flags.DEFINE_boolean("offline", None, "Never fetch VGG19. Default: as $DNR_JAX_OFFLINE says.", **text)
     flags.DEFINE_string("width", None, "Target width where the data set says no size: pixels or percent.", **text)
     flags.DEFINE_string("height", None, "Target height where the data set says no size.", **text)
     flags.DEFINE_integer("limit", None, "Only the first so many photos.", lower_bound=1, **text)
@@ -92,9 +92,9 @@ def compare(options: dict[str, Any]) -> str:
     from dnr_jax.evaluation.tables import results_csv, summarise, summary_csv, summary_text
     from dnr_jax.weights import load_weights
 
-    weights = load_weights(options["weights"], options["weights_dir"], options["offline"])
+    weights = load_weights(options["weights"], options["weights_dir"], options["offline"], quiet=options["quiet"])
     named = options["score_weights"]
-    judged = load_weights(named, options["weights_dir"], options["offline"]) if named else weights
+    judged = load_weights(named, options["weights_dir"], options["offline"], quiet=True) if named else weights
     judge = Judge(judged, options["score_tap"], options["scale"])
     settings = Settings(
         out,

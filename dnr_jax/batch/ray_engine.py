@@ -80,7 +80,7 @@ class DeviceActor:
 
     def __init__(self, request: Request, network: tuple[Any, ...], weights_sha256: str, workers: int):
         compilation_cache.enable()
-        weights = load_weights(*network)
+        weights = load_weights(*network, quiet=True)
         if network_sha256(weights) != weights_sha256:
             raise RuntimeError("this node has other weights than the driver: give --weights a path that all see")
         self._name = f"ray-{os.getpid()}-{uuid.uuid4().hex[:8]}"

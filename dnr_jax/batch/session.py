@@ -66,7 +66,7 @@ def open_session(options: dict[str, Any], request: Request, shard: Shard | None,
         coordinator = Coordinator(options["coordinator"], options["num_processes"], options["process_id"])
         shard = Shard(0, 1) if alone else find_shard(coordinator)
     windows = stdin_windows(suffix, shard) if streamed else [take_shard(entries, shard, request.output_dir, _pixels)]
-    weights = load_weights(options["weights"], options["weights_dir"], options["offline"])
+    weights = load_weights(options["weights"], options["weights_dir"], options["offline"], quiet=options["quiet"])
     weights.network.check_taps(request.config.taps)
     return Session(request, shard, windows, not streamed, weights, network_sha256(weights), options)
 

@@ -29,11 +29,11 @@ def define_network_flags(values: flags.FlagValues) -> None:
         "weights",
         "auto",
         "Network: vgg19 (the paper's), embedded (built in: the learned one), learned, analytic (built in, untrained),"
-        " the path of a weights file, or auto: vgg19 where it is cached or can be fetched, else embedded.",
+        " the path of a weights file, or auto: vgg19 where it has been fetched, else embedded.",
         **text,
     )
     flags.DEFINE_string("weights_dir", None, "Where VGG19 is kept. Default: the user's cache directory.", **text)
-    flags.DEFINE_boolean("offline", None, "Never use the network. Default: as $DNR_JAX_OFFLINE says.", **text)
+    flags.DEFINE_boolean("offline", None, "Never fetch VGG19. Default: as $DNR_JAX_OFFLINE says.", **text)
 
 
 def define_method_flags(values: flags.FlagValues) -> None:

@@ -7,8 +7,8 @@
   python -m dnr_jax.weights path      where the VGG19 weights are that --weights=vgg19 uses
 
 Each has its own --help. After fetch or convert, `python -m dnr_jax.resize --weights=vgg19` finds the weights, and so
-does its default, auto. On a machine without a network: run fetch on another one, copy the cache directory (two files),
-and name it with --weights_dir or DNR_JAX_CACHE.
+does its default, auto, which never fetches them itself. On a machine without a network: run fetch on another one, copy
+the cache directory (two files), and name it with --weights_dir or DNR_JAX_CACHE.
 
 Environment: DNR_JAX_CACHE is the cache directory, DNR_JAX_OFFLINE=1 forbids all network access, DNR_JAX_REGISTRY names
 another registry of sources, HTTPS_PROXY and its like are honoured.
@@ -133,9 +133,6 @@ def _list(options: dict[str, Any]) -> None:
         print(f"  no {path.name}")
     for file, digests in record.get("sources", {}).items():
         print(f"  {file} had SHA-256 {digests['sha256']} at its first fetch, which later ones must have")
-    failure = cache.recent_failure(directory)
-    if failure:
-        print(f"  auto's last fetch failed: {failure}")
 
 
 def _path(options: dict[str, Any]) -> None:
