@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.weights.names import describe_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     flags.DEFINE_string("figure", None, f"Figure of the paper: {_NAMES}, or all.", flag_values=values)
     flags.DEFINE_string("image", None, "Photo to make it on.", flag_values=values)
     flags.DEFINE_string("out", ".", "Directory for figure_NN.png; made where it is missing.", flag_values=values)
-    flags.DEFINE_string("weights", "auto", "Network: vgg19, embedded, a weights file, or auto.", flag_values=values)
+    flags.DEFINE_string("weights", "auto", f"Network: {describe_names()}, or a file.", flag_values=values)
     flags.DEFINE_float("scale", 1.0, "Scales the photo first; 0.5 for a quick look.", flag_values=values)
     flags.DEFINE_integer(
         "steps",

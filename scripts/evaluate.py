@@ -15,6 +15,7 @@ A method is dnr, dnr:OPTION=VALUE[:OPTION=VALUE...], the name of another operato
 all of those. Differences are from the first method; the blind mode compares it with each other one.
 """
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 from absl import flags
 
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.flags import define_network_flags, network_from_flags
 from dnr_jax.shell.progress import ProgressLine
 
 
@@ -51,11 +53,8 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("dataset", None, "Directory of the data set.", **text)
     flags.DEFINE_string("methods", "dnr,scl,published", "Comma-separated; see above.", **text)
     flags.DEFINE_string("out", None, "Directory to write to; created where it is missing.", **text)
-    flags.DEFINE_string("weights", "auto", "DNR's network: as for python -m dnr_jax.resize.", **text)
     flags.DEFINE_string("score_weights", None, "The network that measures. Default: DNR's.", **text)
     flags.DEFINE_string("score_tap", "block5_conv1", "Layer of the semantic score (Eq. 5).", **text)
-    flags.DEFINE_string("weights_dir", None, "Where VGG19 is kept. Default: the user's cache directory.", **text)
-    flags.DEFINE_boolean("offline", None, "Never fetch VGG19. Default: as $DNR_JAX_OFFLINE says.", **text)
     flags.DEFINE_string("width", None, "Target width where the data set says no size: pixels or percent.", **text)
     flags.DEFINE_string("height", None, "Target height where the data set says no size.", **text)
     flags.DEFINE_integer("limit", None, "Only the first so many photos.", lower_bound=1, **text)
@@ -67,6 +66,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_boolean("recompute", False, "Run and measure everything anew.", **text)
     flags.DEFINE_boolean("quiet", False, "No progress on stderr.", **text)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
+    define_network_flags(values)
     return values
 
 
@@ -90,11 +90,11 @@ def compare(options: dict[str, Any]) -> str:
     from dnr_jax.evaluation.report import write_report
     from dnr_jax.evaluation.runs import Photo, Settings, run_all
     from dnr_jax.evaluation.tables import results_csv, summarise, summary_csv, summary_text
-    from dnr_jax.weights import load_weights
+    from dnr_jax.weights.load import load_chosen
 
-    weights = load_weights(options["weights"], options["weights_dir"], options["offline"], quiet=options["quiet"])
-    named = options["score_weights"]
-    judged = load_weights(named, options["weights_dir"], options["offline"], quiet=True) if named else weights
+    choice, named = network_from_flags(options), options["score_weights"]
+    weights = load_chosen(choice)
+    judged = load_chosen(dataclasses.replace(choice, name=named)) if named else weights
     judge = Judge(judged, options["score_tap"], options["scale"])
     settings = Settings(
         out,

@@ -22,6 +22,7 @@ from dnr_jax.weights.cache import (
 from dnr_jax.weights.fetch import fetch_vgg19, say
 from dnr_jax.weights.files import Provenance, layer_widths
 from dnr_jax.weights.layouts import read_layout
+from dnr_jax.weights.names import NAMES, NetworkChoice
 from dnr_jax.weights.packaged import read_learned
 
 EMBEDDED = "learned"
@@ -79,7 +80,9 @@ def load_weights(
         return Weights(Network({}, Embedded(), CONV_LAYERS, ANALYTIC_IMPORTANCE_SIDE), provenance)
     if name == "learned":
         return Weights(*read_learned())
-    if name not in ("auto", "vgg19"):
+    if name not in NAMES:
+        if not Path(name).is_file():
+            raise FileNotFoundError(f"no weights file {name}: give a path that exists, or {', '.join(NAMES)}")
         return read_weights(Path(name))
     path = find_vgg19(weights_dir)
     if path is not None:
@@ -93,6 +96,11 @@ def load_weights(
         missing = f"VGG19 is not at {cache_dir(weights_dir)} and the network is switched off"
         raise FileNotFoundError(f"{missing}: once with a network, {_ADVICE}")
     return read_weights(fetch_vgg19(weights_dir))
+
+
+def load_chosen(choice: NetworkChoice) -> Weights:
+    """Loads the network that is asked for; raises as `load_weights` does."""
+    return load_weights(choice.name, choice.weights_dir, choice.offline, quiet=choice.quiet)
 
 
 def _check_recorded(path: Path) -> None:
