@@ -4,7 +4,6 @@
   python scripts/draw_figures.py --figure=all --image=photo.jpg --out=figures --scale=0.5 --steps=10
 
 The command, the network and the config of every run stand in the PNG's text chunks, and where each panel lies.
-Figures 17 and 18 need the extra "evaluate" (SciPy).
 """
 
 import io

@@ -13,7 +13,7 @@ from photo_files import file_bytes, noise, picture, stored
 
 from dnr_jax import atomic
 from dnr_jax.photos import files
-from dnr_jax.photos.files import check_writable, encode_image, read_image, read_photo, write_image
+from dnr_jax.photos.files import check_writable, read_image, read_photo, write_image
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -163,4 +163,3 @@ def test_reading_changes_no_setting() -> None:
     with pytest.raises(ValueError, match="no such file"):
         read_photo("gone.jpg")
     assert (PIL.Image.MAX_IMAGE_PIXELS, list(warnings.filters)) == before
-    assert encode_image(picture(), "PNG")[:4] == b"\x89PNG"

@@ -67,9 +67,6 @@ class Ledger:
         """What was last recorded of an output."""
         return self._records.get(output)
 
-    def __iter__(self) -> Iterator[Recorded]:
-        return iter(self._records.values())
-
     def append(self, line: dict[str, Any]) -> None:
         """Records one photo for good: the line is on the disk when this returns."""
         if self._descriptor is None:

@@ -140,11 +140,6 @@ def write_image(path: Path, image: np.ndarray) -> None:
     write_photo(path, image)
 
 
-def encode_image(image: np.ndarray, file_format: str) -> bytes:
-    """The bytes of a file of uint8 [H, W, 3] RGB in one of the values of `FORMATS` (not GIF)."""
-    return encode_photo(image, None, Kind(), file_format)
-
-
 def check_writable(path: Path | str) -> None:
     """Refuses an output path that cannot be written to, before anything is computed.
 
