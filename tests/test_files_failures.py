@@ -56,7 +56,7 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, capfd: pytest.Ca
 def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name, message in (
-        ("folder", "is a directory: give a photo"),
+        ("folder", "is a directory, not a file: give a photo"),
         ("gone.jpg", "no such file"),
         ("folder/gone/a.jpg", "no such file"),
         ("x" * 300, "cannot be read"),
@@ -66,7 +66,7 @@ def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message) as refused:
             read_photo(tmp_path / name)
         assert "\n" not in str(refused.value)
-    with pytest.raises(ValueError, match="/dev/null is no plain file"):
+    with pytest.raises(ValueError, match="/dev/null is a device, not a file: give a photo"):
         read_photo("/dev/null")
 
 

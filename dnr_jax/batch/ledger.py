@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from dnr_jax.batch.entries import STATE_DIR, Entry
 from dnr_jax.config import RetargetConfig
+from dnr_jax.plain_files import open_plain
 
 DONE, FAILED = "done", "failed"
 
@@ -146,7 +147,7 @@ def files_sha256(paths: tuple[str, ...]) -> str:
     """One digest of several files: of the digests of each."""
     total = hashlib.sha256()
     for path in paths:
-        with Path(path).open("rb") as file:
+        with open_plain(path) as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
 

@@ -16,6 +16,7 @@ from dnr_jax.photos import files
 from dnr_jax.photos.decode import Frames
 from dnr_jax.photos.encode import FORMATS, check_output, encode_animation, encode_photo
 from dnr_jax.photos.kinds import Colour, Kind, PhotoError, frame_arrays, stored_pictures
+from dnr_jax.plain_files import open_plain
 
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
@@ -68,7 +69,7 @@ def read_header(entry: Entry) -> Header:
     Raises:
       ValueError, OSError: it cannot be opened; decoding says why.
     """
-    with PIL.Image.open(entry.path) as image:
+    with open_plain(entry.path) as file, PIL.Image.open(file) as image:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION) in _TURNED
         alone = ""
