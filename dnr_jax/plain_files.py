@@ -22,6 +22,9 @@ class NoPlainFileError(OSError):
         super().__init__(None, f"it is {what}, not a file", str(path))
         self.what = what
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.filename, self.what)
+
 
 def open_plain(path: Path | str) -> io.BufferedReader:
     """Opens an ordinary file, or what a link to one leads to, for reading.

@@ -1,7 +1,6 @@
 """What worker processes do: a file to arrays, and arrays to a file. Needs no JAX."""
 
 import hashlib
-import os
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -153,24 +152,6 @@ def check_failure(entry: Entry) -> tuple[str, tuple[tuple[int, int], ...]]:
         return files_sha256(entry.files), stat
     except OSError:
         return hashlib.sha256().hexdigest(), ()
-
-
-def start_worker() -> None:
-    """Keeps a worker process from outliving the one that started it, and from taking its interrupts."""
-    import multiprocessing
-    import signal
-    import threading
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def follow() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()
 
 
 def _compact(array: np.ndarray) -> np.ndarray:
