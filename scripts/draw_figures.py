@@ -4,7 +4,6 @@
   python scripts/draw_figures.py --figure=all --image=photo.jpg --out=figures --scale=0.5 --steps=10
 
 The command, the network and the config of every run stand in the PNG's text chunks, and where each panel lies.
-Figures 17 and 18 need the extra "evaluate" (SciPy).
 
   python scripts/draw_figures.py --figure=results --dataset=RetargetMe --columns=before=out1,now=out2 --out=sheets
 
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.weights.names import describe_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     flags.DEFINE_string("figure", None, f"Figure of the paper: {_NAMES}, or all of the paper's.", flag_values=values)
     flags.DEFINE_string("image", None, "Photo to make it on.", flag_values=values)
     flags.DEFINE_string("out", ".", "Directory for figure_NN.png; made where it is missing.", flag_values=values)
-    flags.DEFINE_string("weights", "auto", "Network: vgg19, embedded, a weights file, or auto.", flag_values=values)
+    flags.DEFINE_string("weights", "auto", f"Network: {describe_names()}, or a file.", flag_values=values)
     flags.DEFINE_float("scale", 1.0, "Scales the photo first; 0.5 for a quick look.", flag_values=values)
     flags.DEFINE_integer(
         "steps",
@@ -130,7 +130,7 @@ def _run(numbers: list[int], options: dict, command: str) -> None:
     photo = read_scaled(Path(options["image"]), options["scale"])
     folder = make_folder(options["out"])
     compilation_cache.enable()
-    weights = load_weights(options["weights"])
+    weights = load_weights(options["weights"], quiet=options["quiet"])
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
         for number in numbers:
 

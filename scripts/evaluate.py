@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.flags import define_network_flags, network_from_flags
 from dnr_jax.shell.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -69,11 +70,8 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("dataset", None, "Directory of the data set.", **text)
     flags.DEFINE_string("methods", "dnr,scl,published", "Comma-separated; see above.", **text)
     flags.DEFINE_string("out", None, "Directory to write to; created where it is missing.", **text)
-    flags.DEFINE_string("weights", "auto", "DNR's network: as for python -m dnr_jax.resize.", **text)
     flags.DEFINE_string("score_weights", None, "The network that measures. Default: DNR's.", **text)
     flags.DEFINE_string("score_tap", "block5_conv1", "Layer of the semantic score (Eq. 5).", **text)
-    flags.DEFINE_string("weights_dir", None, "Where VGG19 is kept. Default: the user's cache directory.", **text)
-    flags.DEFINE_boolean("offline", None, "Never use the network. Default: as $DNR_JAX_OFFLINE says.", **text)
     flags.DEFINE_string("width", None, "Target width where the data set says no size: pixels or percent.", **text)
     flags.DEFINE_string("height", None, "Target height where the data set says no size.", **text)
     flags.DEFINE_string("ratios", None, "Targets in place of the data set's sizes, width to height; see above.", **text)
@@ -89,6 +87,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_boolean("recompute", False, "Run and measure everything anew.", **text)
     flags.DEFINE_boolean("quiet", False, "No progress on stderr.", **text)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
+    define_network_flags(values)
     return values
 
 
@@ -107,7 +106,7 @@ def compare(options: dict[str, Any]) -> str:
     from dnr_jax.evaluation.outlines import read_outlines
     from dnr_jax.evaluation.runs import Photo, Settings
     from dnr_jax.evaluation.targets import folder_name, parse_ratios, ratios_csv, ratios_text, scaling_summary
-    from dnr_jax.weights import load_weights
+    from dnr_jax.weights.load import load_chosen
 
     ratios = parse_ratios(options["ratios"])
     if ratios and (options["width"] or options["height"]):
@@ -118,9 +117,9 @@ def compare(options: dict[str, Any]) -> str:
         raise ValueError("published results have their own sizes: name --methods that run, or leave out --ratios")
     out = make_directory(Path(options["out"]))
     outlines = read_outlines(Path(options["objects"] or OUTLINES)) if options["objects"] or OUTLINES.exists() else {}
-    weights = load_weights(options["weights"], options["weights_dir"], options["offline"])
-    named = options["score_weights"]
-    judged = load_weights(named, options["weights_dir"], options["offline"]) if named else weights
+    choice, named = network_from_flags(options), options["score_weights"]
+    weights = load_chosen(choice)
+    judged = load_chosen(dataclasses.replace(choice, name=named)) if named else weights
     judge = Judge(judged, options["score_tap"], options["scale"])
     settings = Settings(
         out,
