@@ -73,6 +73,13 @@ class RetargetConfig:
         "linear",
         "noise",
     )
+    optimise: str = _option(
+        "joints",
+        "Which pixels the reconstruction and the refinement may change: those near places where seams joined what was"
+        " apart (joints), or all (everywhere). Any init but seam needs all of them, and takes them.",
+        "joints",
+        "everywhere",
+    )
     loss: str = _option(
         "norm", "Feature loss per tap: the L2 norm of the difference (Eq. 4), or its square.", "norm", "squared"
     )
@@ -199,6 +206,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         **PAPER_GEOMETRY,
         "init": "linear",
+        "optimise": "everywhere",
         "reconstruct_steps": 300,
         "reconstruct_rate": 4.0,
         "rate_schedule": "constant",

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,13 @@ from dnr_jax.planning.importance import Overview, analyse
 from dnr_jax.planning.passes import replay
 from dnr_jax.planning.plan import Plan, apply_warps, warp_side
 from dnr_jax.planning.warp import uniform_warp
+from dnr_jax.rendering.joints import Tiles, active_tiles, find_joints, is_local, worthwhile
 from dnr_jax.rendering.optimise import Minimum, Schedule
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstruct
 from dnr_jax.rendering.refine import refine
 from dnr_jax.rendering.sampler import sample
+from dnr_jax.rendering.tiles import reconstruct_tiles, refine_tiles, tile_targets
+from dnr_jax.shapes import bucket_side
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, steps done, most steps)."""
@@ -83,23 +86,25 @@ def render(
         start = jax.block_until_ready(_start(photo, plan, config))
 
     loss = FeatureLoss(config.loss_taps, config.loss)
+    told = {
+        stage: None if progress is None else partial(progress, stage) for stage in ("reconstruction", "refinement")
+    }
     with timed(seconds, "reconstruction"):
-        built = reconstruct(
-            loss,
-            start,
-            targets,
-            _schedule(config, config.reconstruct_steps, config.reconstruct_rate),
-            snapshot_every=config.snapshot_every,
-            progress=None if progress is None else partial(progress, "reconstruction"),
-        )
+        rates = _schedule(config, config.reconstruct_steps, config.reconstruct_rate)
+        options: Any = {"snapshot_every": config.snapshot_every, "progress": told["reconstruction"]}
+        tiles = _tiles(plan, config) if only_near_joints(config, network) else None
+        # Where joints are nearly everywhere, the image in one piece costs no more than its tiles.
+        if tiles is None or not worthwhile(tiles):
+            tiled, built = None, reconstruct(loss, start, targets, rates, **options)
+        else:
+            tiled = tile_targets(loss, start, targets, tiles)
+            built = reconstruct_tiles(loss, start, tiled, rates, **options)
     with timed(seconds, "refinement"):
-        shifted = refine(
-            loss,
-            built.value,
-            targets,
-            _schedule(config, config.refine_steps, config.refine_rate),
-            progress=None if progress is None else partial(progress, "refinement"),
-        )
+        rates = _schedule(config, config.refine_steps, config.refine_rate)
+        if tiled is None:
+            shifted = refine(loss, built.value, targets, rates, progress=told["refinement"])
+        else:
+            shifted = refine_tiles(loss, built.value, tiled, rates, progress=told["refinement"])
         refined = jax.block_until_ready(_sample(built.value, shifted.value, valid))
     with timed(seconds, "warp"):
         image = crop(apply_warps(refined, plan), plan.target)
@@ -109,6 +114,30 @@ def render(
         else:
             opacity = None
     return Rendering(image, opacity, crop(start, mid), built, shifted, crop(refined, mid))
+
+
+def only_near_joints(config: RetargetConfig, network: Network) -> bool:
+    """Whether pixels away from joints are left as they are: the option, where start and network allow it."""
+    return config.optimise == "joints" and config.init == "seam" and is_local(network, config.loss_taps)
+
+
+def _tiles(plan: Plan, config: RetargetConfig) -> Tiles:
+    """The tiles near joints of the carved image."""
+    sources = {}
+    for tap in dict.fromkeys((config.taps[0], *config.loss_taps)):
+        stride, level = tap_stride(tap), config.taps.index(tap)
+        places = _places((bucket_side(plan.size[0]) // stride, bucket_side(plan.size[1]) // stride))
+        shape = (plan.canvas[0] // stride, plan.canvas[1] // stride)
+        sources[tap] = replay(plan.passes, places, level, config, shape)
+    first = sources.pop(config.taps[0])
+    joints = find_joints(first, traced_size(plan.mid), traced_size(plan.size), sources or None)
+    return active_tiles(joints, config.loss_taps)
+
+
+@partial(jax.jit, static_argnames=("shape",))
+def _places(shape: tuple[int, int]) -> jax.Array:
+    """The (row, column) of every element, float32 [*shape, 2]."""
+    return jnp.stack(jnp.meshgrid(*(jnp.arange(n, dtype=jnp.float32) for n in shape), indexing="ij"), -1)
 
 
 def _warp_only(photo: jax.Array, plan: Plan, alpha: jax.Array | None, seconds: dict[str, float]) -> Rendering:
