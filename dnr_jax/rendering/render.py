@@ -86,9 +86,7 @@ def render(
         start = jax.block_until_ready(_start(photo, plan, config))
 
     loss = FeatureLoss(config.loss_taps, config.loss)
-    told = {
-        stage: None if progress is None else partial(progress, stage) for stage in ("reconstruction", "refinement")
-    }
+    told = {stage: None if progress is None else partial(progress, stage) for stage in ("reconstruction", "refinement")}
     with timed(seconds, "reconstruction"):
         rates = _schedule(config, config.reconstruct_steps, config.reconstruct_rate)
         options: Any = {"snapshot_every": config.snapshot_every, "progress": told["reconstruction"]}
