@@ -113,7 +113,7 @@ class Devices:
             if self._together:
                 each = jax.vmap(one, in_axes=(None, 0, None))
             else:
-                each = partial(_one_after_the_other, partial(one, canvases=canvases_of(bucket)))
+                each = partial(_one_after_the_other, partial(one, canvases=canvases_of(bucket), apart=True))
             # Every device runs a loop of its own length: under plain jit they would agree on each step.
             apart = jax.shard_map(
                 each, mesh=self._mesh, in_specs=(P(), P("batch"), P()), out_specs=P("batch"), check_vma=False

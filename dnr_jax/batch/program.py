@@ -26,11 +26,13 @@ from dnr_jax.planning.passes import Layers, replay_seams, transpose
 from dnr_jax.planning.plan import importance_threshold, warp_importance, warp_side
 from dnr_jax.planning.proportions import make_grid, plan_proportions
 from dnr_jax.planning.warp import plan_warp
+from dnr_jax.rendering.joints import Tiles, active_tiles, find_joints, worthwhile
 from dnr_jax.rendering.optimise import Schedule, minimise_traced, record_capacity
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
 from dnr_jax.rendering.refine import SampledLoss, SampledTargets
-from dnr_jax.rendering.render import noise_image, scaled_image
+from dnr_jax.rendering.render import noise_image, only_near_joints, places, scaled_image
 from dnr_jax.rendering.sampler import sample
+from dnr_jax.rendering.tiles import TiledImage, TiledLoss, TiledSampledLoss, tile_targets
 
 
 class Padded(NamedTuple):
@@ -132,6 +134,7 @@ def retarget_padded(
     config: RetargetConfig,
     bucket: Bucket,
     canvases: tuple[tuple[int, int], ...] | None = None,
+    apart: bool = False,
     keep_seams: bool = False,
 ) -> Retargeted:
     """Narrows, lowers or both; what `retarget` gives for the photo alone.
@@ -144,6 +147,8 @@ def retarget_padded(
       bucket: static shapes and sides.
       canvases: (height, width)s that the intermediate image may be computed on, the first that holds it is taken; the
         last is the bucket's. None: only that. Under `jax.vmap` all of them would be computed.
+      apart: whether photos run one after the other. Then a photo without seams is only warped, and only tiles near
+        joints are optimised, where the config says so; under `jax.vmap` every photo would pay for both ways.
       keep_seams: whether the result holds the carvings.
     """
     canvases = (bucket.canvas,) if canvases is None else canvases
@@ -165,10 +170,11 @@ def retarget_padded(
     carvings, layers, mid = _carve(layers, padded, None if automatic else threshold, numbers, config, bucket)
     removed = jnp.stack([jnp.stack([s.removed for s in carving.levels]) for carving in carvings])
     carved = Carved(padded, seen.features, carvings, layers._replace(look=None), mid)
-    ways = [partial(_render, network, numbers, config=config, bucket=bucket, canvas=canvas) for canvas in canvases]
+    shared: Any = {"config": config, "bucket": bucket, "apart": apart}
+    ways = [partial(_render, network, numbers, canvas=canvas, **shared) for canvas in canvases]
     holds = jnp.stack([(mid[0] <= height) & (mid[1] <= width) for height, width in canvases])
     way = jnp.argmax(holds)
-    if config.init == "seam" and bucket.canvas == bucket.shape:
+    if apart and config.init == "seam" and bucket.canvas == bucket.shape:
         # Where no seam goes, the photo has its own features already.
         ways.append(partial(_warp_only, numbers, config=config, bucket=bucket))
         way = jnp.where(jnp.any(removed > 0), way, len(canvases))
@@ -206,6 +212,7 @@ def _render(
     config: RetargetConfig,
     bucket: Bucket,
     canvas: tuple[int, int],
+    apart: bool,
 ) -> tuple[Course, Course, jax.Array]:
     """Reconstruction and refinement on a canvas, and the warped image, float32 [*bucket.canvas, 3]."""
     padded, mid = carved.padded, carved.mid
@@ -230,12 +237,32 @@ def _render(
     cosine = config.rate_schedule == "cosine"
     loss = FeatureLoss(config.loss_taps, config.loss)
     rates = Schedule(config.reconstruct_steps, numbers.reconstruct_rate, cosine, numbers.tolerance)
-    built, *course = minimise_traced(loss, start, targets, rates)
-    shift = jnp.zeros((*canvas, 2), jnp.float32)
-    rates = Schedule(config.refine_steps, numbers.refine_rate, cosine, numbers.tolerance)
-    shift, *refining = minimise_traced(SampledLoss(loss), shift, SampledTargets(built, targets), rates)
+    shifts = Schedule(config.refine_steps, numbers.refine_rate, cosine, numbers.tolerance)
+    still = jnp.zeros((*canvas, 2), jnp.float32)
+
+    def everywhere(_: Tiles | None) -> tuple[Any, ...]:
+        found = minimise_traced(loss, start, targets, rates)
+        return *found, *minimise_traced(SampledLoss(loss), still, SampledTargets(found[0], targets), shifts)
+
+    def near_joints(tiles: Tiles) -> tuple[Any, ...]:
+        tiled = tile_targets(loss, start, targets, tiles)
+        found = minimise_traced(TiledLoss(loss), start, tiled, rates)
+        return *found, *minimise_traced(TiledSampledLoss(loss), still, TiledImage(found[0], tiled), shifts)
+
+    if apart and only_near_joints(config, network):
+        taps = dict.fromkeys((config.taps[0], *config.loss_taps))
+        sources = {}
+        for tap in taps:
+            stride = tap_stride(tap)
+            shape = (bucket.shape[0] // stride, bucket.shape[1] // stride)
+            sources[tap] = carve(places(shape), config.taps.index(tap))
+        joints = find_joints(sources.pop(config.taps[0]), mid, size, sources or None)
+        tiles = active_tiles(joints, config.loss_taps)
+        built, *course, shift, shift_losses, shift_steps = lax.cond(worthwhile(tiles), near_joints, everywhere, tiles)
+    else:
+        built, *course, shift, shift_losses, shift_steps = everywhere(None)
     image = _warp(sample(built, shift, mid), carved, numbers, config, bucket.sides)
-    return Course(*course), Course(*refining), fit(image, bucket.canvas)
+    return Course(*course), Course(shift_losses, shift_steps), fit(image, bucket.canvas)
 
 
 def _carve(

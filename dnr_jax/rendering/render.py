@@ -124,16 +124,16 @@ def _tiles(plan: Plan, config: RetargetConfig) -> Tiles:
     sources = {}
     for tap in dict.fromkeys((config.taps[0], *config.loss_taps)):
         stride, level = tap_stride(tap), config.taps.index(tap)
-        places = _places((bucket_side(plan.size[0]) // stride, bucket_side(plan.size[1]) // stride))
+        positions = places((bucket_side(plan.size[0]) // stride, bucket_side(plan.size[1]) // stride))
         shape = (plan.canvas[0] // stride, plan.canvas[1] // stride)
-        sources[tap] = replay(plan.passes, places, level, config, shape)
+        sources[tap] = replay(plan.passes, positions, level, config, shape)
     first = sources.pop(config.taps[0])
     joints = find_joints(first, traced_size(plan.mid), traced_size(plan.size), sources or None)
     return active_tiles(joints, config.loss_taps)
 
 
 @partial(jax.jit, static_argnames=("shape",))
-def _places(shape: tuple[int, int]) -> jax.Array:
+def places(shape: tuple[int, int]) -> jax.Array:
     """The (row, column) of every element, float32 [*shape, 2]."""
     return jnp.stack(jnp.meshgrid(*(jnp.arange(n, dtype=jnp.float32) for n in shape), indexing="ij"), -1)
 
