@@ -1,8 +1,10 @@
 """Files appear whole or not at all: written under a temporary name beside the target, then renamed."""
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def write_atomically(path: Path, data: bytes, folder: Path | None = None) -> None:
@@ -16,17 +18,30 @@ def write_atomically(path: Path, data: bytes, folder: Path | None = None) -> Non
     Raises:
       OSError: as the file system has it (missing directory, no permission, disk full).
     """
-    descriptor, name = tempfile.mkstemp(dir=folder or path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    temporary = Path(name)
+    temporary = temporary_path(path, folder)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(create_file(temporary), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_path(path: Path, folder: Path | None = None) -> Path:
+    """A hidden name that nobody else has, for what will become `path`; in `folder`, or beside it."""
+    return (folder or path.parent) / f".{path.name}.{secrets.token_hex(4)}.tmp"
+
+
+def create_file(path: Path) -> int:
+    """Makes a file that was not there and opens it for writing; returns the descriptor.
+
+    The file has the permissions that any program's new files have: it is the system that takes away what the umask
+    says, which a process can only read by changing it for all of its threads.
+
+    Raises:
+      OSError: as the file system has it; FileExistsError where something has that name.
+    """
+    return os.open(path, _FLAGS, 0o666)

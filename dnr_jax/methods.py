@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dnr_jax.baselines import METHODS, Context, Method
 from dnr_jax.config import RetargetConfig
+from dnr_jax.shell.flags import network_from_flags
 from dnr_jax.shell.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -137,8 +138,8 @@ def _run_baseline(
 
 
 def _load(options: dict[str, Any]) -> "Weights":
-    from dnr_jax.weights import load_weights
+    from dnr_jax.weights.load import load_chosen
 
     quieted = contextlib.redirect_stderr(io.StringIO()) if options["quiet"] else contextlib.nullcontext()
     with quieted:
-        return load_weights(options["weights"], options["weights_dir"], options["offline"])
+        return load_chosen(network_from_flags(options))

@@ -4,10 +4,14 @@
   python scripts/draw_figures.py --figure=all --image=photo.jpg --out=figures --scale=0.5 --steps=10
 
 The command, the network and the config of every run stand in the PNG's text chunks, and where each panel lies.
-Figures 17 and 18 need the extra "evaluate" (SciPy).
+
+  python scripts/draw_figures.py --figure=results --dataset=RetargetMe --columns=before=out1,now=out2 --out=sheets
+
+shows results that are there already, of a whole data set, a few photos a page and all at full size: the photo, its
+published results (--published=sv,multiop), and out1/001.png, out2/001.png and so on. --blind=SEED shuffles the results
+of every row, calls them A, B, C, and writes which is which to results_key.json.
 """
 
-import io
 import json
 import shlex
 import sys
@@ -19,11 +23,12 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.weights.names import describe_names
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from figures.layout import Box, Sheet
+    from figures.layout import Sheet
     from figures.runs import Studio
 
 FIGURES = {
@@ -45,16 +50,18 @@ FIGURES = {
     21: "comparison",
 }
 """The paper's figures, and the module that makes each."""
-_NAMES = ", ".join(map(str, FIGURES))
+RESULTS = "results"
+FOR_RESULTS = ("dataset", "photos", "published", "columns", "per_page", "blind")
+_NAMES = ", ".join([*map(str, FIGURES), RESULTS])
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns the exit code: 0 done, 2 bad input (one line on stderr)."""
     values = flags.FlagValues()
-    flags.DEFINE_string("figure", None, f"Figure of the paper: {_NAMES}, or all.", flag_values=values)
+    flags.DEFINE_string("figure", None, f"Figure of the paper: {_NAMES}, or all of the paper's.", flag_values=values)
     flags.DEFINE_string("image", None, "Photo to make it on.", flag_values=values)
     flags.DEFINE_string("out", ".", "Directory for figure_NN.png; made where it is missing.", flag_values=values)
-    flags.DEFINE_string("weights", "auto", "Network: vgg19, embedded, a weights file, or auto.", flag_values=values)
+    flags.DEFINE_string("weights", "auto", f"Network: {describe_names()}, or a file.", flag_values=values)
     flags.DEFINE_float("scale", 1.0, "Scales the photo first; 0.5 for a quick look.", flag_values=values)
     flags.DEFINE_integer(
         "steps",
@@ -66,10 +73,33 @@ def main(argv: Sequence[str]) -> int:
     flags.DEFINE_boolean("quiet", False, "No progress on stderr.", flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
 
-    def run(options: dict[str, Any]) -> None:
-        _run(parse_figures(options["figure"]), options, command_line(argv))
+    _define_results(values)
 
-    return run_command("figures", argv, values, run, text=__doc__, required=("image",), example="name a photo")
+    def run(options: dict[str, Any]) -> None:
+        of_results = options["figure"] == RESULTS
+        numbers = [] if of_results else parse_figures(options["figure"])
+        for flag in FOR_RESULTS if not of_results else ("image", "weights", "scale", "steps"):
+            if values[flag].present:
+                raise ValueError(f"--{flag} is not for --figure={options['figure']}: leave it out")
+        needed, example = ("dataset", "name RetargetMe's directory") if of_results else ("image", "name a photo")
+        if not options[needed]:
+            raise ValueError(f"--{needed} is missing: {example}")
+        if of_results:
+            draw_results(options, command_line(argv))
+        else:
+            _run(numbers, options, command_line(argv))
+
+    return run_command("figures", argv, values, run, text=__doc__)
+
+
+def _define_results(values: flags.FlagValues) -> None:
+    """The flags of --figure=results."""
+    flags.DEFINE_string("dataset", None, "Results: directory of the data set.", flag_values=values)
+    flags.DEFINE_list("photos", [], "Results: names of photos. Default: all.", flag_values=values)
+    flags.DEFINE_list("published", ["sv", "multiop"], "Results: published ones to show.", flag_values=values)
+    flags.DEFINE_list("columns", [], "Results: NAME=DIR,..., DIR holding PHOTO.png.", flag_values=values)
+    flags.DEFINE_integer("per_page", 3, "Results: photos a page.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("blind", None, "Results: seed to shuffle and unname them.", lower_bound=0, flag_values=values)
 
 
 def parse_figures(text: str | None) -> list[int]:
@@ -98,13 +128,9 @@ def _run(numbers: list[int], options: dict, command: str) -> None:
     from figures.runs import Studio
 
     photo = read_scaled(Path(options["image"]), options["scale"])
-    folder = Path(options["out"])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise ValueError(f"{folder} is no directory: name one to write figures to") from None
+    folder = make_folder(options["out"])
     compilation_cache.enable()
-    weights = load_weights(options["weights"])
+    weights = load_weights(options["weights"], quiet=options["quiet"])
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
         for number in numbers:
 
@@ -115,6 +141,16 @@ def _run(numbers: list[int], options: dict, command: str) -> None:
             path = folder / f"figure_{number:02}.png"
             write_atomically(path, encode(make_figure(number, studio), number, studio, command))
             print(path, flush=True)
+
+
+def make_folder(name: str) -> Path:
+    """The folder to write to, made where it is missing; ValueError where a file stands in its place."""
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"{folder} is no directory: name one to write figures to") from None
+    return folder
 
 
 def read_scaled(path: Path, scale: float) -> "np.ndarray":
@@ -142,13 +178,9 @@ def make_figure(number: int, studio: "Studio") -> "Sheet":
 
 def encode(sheet: "Sheet", number: int, studio: "Studio", command: str) -> bytes:
     """A figure as PNG with its origin in text chunks: command, config (JSON) and panels (JSON)."""
-    import PIL.Image
-    from PIL.PngImagePlugin import PngInfo
-
     from dnr_jax.record import environment
-    from figures.layout import draw_sheet
+    from figures.layout import encode_sheet
 
-    pixels, boxes = draw_sheet(sheet)
     config = {
         "figure": number,
         "size": studio.size,
@@ -156,24 +188,28 @@ def encode(sheet: "Sheet", number: int, studio: "Studio", command: str) -> bytes
         "runs": studio.runs,
         **environment(),
     }
-    told = PngInfo()
-    for name, value in {
-        "Title": sheet.title,
-        "command": command,
-        "config": json.dumps(config),
-        "panels": json.dumps(_panels(sheet, boxes)),
-    }.items():
-        told.add_text(name, value)
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(buffer, "PNG", pnginfo=told)
-    return buffer.getvalue()
+    return encode_sheet(sheet, {"command": command, "config": json.dumps(config)})
 
 
-def _panels(sheet: "Sheet", boxes: "list[list[Box]]") -> list[list[dict]]:
-    return [
-        [{"label": panel.label, "best": panel.best, "box": box} for panel, box in zip(panels, places, strict=True)]
-        for panels, places in zip(sheet.rows, boxes, strict=True)
-    ]
+def draw_results(options: dict[str, Any], command: str) -> None:
+    """Writes the pages of --figure=results, and the key to blind ones."""
+    from dnr_jax.atomic import write_atomically
+    from dnr_jax.evaluation.dataset import read_dataset
+    from figures.layout import encode_sheet
+    from figures.results import choose_rows, draw_pages, shuffle_rows, write_key
+
+    cases, seed = read_dataset(Path(options["dataset"])), options["blind"]
+    rows = choose_rows(cases, options["photos"], options["published"], options["columns"])
+    folder = make_folder(options["out"])
+    if seed is not None:
+        rows = shuffle_rows(rows, seed)
+        write_atomically(folder / "results_key.json", write_key(rows, seed, command))
+    # The command names the columns and the seed: in blind pages it would give them away.
+    texts = {"command": command} if seed is None else {}
+    for number, sheet in enumerate(draw_pages(rows, per_page=options["per_page"], blind=seed is not None), 1):
+        path = folder / f"results_{number:02}.png"
+        write_atomically(path, encode_sheet(sheet, texts))
+        print(path, flush=True)
 
 
 if __name__ == "__main__":

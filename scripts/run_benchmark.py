@@ -17,36 +17,24 @@ batches of photos: photos a second by batch size, how evenly shards share, memor
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from absl import flags
 
 from benchmark.batch import measure_batch, show
 from benchmark.compare import OTHERS, measure, print_table
 from benchmark.cost import cost_of_size, print_cost
+from dnr_jax.photos.files import check_writable, write_bytes
+from dnr_jax.shell.command_line import run_command
+
+Number = TypeVar("Number", int, float)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the benchmark; returns the exit code."""
-    values = _define_flags()
-    try:
-        values(argv)
-        if values["help"].value:
-            print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
-            return 0
-        figures = _run(values)
-        if values["json"].value:
-            Path(str(values["json"].value)).write_text(json.dumps(figures, indent=1))
-        if values["plot"].value:
-            from benchmark.plot import draw
-
-            draw(figures, Path(str(values["plot"].value)))
-    except (flags.Error, ValueError, ImportError) as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Runs the benchmark; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
+    return run_command("benchmark", argv, _define_flags(), _measure_and_write, text=__doc__)
 
 
 def _define_flags() -> flags.FlagValues:
@@ -68,34 +56,59 @@ def _define_flags() -> flags.FlagValues:
     return values
 
 
-def _run(values: flags.FlagValues) -> dict[str, Any]:
+def _measure_and_write(options: dict[str, Any]) -> None:
+    for name in ("json", "plot"):
+        if options[name] is not None:
+            check_writable(options[name])
+    figures = _run(options)
+    if options["json"] is not None:
+        write_bytes(options["json"], json.dumps(figures, indent=1).encode())
+    if options["plot"] is not None:
+        from benchmark.plot import draw
+
+        draw(figures, Path(options["plot"]))
+
+
+def _run(options: dict[str, Any]) -> dict[str, Any]:
     """Measures what the flags ask for, and prints it."""
-    compare = [str(name) for name in values["compare"].value or []]
-    unknown = [name for name in compare if name not in OTHERS]
+    unknown = [name for name in options["compare"] if name not in OTHERS]
     if unknown:
         raise ValueError(f"--compare names {unknown[0]}: choose from {', '.join(OTHERS)}")
-    repeats = int(values["repeats"].value or 1)
-    if values["batch"].value:
-        if values["plot"].value:
+    repeats = options["repeats"]
+    if options["batch"]:
+        if options["plot"] is not None:
             raise ValueError("--plot does not go with --batch")
-        sizes = [int(size) for size in values["batch_sizes"].value or ()]
-        figures = measure_batch(sizes, int(values["side"].value or 0), int(values["photos"].value or 0), repeats)
+        sizes = _numbers("batch_sizes", options["batch_sizes"], int)
+        figures = measure_batch(sizes, options["side"], options["photos"], repeats)
         print(show(figures))
-    elif values["megapixels"].value:
-        figures = cost_of_size([float(number) for number in values["megapixels"].value], repeats)
+    elif options["megapixels"]:
+        figures = cost_of_size(_numbers("megapixels", options["megapixels"], float), repeats)
         print_cost(figures)
     else:
-        width, height = (int(number) for number in str(values["size"].value).split("x"))
+        sides = _numbers("size", options["size"].split("x"), int)
+        if len(sides) != 2:
+            raise ValueError(f"--size is {options['size']}: give WIDTHxHEIGHT, for instance 640x480")
         figures = measure(
-            (height, width),
-            str(values["width"].value),
-            compare,
+            (sides[1], sides[0]),
+            options["width"],
+            options["compare"],
             repeats,
-            cold_start=bool(values["cold_start"].value),
-            memory=bool(values["memory"].value),
+            cold_start=options["cold_start"],
+            memory=options["memory"],
         )
         print_table(figures)
     return figures
+
+
+def _numbers(flag: str, texts: Sequence[str], kind: Callable[[str], Number]) -> list[Number]:
+    """What a flag lists; ValueError for what is no number above 0."""
+    try:
+        numbers = [kind(text) for text in texts]
+    except ValueError:
+        numbers = []
+    if not numbers or any(not 0 < number < float("inf") for number in numbers):
+        raise ValueError(f"--{flag} is {','.join(texts)}: give numbers above 0")
+    return numbers
 
 
 if __name__ == "__main__":

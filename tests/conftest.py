@@ -1,6 +1,7 @@
 """Shared fixtures, and the strictness under which every test runs."""
 
 import os
+import uuid
 from pathlib import Path
 
 import jax
@@ -23,9 +24,10 @@ compilation_cache.enable(os.environ["JAX_COMPILATION_CACHE_DIR"])
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that a test runs looks for VGG19 on the network or among the developer's own settings."""
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing that a test runs looks for VGG19 on the network, in the developer's cache or among their settings."""
     monkeypatch.setenv("DNR_JAX_OFFLINE", "1")
+    monkeypatch.setenv("DNR_JAX_CACHE", str(tmp_path_factory.getbasetemp() / f"cache-{uuid.uuid4()}"))
     for name in ("DNR_JAX_WEIGHTS", "DNR_JAX_REGISTRY"):
         monkeypatch.delenv(name, raising=False)
 

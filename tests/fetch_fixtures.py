@@ -45,11 +45,11 @@ def publish(tmp_path: Path, body: bytes, **sources: str) -> None:
 
 
 def cached_files(tmp_path: Path) -> list[str]:
-    """What a user finds in the cache, without the lock and the note of a failure."""
+    """What a user finds in the cache, without the lock and the mark of a hint."""
     folder = tmp_path / "cache"
     if not folder.is_dir():
         return []
-    return sorted(path.name for path in folder.iterdir() if path.name not in (".lock", cache.FAILURE))
+    return sorted(path.name for path in folder.iterdir() if path.name not in (".lock", cache.HINT))
 
 
 def run(*args: str) -> int:

@@ -103,6 +103,47 @@ def jaggedness(original: np.ndarray, retargeted: np.ndarray, columns: np.ndarray
     return total / (height * width)
 
 
+def seen_pixels(mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> list[tuple[int, int]]:
+    """The (row, column) of every result pixel whose nearest photo pixel is in a mask."""
+    found = []
+    for y in range(rows.shape[0]):
+        for x in range(rows.shape[1]):
+            v, u = math.floor(rows[y, x] + 0.5), math.floor(columns[y, x] + 0.5)
+            if 0 <= v < mask.shape[0] and 0 <= u < mask.shape[1] and mask[v, u]:
+                found.append((y, x))
+    return found
+
+
+def discarded(masks: list[np.ndarray], rows: np.ndarray, columns: np.ndarray, axis: int) -> float:
+    """SDR along one axis (1: columns), by sets of lines that hold any object."""
+    before = {(y, x)[axis] for mask in masks for y, x in zip(*np.nonzero(mask), strict=True)}
+    after = {pixel[axis] for mask in masks for pixel in seen_pixels(mask, rows, columns)}
+    return abs(len(before) - len(after)) / len(before)
+
+
+def proportions_changed(mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> float:
+    """`|log|` of how the proportions of an object's visible part changed; log 4 where a tenth or less is left."""
+    seen = seen_pixels(mask, rows, columns)
+    sides = []
+    for axis, places in enumerate((rows, columns)):
+        whole = [pixel[axis] for pixel in zip(*np.nonzero(mask), strict=True)]
+        after = [pixel[axis] for pixel in seen]
+        before = [float(places[pixel]) for pixel in seen]
+        if not seen or max(before) - min(before) < (max(whole) - min(whole)) / 10 or max(after) == min(after):
+            return math.log(4)
+        sides.append((max(after) - min(after)) / (max(before) - min(before)))
+    return min(math.log(4), abs(math.log(sides[1]) - math.log(sides[0])))
+
+
+def inside(x: float, y: float, polygon: list[tuple[float, float]]) -> bool:
+    """Whether a point lies inside a polygon, by counting the edges that a ray to the right crosses."""
+    crossings = 0
+    for (ax, ay), (bx, by) in zip(polygon, polygon[1:] + polygon[:1], strict=True):
+        if (ay > y) != (by > y) and x < ax + (y - ay) / (by - ay) * (bx - ax):
+            crossings += 1
+    return crossings % 2 == 1
+
+
 def textured(shape: tuple[int, int], seed: int) -> np.ndarray:
     """An image with structure at several sizes, so that every place can be told from its neighbours; float32."""
     rng = np.random.default_rng(seed)

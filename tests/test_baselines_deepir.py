@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import oracles_baselines as oracle
 import pytest
+from configs import paper_config
 from test_pipeline import textured_photo
 
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.baselines import deepir as d
-from dnr_jax.config import RetargetConfig
 from dnr_jax.weights import Weights
 
 pytestmark = pytest.mark.slow
@@ -93,5 +93,5 @@ def test_the_photos_own_size_returns_it_and_others_hold_only_its_pixels(embedded
             image[..., channel].min() <= out[..., channel].min() <= out[..., channel].max() <= image[..., channel].max()
         )
     np.testing.assert_array_equal(out, METHODS["deepir"](opaque, (64, 64), context))
-    other = METHODS["deepir"](opaque, (64, 64), Context(network=embedded.network, config=RetargetConfig(seed=5)))
+    other = METHODS["deepir"](opaque, (64, 64), Context(network=embedded.network, config=paper_config(seed=5)))
     assert not np.array_equal(out, other)

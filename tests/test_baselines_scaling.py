@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from configs import paper_config
 from published import difference, photo, result, target
 from test_pipeline import disc_photo, textured_photo
 
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.baselines.scaling import best_window, window_size
-from dnr_jax.config import RetargetConfig
 from dnr_jax.weights import Weights
 
 
@@ -54,7 +54,7 @@ def test_a_crop_keeps_the_disc_and_copies_its_pixels(embedded: Weights) -> None:
 def test_taps_decide_where_a_crop_looks(small_vgg: Weights) -> None:
     image = textured_photo(64, 128, seed=4)
     shallow, deep = [
-        METHODS["cr"](image, (16, 16), Context(network=small_vgg.network, config=RetargetConfig(taps=taps)))
+        METHODS["cr"](image, (16, 16), Context(network=small_vgg.network, config=paper_config(taps=taps)))
         for taps in (("block1_conv1",), ("block1_conv1", "block5_pool"))
     ]
     assert not np.array_equal(shallow, deep)

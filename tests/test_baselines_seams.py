@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import oracles_baselines as oracle
 import pytest
+from configs import paper_config
 from published import difference, photo, result, target
 from test_pipeline import disc_photo, textured_photo
 
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.baselines.seam_carving import carve_width, find_pixel_seams, luma
-from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import Weights
 
@@ -86,10 +86,10 @@ def test_a_round_may_not_use_a_seam_twice() -> None:
 
 def test_deep_seams_are_what_dnr_starts_from(small_vgg: Weights) -> None:
     image = textured_photo(64, 96)
-    config = RetargetConfig(importance_percentile=100, reconstruct_steps=0, refine_steps=0)
+    config = paper_config(importance_percentile=100, reconstruct_steps=0, refine_steps=0)
     ours = METHODS["deep_sc"](image, (54, 70), Context(network=small_vgg.network))
     np.testing.assert_allclose(ours, retarget(image, (54, 70), config, small_vgg).start, atol=0.51)
-    coarse = RetargetConfig(taps=("block2_conv2",), init="linear")
+    coarse = paper_config(taps=("block2_conv2",), init="linear")
     with pytest.raises(ValueError, match="full-resolution tap first"):
         METHODS["deep_sc"](image, (64, 70), Context(network=small_vgg.network, config=coarse))
 

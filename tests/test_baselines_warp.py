@@ -1,6 +1,5 @@
 """Non-homogeneous warping: by hand, against a dense least-squares solution, and against what was published."""
 
-import builtins
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -8,7 +7,7 @@ import numpy as np
 import oracles_baselines as oracle
 import pytest
 from published import difference, photo, result, target
-from test_pipeline import disc_aspect, disc_photo, textured_photo
+from test_pipeline import disc_aspect, disc_photo
 
 from dnr_jax.baselines import METHODS, wolf_warp
 from dnr_jax.baselines.wolf_warp import saliency, warp_edges, warp_rows
@@ -85,19 +84,6 @@ def test_a_disc_stays_rounder_than_by_scaling_on_either_side() -> None:
     assert abs(disc_aspect(METHODS["warp"](image, (96, 96))) - 1) < 0.5 * (1 - 96 / 128)
     turned = np.ascontiguousarray(image.swapaxes(0, 1))
     np.testing.assert_array_equal(METHODS["warp"](turned, (96, 96)), METHODS["warp"](image, (96, 96)).swapaxes(0, 1))
-
-
-def test_without_scipy_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def missing(name: str, *args: object, **kwargs: object) -> object:
-        if name.startswith("scipy"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(ValueError, match=r"pip install 'dnr_jax\[evaluate\]'"):
-        METHODS["warp"](textured_photo(16, 24), (16, 20))
 
 
 def test_nearer_to_the_published_warp_than_scaling_is(shared: Path) -> None:

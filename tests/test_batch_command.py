@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from batch_photos import TINY, results, tiny_photo, write_photos
 from batch_runs import SIZES, Finished, assert_near, run
+from configs import paper_config
 
 from dnr_jax.batch.buckets import find_bucket
 from dnr_jax.batch.command import define_flags, main
-from dnr_jax.config import RetargetConfig
 from dnr_jax.photos.files import read_image, read_photo, write_photo
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]
-CONFIG = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
+CONFIG = paper_config(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
 
 
 def test_compilations_are_bounded_by_buckets(forty: tuple[Path, Path, Finished]) -> None:

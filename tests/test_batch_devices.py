@@ -12,15 +12,14 @@ import jax
 import numpy as np
 import pytest
 from batch_photos import ROOT, TINY, environment, results, tiny_photo, write_photos
+from configs import paper_config
 
 from dnr_jax.batch.buckets import find_bucket
 from dnr_jax.batch.devices import Devices, Shaped
-from dnr_jax.batch.workers import WorkerDiedError, Workers
-from dnr_jax.config import RetargetConfig
 from dnr_jax.weights import load_weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]
-CONFIG = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
+CONFIG = paper_config(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
 SIZES = [(40 + i, 64 - i) for i in range(11)]
 
 EIGHT_DEVICES = """
@@ -109,30 +108,3 @@ def test_two_processes_share_the_work_and_one_survives_the_other(tmp_path: Path,
     assert last.returncode == 0, last.stderr
     assert re.search(rf"^{32 - len(theirs)} done, 0 failed, {32 + len(theirs)} done before", last.stdout)
     assert len(results(tmp_path / "out")) == 64
-
-
-def end_process(code: int) -> None:
-    """Ends the worker that runs it."""
-    os._exit(code)
-
-
-def answer(value: int) -> tuple[int, int]:
-    """A value, and who says it."""
-    return value + 1, os.getpid()
-
-
-def test_a_worker_may_die() -> None:
-    with Workers(1) as workers:
-        tasks = [workers.submit(answer, 1), workers.submit(end_process, 3), workers.submit(answer, 2)]
-        assert tasks[0].result()[0] == 2
-        with pytest.raises(WorkerDiedError, match="twice"):
-            tasks[1].result()
-        assert tasks[2].result()[0] == 3
-        assert workers.submit(answer, 4).result()[1] != os.getpid()
-
-
-def test_tasks_pass_on_what_they_raise() -> None:
-    with Workers(0) as workers:
-        assert workers.submit(answer, 1).result() == (2, os.getpid())
-        with pytest.raises(ValueError, match="invalid literal"):
-            workers.submit(int, "x").result()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from batch_photos import tiny_photo
+from configs import paper_config
 
 from dnr_jax.batch.buckets import Bucket, canvases_of, find_bucket
 from dnr_jax.batch.devices import Devices, Shaped
@@ -98,14 +99,14 @@ def assert_equal(case: Case) -> Retargeted:
 
 def test_the_embedded_network_and_stopping_points(embedded: Weights) -> None:
     taps = ("block1_conv2", "block3_conv4", "block5_pool")
-    config = RetargetConfig(taps=taps, reconstruct_steps=14, refine_steps=3, tolerance=0.02)
+    config = paper_config(taps=taps, reconstruct_steps=14, refine_steps=3, tolerance=0.02)
     case = Case(embedded, config, ((97, 129),) * 3, ((97, 100), (97, 120), (97, 129)), ("width",))
     together = assert_equal(case)
     assert len({int(steps) for steps in together.reconstruct_steps}) > 1
 
 
 def test_a_network_with_weights_seams_alone_and_a_scaled_start(small_vgg: Weights) -> None:
-    config = RetargetConfig(
+    config = paper_config(
         taps=("block1_conv2", "block2_conv2"),
         loss_weights=(1.0, 0.5),
         importance_percentile=100,
@@ -130,7 +131,7 @@ def test_noise_depends_on_the_place_alone() -> None:
 
 
 def test_photos_of_a_batch_go_one_after_the_other_on_a_cpu(embedded: Weights) -> None:
-    config = RetargetConfig(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1, importance_percentile=100)
+    config = paper_config(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1, importance_percentile=100)
     bucket = find_bucket((48, 128), (48, 124), importance_side=384, seams_only=False)
     assert canvases_of(bucket) == ((64, 64), (64, 96), (64, 128))
     # Their intermediate images need canvases of their own: 64, 96 and 128 wide.

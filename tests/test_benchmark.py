@@ -46,11 +46,25 @@ def test_no_ratio_without_parity(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--compare=caire"], ["--size=wide"], ["--repeats=0"], ["--batch", "--plot=x.png"]]
+    "arguments",
+    [
+        ["--compare=caire"],
+        ["--size=wide"],
+        ["--size=64"],
+        ["--repeats=0"],
+        ["--megapixels=much"],
+        ["--megapixels=nan"],
+        ["--batch", "--batch_sizes=0"],
+        ["--batch", "--plot=x.png"],
+        ["--json=gone/figures.json"],
+        ["stray"],
+    ],
 )
 def test_bad_flags_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_benchmark.main(["benchmark", *arguments]) == 2
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert err.startswith("benchmark: ")
 
 
 def test_cost_of_size(small_vgg: Weights, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from configs import paper_config
 from test_pipeline import textured_photo
 
 from dnr_jax import compilation_cache
-from dnr_jax.config import RetargetConfig
 from dnr_jax.photos.files import write_image
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import Weights
@@ -24,7 +24,7 @@ jax.monitoring.register_event_duration_secs_listener(lambda event, duration_secs
 TRACED = "/jax/core/compile/jaxpr_trace_duration"
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
-CONFIG = RetargetConfig(
+CONFIG = paper_config(
     taps=("block1_conv2", "block2_conv2", "block3_conv4"),
     importance_percentile=100,
     reconstruct_steps=4,

@@ -13,7 +13,10 @@ from dnr_jax.config import DEFAULT_TAPS, PRESETS, RetargetConfig, preset_config
 def test_defaults_are_the_papers_where_it_gives_them() -> None:
     config = RetargetConfig()
     assert config.taps == ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_pool")
-    assert (config.importance_percentile, config.alpha, config.warp_cell) == (20, 0.5, 16)
+    assert (config.alpha, config.warp_cell) == (0.5, 16)
+    assert preset_config("paper").importance_percentile == 20
+    assert (preset_config("paper").objects, preset_config("paper").warp) == ("none", "grid")
+    assert (config.importance_percentile, config.objects, config.warp) == ("auto", "auto", "proportional")
     assert (config.region, config.init, config.loss) == ("projected", "seam", "norm")
     assert config.loss_weights == (1.0,)
 

@@ -118,7 +118,9 @@ def test_what_is_finished_is_not_computed_again(
     monkeypatch.setattr(
         runs, "_make", lambda photo, method, *rest: made.append(method.name) or run(photo, method, *rest)
     )
-    monkeypatch.setattr(runs.Judge, "measure", lambda self, *rest: measured.append(1) or measure(self, *rest))
+    monkeypatch.setattr(
+        runs.Judge, "measure", lambda self, *rest, **named: measured.append(1) or measure(self, *rest, **named)
+    )
     methods = f"--methods={DNR},scl,published"
 
     assert call(dataset, compared, methods, "--pairs=all") == 0

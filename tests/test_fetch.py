@@ -1,7 +1,6 @@
 """Fetching VGG19 from a real HTTP server on the loopback interface: whatever it does, the cache stays sound.
 
-Each case asserts the message, the exit code, that nothing half-written is left, and that the embedded network steps in
-for `auto` alone.
+Each case asserts the message, the exit code, that nothing half-written is left, and that `auto` asks nobody.
 """
 
 import errno
@@ -77,14 +76,12 @@ def test_a_source_that_fails_leaves_nothing_behind(
     assert FAILURES[kind] in line
     assert cached_files(tmp_path) == []
 
-    # vgg19 fails as fetch does; auto runs on with the embedded network, and says in one line why and what to do.
+    # vgg19 fails as fetch does; auto runs on with the embedded network, and does not try.
     with pytest.raises(FetchError, match="keras: "):
         load_weights("vgg19")
-    capsys.readouterr()
+    asked = server.requests.total()
     assert load_weights("auto").provenance.name == "embedded"
-    line = capsys.readouterr().err.splitlines()[-1]
-    for part in (FAILURES[kind], "using the embedded network", "dnr_jax.weights fetch", "dnr_jax.weights convert"):
-        assert part in line
+    assert server.requests.total() == asked
     assert cached_files(tmp_path) == []
 
 
@@ -201,7 +198,6 @@ def test_a_full_disk_is_said_and_leaves_nothing(
         assert "--weights_dir" in line
         assert server.requests["good"] == 1  # Another source would fill the disk as well.
         assert load_weights("auto").provenance.name == "embedded"
-        assert "no space left" in capsys.readouterr().err
     assert cached_files(tmp_path) == []
     assert run("fetch") == 0
 
@@ -229,8 +225,8 @@ def test_a_cache_that_cannot_be_written_is_said_without_asking_the_network(
     line = capsys.readouterr().err.splitlines()[-1]
     assert "cannot be written" in line
     assert "DNR_JAX_CACHE" in line
-    assert load_weights("auto").provenance.name == "embedded"
-    line = capsys.readouterr().err
-    assert "cannot be written" in line
-    assert "embedded network" in line
+    # Without a place to remember it, auto gives its hint every time.
+    for _ in range(2):
+        assert load_weights("auto").provenance.name == "embedded"
+        assert "embedded network" in capsys.readouterr().err
     assert not server.requests

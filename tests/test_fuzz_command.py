@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from photo_files import file_bytes
 
-from dnr_jax.photos.files import encode_image, read_photo
+from dnr_jax.photos.files import read_photo
 from dnr_jax.resize import main
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
@@ -57,7 +58,7 @@ def test_damaged_files_end_in_a_photo_or_in_one_line(
 ) -> None:
     monkeypatch.setattr("dnr_jax.pipeline.retarget_frames", crop_frames)
     pixels = np.random.default_rng(0).integers(0, 255, (33, 41, 3)).astype(np.uint8)
-    whole, chance = encode_image(pixels, file_format), random.Random(file_format)
+    whole, chance = file_bytes(pixels, file_format), random.Random(file_format)
     source, output = tmp_path / "in", tmp_path / "o.png"
     codes = []
     for number in range(EXAMPLES):

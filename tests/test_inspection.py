@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from configs import paper_config
 from test_pipeline import textured_photo
 
 from dnr_jax.config import RetargetConfig
@@ -21,7 +22,7 @@ from dnr_jax.pipeline import Result, retarget
 from dnr_jax.weights import Weights
 
 PHOTO = textured_photo(64, 96)
-BASE = RetargetConfig(reconstruct_steps=3, refine_steps=1, snapshot_every=2, tolerance=0)
+BASE = paper_config(reconstruct_steps=3, refine_steps=1, snapshot_every=2, tolerance=0)
 CASES: dict[str, tuple[tuple[int, int], RetargetConfig]] = {
     "both sides": ((50, 60), BASE),
     "unchanged": ((64, 96), BASE),
@@ -209,7 +210,7 @@ def test_a_full_disk_leaves_no_page_and_no_half_files(
 )
 def test_why_the_seams_stopped(size: tuple[int, int], target: tuple[int, int], removed: int, reason: str) -> None:
     step: dict[str, Any] = {"side": "width", "size": size, "wanted": target[1], "seams": {"block5_pool": removed}}
-    assert re.search(reason, stop_reason(step, 1.5, RetargetConfig()))
+    assert re.search(reason, stop_reason(step, 1.5, paper_config()))
 
 
 def test_the_table_tells_whatever_else_the_record_holds(both: Result) -> None:

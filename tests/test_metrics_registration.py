@@ -7,10 +7,11 @@ import numpy as np
 import oracles_metrics as oracles
 import PIL.Image
 import pytest
+from configs import paper_config
 from scipy.ndimage import uniform_filter
 
-from dnr_jax import RetargetConfig, retarget
-from dnr_jax.metrics import Registration, aspect_ratio_similarity, register, seam_discontinuity
+from dnr_jax import retarget
+from dnr_jax.metrics import Registration, aspect_ratio_similarity, register, scaling_map, seam_discontinuity
 from dnr_jax.metrics import registration as module
 from dnr_jax.metrics.pairs import area_scale
 from dnr_jax.weights import Weights
@@ -79,6 +80,24 @@ def test_registration_follows_both_sides_and_enlarging(photo: np.ndarray) -> Non
     assert np.abs(found.rows - ((np.arange(70)[:, None] + 0.5) * 90 / 70 - 0.5)).mean() < 1.5
     found = register(photo, np.repeat(photo, 2, 1))
     assert np.abs(found.columns - (np.arange(320) // 2)).mean() < 1.5
+
+
+def test_registration_follows_a_warp_that_moves_rows_far(photo: np.ndarray) -> None:
+    # The width halves; the height stays, but the upper half takes three quarters of it.
+    rows = np.interp(np.arange(90) + 0.5, [0, 67.5, 90], [0, 45, 90]) - 0.5
+    left = np.clip(np.floor(rows).astype(int), 0, 88)
+    share = (np.clip(rows, 0, 89) - left)[:, None, None]
+    moved = photo[left] * (1 - share) + photo[left + 1] * share
+    found = register(photo, area_scale(moved, (90, 80)))
+    assert np.abs(found.rows - rows[:, None]).mean() < 1.5
+    assert np.abs(found.columns - ((np.arange(80) + 0.5) * 2 - 0.5)).mean() < 1.5
+
+
+def test_the_map_of_uniform_scaling_is_exact() -> None:
+    exact = scaling_map((4, 6), (2, 9))
+    np.testing.assert_allclose(exact.rows, np.broadcast_to([[0.5], [2.5]], (2, 9)))
+    np.testing.assert_allclose(exact.columns[1], (np.arange(9) + 0.5) * 6 / 9 - 0.5, atol=1e-6)
+    assert exact.rows.dtype == exact.columns.dtype == np.float32
 
 
 def test_registration_at_a_lower_resolution_keeps_to_the_photos_pixels(photo: np.ndarray) -> None:
@@ -246,7 +265,7 @@ def test_reconstruction_mends_what_carving_tore(embedded: Weights) -> None:
     # The paper's Fig. 10: seams of the features removed from the pixels, and the image that has those features.
     with PIL.Image.open(Path(__file__).parents[1] / "scripts/pictures/coffee.jpg") as opened:
         cup = np.asarray(opened.convert("RGB").resize((192, 128), PIL.Image.Resampling.BOX))
-    result = retarget(cup, (128, 144), RetargetConfig(importance_percentile=100), embedded)
+    result = retarget(cup, (128, 144), paper_config(importance_percentile=100), embedded)
     carved = np.clip(result.start, 0, 255)
     assert seam_discontinuity(cup, result.image) < 0.7 * seam_discontinuity(cup, carved)
 

@@ -7,16 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from configs import paper_config
 
-from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_size, tap_stride
+from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import insert_width
 from dnr_jax.planning.masks import Masks, check_masks, mask_bias, project_mask, widest
 from dnr_jax.planning.passes import Layers, Pass, find_passes, replay
 from dnr_jax.planning.seams import find_seams
 
 TAPS = ("block1_conv2", "block2_conv2", "block3_conv4")
-CONFIG = RetargetConfig(taps=TAPS)
+CONFIG = paper_config(taps=TAPS)
 
 
 def pyramid(size: tuple[int, int], seed: int = 0) -> tuple[jax.Array, ...]:
@@ -137,7 +138,7 @@ def test_masks_project_and_outweigh() -> None:
         np.testing.assert_array_equal(project_mask(jnp.asarray(protect), stride), expected)
     maps = tuple(jnp.asarray(rng.gamma(2.0, 10.0, tap_size(tap, (15, 27))).astype(np.float32)) for tap in TAPS)
     strides = tuple(tap_stride(tap) for tap in TAPS)
-    bias = mask_bias(maps, jnp.asarray(protect), jnp.asarray(remove), strides=strides)
+    bias = mask_bias(maps, jnp.asarray(protect), jnp.asarray(remove), traced_size(protect.shape), strides=strides)
     for values, added in zip(maps, bias, strict=True):
         worst_seam = float(values.max()) * values.shape[0]
         assert float(added.max()) > worst_seam
@@ -155,7 +156,7 @@ def test_what_is_marked_goes_and_what_is_protected_stays() -> None:
     remove[25:33, 26:31] = True
     protect[5:35, 40:60] = True
     strides = tuple(tap_stride(tap) for tap in TAPS)
-    bias = mask_bias(maps, jnp.asarray(protect), jnp.asarray(remove), strides=strides)
+    bias = mask_bias(maps, jnp.asarray(protect), jnp.asarray(remove), traced_size(protect.shape), strides=strides)
     passes, left, mid = passes_of(maps, size, (40, 36), bias=bias)
     assert mid == (40, 36)
     assert left.bias is not None
@@ -178,7 +179,7 @@ def test_removal_takes_the_side_that_needs_fewer_seams() -> None:
     remove = np.zeros(size, bool)
     remove[12:16, 10:40] = True
     strides = tuple(tap_stride(tap) for tap in TAPS)
-    bias = mask_bias(maps, jnp.zeros(size, bool), jnp.asarray(remove), strides=strides)
+    bias = mask_bias(maps, jnp.zeros(size, bool), jnp.asarray(remove), traced_size(size), strides=strides)
     passes, _, _ = passes_of(maps, size, size, bias=bias)
     assert passes[0].side == "height"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from configs import paper_config
 from scipy.stats import rankdata
 
-from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.importance import analyse, resample
@@ -41,9 +41,7 @@ def test_reconstruction_reaches_the_reference_loss(
     shared: Path, shallow_vgg: Weights, name: str, steps: int, loss: float
 ) -> None:
     image = photo(shared, name)
-    config = RetargetConfig(
-        taps=SHALLOW, importance_percentile=100, reconstruct_steps=steps, refine_steps=0, tolerance=0
-    )
+    config = paper_config(taps=SHALLOW, importance_percentile=100, reconstruct_steps=steps, refine_steps=0, tolerance=0)
     result = retarget(image, (image.shape[0], round(image.shape[1] * 0.75)), config, shallow_vgg)
     losses = result.record["reconstruction"]["losses"]
     assert len(losses) == steps + 1
@@ -59,7 +57,7 @@ def test_embedded_features_serve_reconstruction_as_well_as_vggs(shared: Path, em
     base = {"importance_percentile": 100, "refine_steps": 0, "tolerance": 0}
 
     def losses(**options: object) -> list[float]:
-        result = retarget(image, target, RetargetConfig(**{**base, **options}), embedded)
+        result = retarget(image, target, paper_config(**{**base, **options}), embedded)
         return result.record["reconstruction"]["losses"]
 
     from_seams, from_scaled = losses(reconstruct_steps=30), losses(init="linear", reconstruct_steps=200)

@@ -6,12 +6,14 @@ import jax
 import numpy as np
 import PIL.Image
 import pytest
+from configs import paper_config
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import Result, retarget
+from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights
 
-QUICK = RetargetConfig(reconstruct_steps=4, refine_steps=2)
+QUICK = paper_config(reconstruct_steps=4, refine_steps=2)
 
 
 def disc_photo(
@@ -48,7 +50,7 @@ def assert_same(a: Result, b: Result) -> None:
 def test_a_disc_stays_round_while_its_ground_gives_way(embedded: Weights, share: float, percentile: float) -> None:
     photo = disc_photo()
     width = round(photo.shape[1] * share)
-    result = retarget(photo, (192, width), RetargetConfig(importance_percentile=percentile), embedded)
+    result = retarget(photo, (192, width), paper_config(importance_percentile=percentile), embedded)
     assert result.image.shape == (192, width, 3)
     assert abs(disc_aspect(photo) - 1) < 0.005
     assert abs(disc_aspect(result.image) - 1) < 0.03
@@ -58,7 +60,7 @@ def test_a_disc_stays_round_while_its_ground_gives_way(embedded: Weights, share:
 
 def test_a_disc_stays_round_when_the_height_shrinks(embedded: Weights) -> None:
     photo = np.ascontiguousarray(disc_photo().swapaxes(0, 1))
-    result = retarget(photo, (192, 192), RetargetConfig(), embedded)
+    result = retarget(photo, (192, 192), paper_config(), embedded)
     assert result.image.shape == (192, 192, 3)
     assert abs(disc_aspect(result.image) - 1) < 0.03
 
@@ -96,7 +98,7 @@ def test_any_smaller_size_comes_out_exactly(embedded: Weights, target: tuple[int
 
 def test_the_full_size_returns_the_photo(embedded: Weights) -> None:
     photo = textured_photo(70, 96)
-    result = retarget(photo, (70, 96), RetargetConfig(), embedded)
+    result = retarget(photo, (70, 96), paper_config(), embedded)
     np.testing.assert_array_equal(result.image, photo)
     assert not result.passes
     assert not result.warps
@@ -154,7 +156,7 @@ def test_options_have_their_effect(small_vgg: Weights) -> None:
 
 def test_snapshots_and_progress(embedded: Weights) -> None:
     seen: list[tuple[str, int, int]] = []
-    config = RetargetConfig(reconstruct_steps=6, refine_steps=3, snapshot_every=2, tolerance=0)
+    config = paper_config(reconstruct_steps=6, refine_steps=3, snapshot_every=2, tolerance=0)
     result = retarget(textured_photo(64, 96), (64, 72), config, embedded, progress=lambda *update: seen.append(update))
     assert [step for step, _ in result.snapshots] == [2, 4, 6]
     np.testing.assert_array_equal(result.snapshots[-1][1], result.reconstructed)
@@ -203,3 +205,91 @@ def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
     weights = small_vgg._replace(network=small_vgg.network.replace(params=shallow))
     with pytest.raises(ValueError, match="block4_conv4 needs layers"):
         retarget(photo, (64, 72), QUICK, weights)
+
+
+@pytest.mark.parametrize("share", [0.75, 0.5])
+def test_by_default_a_disc_keeps_its_shape_and_most_of_its_size(embedded: Weights, share: float) -> None:
+    photo = disc_photo()
+    result = retarget(photo, (192, round(256 * share)), RetargetConfig(reconstruct_steps=4, refine_steps=2), embedded)
+    assert result.image.shape == (192, round(256 * share), 3)
+    assert abs(np.log(disc_aspect(result.image))) < 0.03
+
+    def area(image: np.ndarray) -> float:
+        return float(np.clip((image[..., 0].astype(float) - image[..., 1] - 50) / 100, 0, 1).sum())
+
+    assert area(result.image) > 0.85 * area(photo)
+    assert result.salience is not None
+    assert result.salience[120:200, 100:170].mean() > 0.8 > 0.2 > result.salience[:, 260:].mean()
+
+
+def test_what_both_sides_shrink_by_is_plain_scaling(embedded: Weights) -> None:
+    photo = disc_photo()
+    result = retarget(photo, (96, 128), RetargetConfig(), embedded)
+    assert not result.passes
+    halved = photo.reshape(96, 2, 128, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(result.image, halved, atol=0.51)
+
+
+def test_without_seams_nothing_is_reconstructed(embedded: Weights) -> None:
+    seen: list[str] = []
+    config = RetargetConfig(importance_percentile="auto", most_crop=0.0)
+    result = retarget(
+        textured_photo(64, 96), (64, 90), config, embedded, progress=lambda *update: seen.append(update[0])
+    )
+    assert not any(step.changes for step in result.passes)
+    assert not seen
+    assert result.record["reconstruction"] == {"steps": 0, "stopped_early": True, "losses": [0.0]}
+    np.testing.assert_array_equal(result.refined, textured_photo(64, 96))
+
+
+def test_objects_crop_and_warp_have_their_effect(embedded: Weights) -> None:
+    photo, base = disc_photo(centre=(96, 180)), RetargetConfig(reconstruct_steps=2, refine_steps=1)
+    images = {
+        name: retarget(photo, (192, 150), dataclasses.replace(base, **options), embedded).image
+        for name, options in {
+            "default": {},
+            "no objects": {"objects": "none"},
+            "no crop": {"most_crop": 0.0},
+            "grid": {"warp": "grid"},
+        }.items()
+    }
+    names = list(images)
+    for number, name in enumerate(names):
+        for other in names[:number]:
+            assert (images[name] != images[other]).any(), (name, other)
+
+
+def test_given_objects_replace_salience(embedded: Weights) -> None:
+    photo = disc_photo()
+    corner = np.zeros((192, 256), np.float32)
+    corner[:, 200:] = 1
+    config = RetargetConfig(reconstruct_steps=2, refine_steps=1)
+    result = retarget(photo, (192, 128), config, embedded, masks=Masks(objects=corner))
+    assert result.salience is not None
+    assert result.salience[:, 260:].min() > 0.9
+    assert result.record["warps"]["width"]["cropped"][1] == 0, "what the mask marks is never cropped"
+    for wrong, message in (
+        (corner[:-1], "must be float .192, 256."),
+        (2 * corner, r"outside \[0, 1\]"),
+        (0 * corner, "is empty"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            retarget(photo, (192, 128), config, embedded, masks=Masks(objects=wrong))
+
+
+@pytest.mark.parametrize("target", [(70, 70), (50, 99), (70, 130)])
+def test_results_do_not_depend_on_the_padding(
+    embedded: Weights, target: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, config = (
+        textured_photo(70, 99),
+        RetargetConfig(importance_percentile=50, reconstruct_steps=4, refine_steps=2),
+    )
+    padded = retarget(photo, target, config, embedded)
+    for module in ("pipeline", "planning.plan"):
+        monkeypatch.setattr(f"dnr_jax.{module}.bucket_shape", lambda size: (size[0], size[1]))
+    exact = retarget(photo, target, config, embedded)
+    assert np.abs(padded.image.astype(float) - exact.image).mean() < 0.02
+    for one, other in zip(padded.importance, exact.importance, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * float(other.max()))

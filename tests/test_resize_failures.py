@@ -9,12 +9,13 @@ import numpy as np
 import PIL.Image
 import pytest
 from conftest import random_layers
+from photo_files import file_bytes
 from test_pipeline import textured_photo
 from test_resize import FAST, run
 
 from dnr_jax import atomic
 from dnr_jax.networks.vgg import KERAS_PREPROCESSING
-from dnr_jax.photos.files import encode_image, write_image
+from dnr_jax.photos.files import write_image
 from dnr_jax.weights import Provenance, save_weights
 from dnr_jax.weights.cache import CACHED_VGG19
 
@@ -42,8 +43,8 @@ def wrong_shapes(path: Path) -> None:
 INPUTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty.jpg": (lambda path: path.write_bytes(b""), "empty"),
     "text.png": (lambda path: path.write_text("a letter, no picture"), "text.png"),
-    "cut.jpg": (lambda path: path.write_bytes(encode_image(PHOTO, "JPEG")[:-900]), "cut.jpg"),
-    "cut.png": (lambda path: path.write_bytes(encode_image(PHOTO, "PNG")[:500]), "cut.png"),
+    "cut.jpg": (lambda path: path.write_bytes(file_bytes(PHOTO, "JPEG")[:-900]), "cut.jpg"),
+    "cut.png": (lambda path: path.write_bytes(file_bytes(PHOTO, "PNG")[:500]), "cut.png"),
     "bomb.png": (lambda path: PIL.Image.new("1", (30_000, 30_000)).save(path), "megapixels"),
     "tiny.png": (lambda path: write_image(path, PHOTO[:20]), "height is 20 pixels"),
 }

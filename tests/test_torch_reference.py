@@ -17,10 +17,10 @@ import oracles
 import oracles_networks
 import PIL.Image
 import pytest
+from configs import paper_config
 from conftest import random_layers
 from test_pipeline import textured_photo
 
-from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import TAPS, tap_stride
 from dnr_jax.networks.vgg import TORCHVISION_PREPROCESSING, VGG
@@ -43,7 +43,7 @@ from torch_reference.reference import Reference  # noqa: E402
 from torch_reference.seams import find_seams, jump_up, stride, walk_up  # noqa: E402
 from torch_reference.stages import DEFAULT_TAPS  # noqa: E402
 
-CONFIG = RetargetConfig()
+CONFIG = paper_config()
 TARGETS = [(96, 90), (70, 128), (70, 90)]
 
 
@@ -92,7 +92,7 @@ def test_every_stage_agrees_on_a_real_photo_with_real_weights(shared: Path) -> N
     weights = read_weights(shared / "data/weights/vgg19_keras_blocks123.h5")
     with PIL.Image.open(shared / "data/retargetme/036/src.jpg") as file:
         image = np.asarray(file.convert("RGB").resize((128, 96), PIL.Image.Resampling.BOX))
-    config = RetargetConfig(taps=taps, reconstruct_steps=20, refine_steps=10)
+    config = paper_config(taps=taps, reconstruct_steps=20, refine_steps=10)
     ours, importance = dnr_jax_outputs(image, (96, 96), config, weights)
     told = parity(ours, reference_outputs(make_reference(weights, taps), image, (96, 96), config, importance))
     assert told["ok"], told
@@ -100,7 +100,7 @@ def test_every_stage_agrees_on_a_real_photo_with_real_weights(shared: Path) -> N
 
 
 def test_other_options_agree_as_well(small_vgg: Weights, photo: np.ndarray) -> None:
-    config = RetargetConfig(
+    config = paper_config(
         importance_percentile=60.0,
         alpha=0.2,
         region="receptive",

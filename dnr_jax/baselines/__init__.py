@@ -77,7 +77,7 @@ class Method:
           [height, width] with the channels of `image`; uint8 for a uint8 photo, else float32 in [0, 255].
 
         Raises:
-          ValueError: an image or target that cannot be served, no network where one is needed, or a package missing.
+          ValueError: an image or target that cannot be served, or no network where one is needed.
         """
         from dnr_jax.pipeline import check_target
 

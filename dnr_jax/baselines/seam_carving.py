@@ -20,7 +20,6 @@ from dnr_jax.baselines import Context
 from dnr_jax.planning.carve import insert_width
 from dnr_jax.planning.seams import Seams, cumulative_cost, trace_back
 
-ENERGIES = ("gradient", "forward")
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 
 

@@ -16,6 +16,8 @@ Reference: L. Wolf, M. Guttmann and D. Cohen-Or, "Non-homogeneous content-driven
 """
 
 import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as spl
 
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.seam_carving import luma
@@ -29,11 +31,7 @@ LARGEST_SIDE = 512
 
 
 def warp(image: np.ndarray, target: tuple[int, int], context: Context) -> np.ndarray:
-    """Wolf et al.'s warp; see `Baseline`.
-
-    Raises:
-      ValueError: SciPy is not installed.
-    """
+    """Wolf et al.'s warp; see `Baseline`."""
     if image.shape[1] != target[1]:
         image = warp_rows(image, warp_edges(saliency(image), target[1]))
     context.report("warp", 1, 2)
@@ -92,16 +90,7 @@ def solve_edges(spring: np.ndarray, rest: np.ndarray, width: int, alignment: flo
 
     Returns:
       x, float64 [h, w + 1].
-
-    Raises:
-      ValueError: SciPy is not installed.
     """
-    try:
-        import scipy.sparse as sp
-        import scipy.sparse.linalg as spl
-    except ImportError:
-        raise ValueError("method warp solves with SciPy, which is missing: pip install 'dnr_jax[evaluate]'") from None
-
     rows, columns = spring.shape
     edges = np.zeros((rows, columns + 1))
     edges[:, -1] = width

@@ -18,6 +18,7 @@ from dnr_jax.shell.flags import (
     define_method_flags,
     define_network_flags,
     define_size_flags,
+    network_from_flags,
     size_arguments,
 )
 from dnr_jax.shell.sizes import parse_target
@@ -94,8 +95,9 @@ def define_flags() -> flags.FlagValues:
 
 def _run(options: dict[str, Any]) -> int:
     # All that needs no JAX is checked first.
-    from dnr_jax.batch.hosts import parse_shard
+    from dnr_jax.batch.hosts import Coordinator, parse_shard
     from dnr_jax.batch.jobs import Request
+    from dnr_jax.batch.options import RunOptions
     from dnr_jax.photos.kinds import parse_background
 
     _check(options)
@@ -115,24 +117,35 @@ def _run(options: dict[str, Any]) -> int:
         retry_failed=options["retry_failed"],
         recheck=options["recheck"],
     )
-    shard = None if options["shard"] is None else parse_shard(options["shard"])
-    suffix = None if options["format"] is None else _FORMATS[options["format"]]
+    run_options = RunOptions(
+        source=options["input"],
+        network=network_from_flags(options),
+        suffix=None if options["format"] is None else _FORMATS[options["format"]],
+        summary=options["summary"],
+        workers=options["workers"],
+        shard=None if options["shard"] is None else parse_shard(options["shard"]),
+        coordinator=Coordinator(options["coordinator"], options["num_processes"], options["process_id"]),
+        engine=options["engine"],
+        ray_actors=options["ray_actors"],
+        dry_run=options["dry_run"],
+        quiet=options["quiet"],
+    )
 
     from dnr_jax.batch.session import open_session, run_local
 
-    if options["quiet"]:
+    if run_options.quiet:
         with contextlib.redirect_stderr(io.StringIO()):
-            session = open_session(options, request, shard, suffix)
+            session = open_session(run_options, request)
     else:
-        session = open_session(options, request, shard, suffix)
+        session = open_session(run_options, request)
     from dnr_jax import compilation_cache
 
     compilation_cache.enable()
-    if options["dry_run"]:
+    if run_options.dry_run:
         from dnr_jax.batch.dry_run import run_dry
 
         return run_dry(session)
-    if options["engine"] == "ray":
+    if run_options.engine == "ray":
         from dnr_jax.batch.ray_engine import run_ray
 
         return run_ray(session)

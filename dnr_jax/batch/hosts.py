@@ -6,11 +6,11 @@ import heapq
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dnr_jax.atomic import create_file, temporary_path
 from dnr_jax.batch.entries import STATE_DIR, Entry
 
 MOST_BALANCED = 50_000
@@ -132,10 +132,9 @@ def deal(costs: Sequence[float], count: int) -> list[int]:
 def _publish(path: Path, data: bytes) -> None:
     """Writes a file unless another process was first; either way it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    temporary = Path(name)
+    temporary = temporary_path(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(create_file(temporary), "wb") as file:
             file.write(data)
         try:
             path.hardlink_to(temporary)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from dnr_jax.batch.entries import STATE_DIR, Entry
 from dnr_jax.config import RetargetConfig
+from dnr_jax.plain_files import open_plain
 
 DONE, FAILED = "done", "failed"
 
@@ -66,9 +67,6 @@ class Ledger:
     def get(self, output: str) -> Recorded | None:
         """What was last recorded of an output."""
         return self._records.get(output)
-
-    def __iter__(self) -> Iterator[Recorded]:
-        return iter(self._records.values())
 
     def append(self, line: dict[str, Any]) -> None:
         """Records one photo for good: the line is on the disk when this returns."""
@@ -149,7 +147,7 @@ def files_sha256(paths: tuple[str, ...]) -> str:
     """One digest of several files: of the digests of each."""
     total = hashlib.sha256()
     for path in paths:
-        with Path(path).open("rb") as file:
+        with open_plain(path) as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
 

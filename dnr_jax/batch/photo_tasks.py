@@ -1,7 +1,6 @@
 """What worker processes do: a file to arrays, and arrays to a file. Needs no JAX."""
 
 import hashlib
-import os
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from dnr_jax.photos import files
 from dnr_jax.photos.decode import Frames
 from dnr_jax.photos.encode import FORMATS, check_output, encode_animation, encode_photo
 from dnr_jax.photos.kinds import Colour, Kind, PhotoError, frame_arrays, stored_pictures
+from dnr_jax.plain_files import open_plain
 
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
@@ -68,7 +68,7 @@ def read_header(entry: Entry) -> Header:
     Raises:
       ValueError, OSError: it cannot be opened; decoding says why.
     """
-    with PIL.Image.open(entry.path) as image:
+    with open_plain(entry.path) as file, PIL.Image.open(file) as image:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION) in _TURNED
         alone = ""
@@ -152,24 +152,6 @@ def check_failure(entry: Entry) -> tuple[str, tuple[tuple[int, int], ...]]:
         return files_sha256(entry.files), stat
     except OSError:
         return hashlib.sha256().hexdigest(), ()
-
-
-def start_worker() -> None:
-    """Keeps a worker process from outliving the one that started it, and from taking its interrupts."""
-    import multiprocessing
-    import signal
-    import threading
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def follow() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()
 
 
 def _compact(array: np.ndarray) -> np.ndarray:

@@ -30,7 +30,8 @@ from dnr_jax.batch.session import Session, exit_code, network_sha256, own_state,
 from dnr_jax.batch.summary import Tally
 from dnr_jax.batch.workers import Workers, default_workers
 from dnr_jax.shell.progress import ProgressLine
-from dnr_jax.weights import load_weights
+from dnr_jax.weights.load import load_chosen
+from dnr_jax.weights.names import NetworkChoice
 
 _CHUNK = 4
 """Batches handed to an actor at once: enough to read, compute and write side by side."""
@@ -73,14 +74,14 @@ class DeviceActor:
 
     Args:
       request: what is asked for.
-      network: arguments of `load_weights`.
+      network: the network.
       weights_sha256: of the network that the driver has loaded.
       workers: processes that decode and encode.
     """
 
-    def __init__(self, request: Request, network: tuple[Any, ...], weights_sha256: str, workers: int):
+    def __init__(self, request: Request, network: NetworkChoice, weights_sha256: str, workers: int):
         compilation_cache.enable()
-        weights = load_weights(*network)
+        weights = load_chosen(network)
         if network_sha256(weights) != weights_sha256:
             raise RuntimeError("this node has other weights than the driver: give --weights a path that all see")
         self._name = f"ray-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -130,7 +131,7 @@ def run_ray(session: Session) -> int:
         raise ValueError("--engine=ray needs Ray: pip install 'dnr_jax[ray]'") from None
     session = _absolute(session)
     request, options = session.request, session.options
-    with _only_driver(request.output_dir), ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
+    with _only_driver(request.output_dir), ProgressLine(sys.stderr, quiet=options.quiet) as line:
         started = not ray.is_initialized()
         if started:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
@@ -143,7 +144,7 @@ def run_ray(session: Session) -> int:
             tally.expect(jobs)
             resources = ray.cluster_resources()
             device = next((name for name in ("GPU", "TPU") if resources.get(name)), "CPU")
-            actors = options["ray_actors"] or (int(resources[device]) if device != "CPU" else 1)
+            actors = options.ray_actors or (int(resources[device]) if device != "CPU" else 1)
             for report in _reports(session, list(make_batches(jobs, request, 1)), device, actors):
                 reports[report.actor] = report
                 for job, seconds in report.finished:
@@ -170,7 +171,7 @@ def _reports(session: Session, batches: list[Batch], device: str, actors: int) -
         chunks += [pickle.dumps(members[start : start + _CHUNK]) for start in range(0, len(members), _CHUNK)]
     if not chunks:
         return
-    options, workers = session.options, session.options["workers"]
+    options = session.options
     needs: dict[str, Any] = {"num_cpus": 1}
     if device == "GPU":
         needs["num_gpus"] = 1
@@ -185,9 +186,9 @@ def _reports(session: Session, batches: list[Batch], device: str, actors: int) -
         DeviceActor,
         fn_constructor_args=(
             session.request,
-            (options["weights"], options["weights_dir"], options["offline"]),
+            dataclasses.replace(options.network, quiet=True),
             session.weights_sha256,
-            default_workers() if workers is None else workers,
+            default_workers() if options.workers is None else options.workers,
         ),
         compute=ray.data.ActorPoolStrategy(size=actors),  # Restarts actors and repeats their calls without limit.
         **needs,
@@ -213,9 +214,7 @@ def _absolute(session: Session) -> Session:
         return entry._replace(**paths)
 
     request = dataclasses.replace(session.request, output_dir=session.request.output_dir.absolute())
-    weights, options = session.options["weights"], dict(session.options)
-    if weights not in ("auto", "vgg19", "embedded"):
-        options["weights"] = str(Path(weights).absolute())
+    options = dataclasses.replace(session.options, network=session.options.network.absolute())
     windows = [[absolute(entry) for entry in entries] for entries in session.windows]
     return session._replace(request=request, windows=windows, options=options)
 

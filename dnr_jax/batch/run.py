@@ -15,7 +15,7 @@ from dnr_jax.batch.jobs import Batch, Job, Request
 from dnr_jax.batch.ledger import DONE, FAILED, Ledger
 from dnr_jax.batch.photo_tasks import Decoded, Written, check_failure, decode_entry, encode_result
 from dnr_jax.batch.program import Retargeted
-from dnr_jax.batch.workers import Task, WorkerDiedError, Workers
+from dnr_jax.batch.workers import WorkerDiedError, Workers
 from dnr_jax.shell.command_line import one_line
 from dnr_jax.weights import Weights
 
@@ -54,7 +54,7 @@ class _Writing(NamedTuple):
 
     photo: _Read
     finished: Finished
-    task: Task
+    task: Future[Any]
 
 
 class Run:
@@ -90,7 +90,7 @@ class Run:
 
     def process(self, batches: Iterable[Batch]) -> None:
         """Retargets all batches; returns when every photo is in its file, or its failure recorded."""
-        waiting: deque[tuple[Batch, list[Task | None]]] = deque()
+        waiting: deque[tuple[Batch, list[Future[Any] | None]]] = deque()
         with ThreadPoolExecutor(1) as device_thread:
             try:
                 for batch in batches:
@@ -107,7 +107,7 @@ class Run:
                 while self._writing:
                     self._record(self._writing.popleft())
 
-    def _read(self, job: Job) -> Task | None:
+    def _read(self, job: Job) -> Future[Any] | None:
         if job.failure:
             return None
         asked = self._request
@@ -115,7 +115,7 @@ class Run:
             decode_entry, job.entry, job.target, asked.max_megapixels, asked.frames, asked.background
         )
 
-    def _compute(self, batch: Batch, tasks: list[Task | None], device_thread: ThreadPoolExecutor) -> None:
+    def _compute(self, batch: Batch, tasks: list[Future[Any] | None], device_thread: ThreadPoolExecutor) -> None:
         """Hands one batch to the devices once its photos are read."""
         together, alone = [], []
         for job, task in zip(batch.jobs, tasks, strict=True):

@@ -14,9 +14,10 @@ import numpy as np
 
 from dnr_jax.batch.devices import Devices
 from dnr_jax.batch.entries import STATE_DIR, Entry, find_entries
-from dnr_jax.batch.hosts import Coordinator, Shard, find_shard, take_shard
+from dnr_jax.batch.hosts import Shard, find_shard, take_shard
 from dnr_jax.batch.jobs import Job, Request, make_batches, make_jobs
 from dnr_jax.batch.ledger import Ledger
+from dnr_jax.batch.options import RunOptions
 from dnr_jax.batch.photo_tasks import read_header
 from dnr_jax.batch.run import Run
 from dnr_jax.batch.stream import stdin_windows
@@ -24,7 +25,8 @@ from dnr_jax.batch.summary import Tally, summary_text
 from dnr_jax.batch.workers import Workers, default_workers
 from dnr_jax.photos import files
 from dnr_jax.shell.progress import ProgressLine
-from dnr_jax.weights import Weights, load_weights
+from dnr_jax.weights import Weights
+from dnr_jax.weights.load import load_chosen
 
 
 class Session(NamedTuple):
@@ -37,7 +39,7 @@ class Session(NamedTuple):
       whole: whether they are all at once.
       weights: the network, and where it comes from.
       weights_sha256: of its parameters.
-      options: the command's other flags.
+      options: how it is to be done.
     """
 
     request: Request
@@ -46,27 +48,30 @@ class Session(NamedTuple):
     whole: bool
     weights: Weights
     weights_sha256: str
-    options: dict[str, Any]
+    options: RunOptions
 
 
-def open_session(options: dict[str, Any], request: Request, shard: Shard | None, suffix: str | None) -> Session:
+def open_session(options: RunOptions, request: Request) -> Session:
     """Finds photos, shard and network.
 
     Raises:
       ValueError: any of them cannot be used.
       OSError: the output directory cannot be made.
     """
-    streamed = options["input"] == "-"
-    entries = [] if streamed else find_entries(options["input"], request.output_dir, suffix)
+    streamed = options.source == "-"
+    entries = [] if streamed else find_entries(options.source, request.output_dir, options.suffix)
     (request.output_dir / STATE_DIR).mkdir(parents=True, exist_ok=True)
-    if options["summary"] is not None:
-        files.check_writable(options["summary"])
+    if options.summary is not None:
+        files.check_writable(options.summary)
+    shard = options.shard
     if shard is None:
-        alone = options["engine"] == "ray" or options["dry_run"]
-        coordinator = Coordinator(options["coordinator"], options["num_processes"], options["process_id"])
-        shard = Shard(0, 1) if alone else find_shard(coordinator)
-    windows = stdin_windows(suffix, shard) if streamed else [take_shard(entries, shard, request.output_dir, _pixels)]
-    weights = load_weights(options["weights"], options["weights_dir"], options["offline"])
+        alone = options.engine == "ray" or options.dry_run
+        shard = Shard(0, 1) if alone else find_shard(options.coordinator)
+    if streamed:
+        windows = stdin_windows(options.suffix, shard)
+    else:
+        windows = [take_shard(entries, shard, request.output_dir, _pixels)]
+    weights = load_chosen(options.network)
     weights.network.check_taps(request.config.taps)
     return Session(request, shard, windows, not streamed, weights, network_sha256(weights), options)
 
@@ -80,7 +85,7 @@ def run_local(session: Session) -> int:
     Raises:
       ValueError: another process is at work on the same shard.
     """
-    with ProgressLine(sys.stderr, quiet=session.options["quiet"]) as line:
+    with ProgressLine(sys.stderr, quiet=session.options.quiet) as line:
         tally = Tally(line)
         figures = process(session, session.shard.name, tally, line)
     write_summary(session, figures)
@@ -97,7 +102,7 @@ def process(session: Session, name: str, tally: Tally, line: ProgressLine | None
       line: shows how the photos' files are looked at.
     """
     request, network = session.request, session.weights.network
-    workers = session.options["workers"]
+    workers = session.options.workers
     with own_state(request.output_dir, name) as temporary_dir:
         devices = Devices(network, request.config)
         ledger = Ledger(request.output_dir, name)
@@ -115,7 +120,7 @@ def process(session: Session, name: str, tally: Tally, line: ProgressLine | None
 def write_summary(session: Session, figures: dict[str, Any]) -> None:
     """The figures as text on standard output and as JSON in a file."""
     print(summary_text(figures))
-    path = session.options["summary"]
+    path = session.options.summary
     if path is None:
         path = session.request.output_dir / STATE_DIR / f"summary-{session.shard.name}.json"
     files.write_bytes(path, json.dumps(figures, indent=1).encode())

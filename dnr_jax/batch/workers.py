@@ -1,94 +1,202 @@
-"""Worker processes that decode and encode, so that devices do not wait; they may die without ending the run."""
+"""Worker processes that decode and encode, so that devices do not wait; they may die without ending the run.
 
+A thread of this process serves each of them over a pipe, one call at a time: where a worker dies, it is known over
+which call. Pipes, and not the standard library's pool, because they leave nothing behind: whatever ends this process,
+its workers read the end of their pipe and end too, and no named semaphore is left for anyone to clean up.
+"""
+
+import contextlib
 import multiprocessing
 import os
+import pickle
+import queue
+import signal
+import threading
+import traceback
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from concurrent.futures import Future
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
 
-from dnr_jax.batch.photo_tasks import start_worker
+_SPAWN = multiprocessing.get_context("spawn")
+_IGNORED = {getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)}
+"""What a terminal sends to all processes of a run: how the workers end is for the run to say."""
+_LOCK = threading.Lock()
+"""Held while a process is started or waited for: starting one also looks after all that have ended."""
+_PATIENCE = 2.0
+"""Seconds for processes that were told to end."""
 
 
 class WorkerDiedError(RuntimeError):
-    """A task ended the process that ran it, twice."""
+    """A call ended the process that worked on it, twice."""
 
 
-class Task:
-    """A call on its way; `result` repeats it, alone, where its process died."""
+class _Call(NamedTuple):
+    """A function of a module with its arguments, and the promise of what it returns."""
 
-    def __init__(self, workers: "Workers", function: Callable[..., Any], args: tuple[Any, ...]):
-        self._workers, self._function, self._args = workers, function, args
-        self._generation, self._future = workers.start(function, args)
-
-    def done(self) -> bool:
-        """Whether `result` would return at once."""
-        return self._future.done()
-
-    def result(self) -> Any:
-        """What the call returns.
-
-        Raises:
-          WorkerDiedError: its process died, and again when it was alone.
-          Exception: whatever the call raises.
-        """
-        try:
-            return self._future.result()
-        except BrokenProcessPool:
-            # Any of the tasks then in flight may be the culprit: each is tried again by itself.
-            return self._workers.run_alone(self._generation, self._function, self._args)
+    future: Future[Any]
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
 
 
 class Workers:
-    """A pool of processes, started anew when one of them dies.
+    """Processes for calls, each started when there is first something to do for it, and anew where it dies.
 
     Args:
-      count: processes; 0 runs tasks in a thread of this process.
+      count: processes; 0 runs calls in a thread of this process.
     """
 
     def __init__(self, count: int):
-        self._count = count
-        self._generation = 0
-        self._pool = self._make_pool()
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._processes: set[_Process] = set()
+        self._is_over = False
+        serve = self._serve_by_process if count else self._serve_here
+        self._threads = [threading.Thread(target=serve, daemon=True) for _ in range(max(1, count))]
+        for thread in self._threads:
+            thread.start()
 
     def __enter__(self) -> "Workers":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        """Ends the workers: after what they are at, or, where an exception ends the run, at once."""
+        self._is_over = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                call = self._calls.get_nowait()
+                if call is not None:
+                    call.future.cancel()
+        for _ in self._threads:
+            self._calls.put(None)
+        if kind is not None:
+            for process in list(self._processes):
+                process.kill()
+        for thread in self._threads:
+            thread.join(None if kind is None else _PATIENCE)
 
-    def submit(self, function: Callable[..., Any], *args: Any) -> Task:
-        """Calls `function(*args)`, both picklable, in some worker."""
-        return Task(self, function, args)
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Calls `function(*args)`, all of them picklable, in some worker.
 
-    def start(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[int, Future]:
-        """Hands a call to the pool; the number of the pool and the future."""
+        Returns:
+          The promise of the result, or of the exception that the call raises; `WorkerDiedError` where its process died
+          and, at the second attempt, the next one too.
+        """
+        call = _Call(Future(), function, args)
+        self._calls.put(call)
+        return call.future
+
+    def _serve_here(self) -> None:
+        while (call := self._calls.get()) is not None:
+            if call.future.set_running_or_notify_cancel():
+                _settle(call.future, _answer(call.function, call.args))
+            del call  # And with it a picture's memory, while this waits for the next.
+
+    def _serve_by_process(self) -> None:
+        process = None
+        while (call := self._calls.get()) is not None:
+            if call.future.set_running_or_notify_cancel():
+                process = self._serve(call, process) or self._serve(call, None, is_last=True)
+            del call
+        if process is not None:
+            process.close()
+
+    def _serve(self, call: _Call, process: "_Process | None", *, is_last: bool = False) -> "_Process | None":
+        """Has a call answered by a process, a new one where none is given; returns it, or None where it died."""
+        if process is None and not self._is_over:
+            process = _Process()
+            self._processes.add(process)
+        answer = None if process is None else process.call(call.function, call.args)
+        if answer is not None:
+            _settle(call.future, answer)
+            return process
+        if process is not None:
+            self._processes.discard(process)
+        if is_last:
+            reason = "it ended the process that worked on it, twice (out of memory?)"
+            call.future.set_exception(WorkerDiedError(reason))
+        return None
+
+
+class _Process:
+    """One worker process, at the other end of a pipe."""
+
+    def __init__(self) -> None:
+        self._connection, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(target=_work, args=(theirs,), daemon=True)
+        # From its first moment it must not answer signals that are meant for the run; it inherits what is blocked here.
+        resource_tracker.ensure_running()
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
+        with _LOCK:
+            self._process.start()
+        theirs.close()
+
+    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any] | None:
+        """What `_answer` gives in the process; None where the process died."""
+        request = pickle.dumps((function, args), pickle.HIGHEST_PROTOCOL)
         try:
-            return self._generation, self._pool.submit(function, *args)
-        except BrokenProcessPool:
-            self._restart(self._generation)
-            return self._generation, self._pool.submit(function, *args)
+            self._connection.send_bytes(request)
+            del request
+            data = self._connection.recv_bytes()
+        except (EOFError, OSError):
+            self.close()
+            return None
+        return pickle.loads(data)
 
-    def run_alone(self, generation: int, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Repeats a call whose pool `generation` broke, in a process of its own."""
-        self._restart(generation)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, context, start_worker) as pool:
-            try:
-                return pool.submit(function, *args).result()
-            except BrokenProcessPool:
-                raise WorkerDiedError("it ended the process that worked on it, twice (out of memory?)") from None
+    def kill(self) -> None:
+        """Ends it at once, whatever it is at."""
+        self._process.kill()
 
-    def _restart(self, generation: int) -> None:
-        if generation == self._generation:
-            self._generation += 1
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = self._make_pool()
+    def close(self) -> None:
+        """Lets it end, and waits for it."""
+        self._connection.close()
+        with _LOCK:
+            self._process.join(_PATIENCE)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
 
-    def _make_pool(self) -> Executor:
-        if not self._count:
-            return ThreadPoolExecutor(1)
-        return ProcessPoolExecutor(self._count, multiprocessing.get_context("spawn"), start_worker)
+
+def _work(connection: Connection) -> None:
+    """What a worker process does until the run's end of the pipe is closed."""
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            function, args = pickle.loads(connection.recv_bytes())
+            answer = _answer(function, args)
+            del args
+            connection.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
+
+
+def _answer(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any]:
+    """(True, what a call returns), or (False, what it raises), with the traceback as a note."""
+    try:
+        return True, function(*args)
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # An exception whose class takes other arguments than it keeps.
+            return False, RuntimeError(f"{type(error).__name__}: {error}")
+        return False, error
+
+
+def _settle(future: Future[Any], answer: tuple[bool, Any]) -> None:
+    is_result, value = answer
+    if is_result:
+        future.set_result(value)
+    else:
+        future.set_exception(value)
 
 
 def default_workers() -> int:

@@ -44,7 +44,20 @@ MEASURES = (
         "aspect-ratio similarity (Zhang et al. 2016): whether important blocks keep their proportions; 1 at best",
     ),
     Measure("seam_discontinuity", "lower", "jagged edges that the photo does not have, in grey levels; 0: none"),
+    Measure(
+        "saliency_discard_ratio",
+        "lower",
+        "saliency discard ratio (Shen et al. 2024): how much of the columns (or rows) of outlined objects is gone",
+        percent=True,
+    ),
+    Measure(
+        "object_aspect_distortion",
+        "lower",
+        "mean change of outlined objects' proportions, as a logarithm; 0: none, 0.69: half as wide, 1.39: lost",
+    ),
 )
+OBJECT_MEASURES = tuple(m for m in MEASURES if m.key in ("saliency_discard_ratio", "object_aspect_distortion"))
+"""Those that need outlines of objects; not a number for photos without."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,10 +105,17 @@ class Judge:
         maps = analyse(self.weights.network, np.asarray(image, np.float32), self.taps, ()).importance
         return effective_map(tuple(np.asarray(values) for values in maps), self.taps, (image.shape[0], image.shape[1]))
 
-    def measure(self, original: np.ndarray, retargeted: np.ndarray, importance: np.ndarray) -> dict[str, float]:
-        """All of `MEASURES` by key."""
+    def measure(
+        self,
+        original: np.ndarray,
+        retargeted: np.ndarray,
+        importance: np.ndarray,
+        *,
+        objects: np.ndarray | None = None,
+    ) -> dict[str, float]:
+        """All of `MEASURES` by key; those of objects, bool [n, H, W], are not numbers where there are none."""
         registration = metrics.register(original, retargeted)
-        return {
+        return measure_objects(objects, registration) | {
             "semantic_score": metrics.semantic_score(original, retargeted, self.weights, self.tap),
             "bidirectional_similarity": metrics.bidirectional_similarity(original, retargeted),
             "aspect_ratio_similarity": metrics.aspect_ratio_similarity(
@@ -103,6 +123,16 @@ class Judge:
             ),
             "seam_discontinuity": metrics.seam_discontinuity(original, retargeted, registration=registration),
         }
+
+
+def measure_objects(objects: np.ndarray | None, registration: metrics.Registration) -> dict[str, float]:
+    """`OBJECT_MEASURES` by key; not numbers where no objects are outlined."""
+    if objects is None:
+        return dict.fromkeys((measure.key for measure in OBJECT_MEASURES), float("nan"))
+    return {
+        "saliency_discard_ratio": metrics.saliency_discard_ratio(objects, registration),
+        "object_aspect_distortion": metrics.object_aspect_distortion(objects, registration),
+    }
 
 
 def weights_digest(weights: Weights) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -26,12 +26,13 @@ from dnr_jax.baselines import METHODS, Context
 from dnr_jax.evaluation.dataset import Case
 from dnr_jax.evaluation.measures import Judge, weights_digest
 from dnr_jax.evaluation.methods import Method
+from dnr_jax.evaluation.outlines import Outlines, draw_objects
 from dnr_jax.inspection import drawing
 from dnr_jax.inspection.sections import effective_map
 from dnr_jax.metrics.pairs import area_scale
 from dnr_jax.photos.files import read_image
 from dnr_jax.pipeline import Result, retarget
-from dnr_jax.shell.sizes import parse_side
+from dnr_jax.shell.sizes import parse_side, parse_target
 from dnr_jax.weights import Weights
 
 Progress = Callable[[str, int, int], None]
@@ -70,6 +71,8 @@ class Settings:
       scale: factor on the photos' sides.
       width: target width where the data set says none, pixels or percent.
       height: likewise.
+      aspect: width to height that every photo is to have, in place of the data set's sizes; None: those sizes.
+      outlines: of objects, by photo.
       recompute: run and measure everything anew.
     """
 
@@ -79,6 +82,8 @@ class Settings:
     scale: float = 1.0
     width: str | None = None
     height: str | None = None
+    aspect: str | None = None
+    outlines: Mapping[str, Outlines] = dataclasses.field(default_factory=dict)
     recompute: bool = False
 
     @cached_property
@@ -104,6 +109,9 @@ class Photo:
     @cached_property
     def target(self) -> tuple[int, int]:
         """The (height, width) to make."""
+        if self._settings.aspect is not None:
+            wanted = parse_target((self.image.shape[0], self.image.shape[1]), aspect=self._settings.aspect)
+            return wanted.height, wanted.width
         if self.case.target is not None:
             return _scaled_size(self.case.target, self._settings.scale)
         if self._settings.width is None and self._settings.height is None:
@@ -116,6 +124,14 @@ class Photo:
     def importance(self) -> np.ndarray:
         """The judge's importance, float32 [H, W]."""
         return self._settings.judge.importance(self.image)
+
+    @cached_property
+    def objects(self) -> np.ndarray | None:
+        """The outlined objects, bool [n, H, W]; None without outlines, or where they are of a photo of another size."""
+        outlines, shape = self._settings.outlines.get(self.case.name), (self.image.shape[0], self.image.shape[1])
+        if outlines is None or _scaled_size(outlines.size, self._settings.scale) != shape:
+            return None
+        return draw_objects(outlines, shape)
 
     @cached_property
     def digest(self) -> str:
@@ -177,10 +193,11 @@ def run_one(photo: Photo, method: Method, settings: Settings, progress: Progress
         record = {"key": key, "photo": photo.case.name, "method": method.name, "seconds": round(seconds, 3)}
         record["size"] = image.shape[:2]
         _write_record(record_file, record)
-    measured = _digest([key, photo.digest, settings.digests["judge"], version("dnr_jax")])
+    outlined = None if photo.objects is None else hashlib.sha256(photo.objects.tobytes()).hexdigest()
+    measured = _digest([key, photo.digest, settings.digests["judge"], outlined, version("dnr_jax")])
     if record.get("measured") != measured:
-        image = read_image(image_file)
-        record |= {"measured": measured, "values": settings.judge.measure(photo.image, image, photo.importance)}
+        values = settings.judge.measure(photo.image, read_image(image_file), photo.importance, objects=photo.objects)
+        record |= {"measured": measured, "values": values}
         _write_record(record_file, record)
     seconds = float("nan") if method.published is not None else record["seconds"]
     size = (record["size"][0], record["size"][1])

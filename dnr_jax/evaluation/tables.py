@@ -92,8 +92,14 @@ def summary_csv(summaries: Sequence[Summary], judge: Judge) -> str:
     return buffer.getvalue()
 
 
-def summary_text(summaries: Sequence[Summary], judge: Judge) -> str:
-    """The table for the terminal: a line for each method, a column for each measure, then the paired differences."""
+def summary_text(summaries: Sequence[Summary], judge: Judge, *, notes: Sequence[str] = ()) -> str:
+    """The table for the terminal: a line for each method, a column for each measure, then the paired differences.
+
+    Args:
+      summaries: from `summarise`.
+      judge: whose measures they are.
+      notes: lines to stand below.
+    """
     lines = [f"{measure_title(measure, judge)}; {measure.better} is better" for measure in MEASURES]
     lines += ["", *_aligned(summaries, [summary.means for summary in summaries], judge)]
     if judge.is_papers:
@@ -101,7 +107,7 @@ def summary_text(summaries: Sequence[Summary], judge: Judge) -> str:
     if len(summaries) > 1:
         lines += ["", f"Difference from {summaries[0].method}, photo by photo:"]
         lines += _aligned(summaries[1:], [summary.differences for summary in summaries[1:]], judge)
-    lines += ["", "Means over photos with 95 % bootstrap intervals."]
+    lines += ["", *notes, "Means over photos with 95 % bootstrap intervals."]
     return "\n".join(lines) + "\n"
 
 
@@ -111,6 +117,11 @@ def _aligned(summaries: Sequence[Summary], estimates: Sequence[dict[str, Estimat
     for summary, told in zip(summaries, estimates, strict=True):
         shown = [show(told[measure.key], measure) for measure in MEASURES]
         rows.append([summary.method, str(max(estimate.total for estimate in told.values())), *shown])
+    return align(rows)
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines with columns of one width."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -15,7 +15,9 @@ from dnr_jax.metrics.pairs import area_scale, check_pair, common_scale, scaled_s
 
 SIDE = 256
 """The longer side in pixels at which the original is registered."""
-_MARGIN = 0.06
+_MARGINS = (0.06, 0.3)
+"""How far positions may lie beyond what the change of size explains, as a share of the side; the second where the first
+is too little, as in warps along both axes that keep the height and yet move the ground by a fifth of it."""
 _WINDOW = 3
 _MOST_DIFFERENCE = 60.0
 _SMOOTHNESS = 1.5
@@ -23,7 +25,7 @@ _OUTSIDE = 1e4
 
 
 class Registration(NamedTuple):
-    """Where each pixel of the retargeted image comes from.
+    """Where each pixel of the retargeted image comes from, whether estimated or known exactly.
 
     Attributes:
       rows: float32 [H', W'], in the original, pixel centres at whole numbers.
@@ -42,7 +44,9 @@ def register(original: np.ndarray, retargeted: np.ndarray, *, side: int = SIDE, 
     positions never run backwards, and neighbours pay for the difference of their displacements. Across the axis the
     same penalty is passed up and down (semi-global matching) before each line is solved exactly. Then comes the other
     axis, with the first as found, and so on. The first axis solved takes the other to have scaled evenly; where both
-    sides changed, either order is tried, and the one whose colours match better is taken.
+    sides changed, either order is tried, and the one whose colours match better is taken. Positions are sought near
+    those that the change of size explains; where they reach the limit of that, both orders are tried again in a wide
+    range.
 
     The penalty is linear, so that a sequence that never runs backwards pays the same in total however it shrinks:
     evenly, as in scaling, or in jumps, as in seam carving.
@@ -68,24 +72,53 @@ def register(original: np.ndarray, retargeted: np.ndarray, *, side: int = SIDE, 
         np.broadcast_to(_uniform(old, new).reshape((-1, 1) if axis == 0 else (1, -1)), shapes[1])
         for axis, (old, new) in enumerate(zip(*shapes, strict=True))
     )
+    start = Registration(rows, columns)
     changed = [axis for axis in (1, 0) if original.shape[axis] != retargeted.shape[axis]] or [1]
-    tried = [_alternate(source, target, Registration(rows, columns), axis, sweeps) for axis in changed]
+    tried = [_alternate(source, target, start, axis, sweeps, _MARGINS[0]) for axis in changed]
     found = min(tried, key=lambda places: _mismatch(source, target, places))
+    if _reaches_limit(source, found, _MARGINS[0]):
+        tried = [found, *(_alternate(source, target, start, axis, sweeps, _MARGINS[1]) for axis in (1, 0))]
+        found = min(tried, key=lambda places: _mismatch(source, target, places))
     return Registration(
         _enlarge(found.rows, retargeted.shape, original.shape[0], shapes[0][0]),
         _enlarge(found.columns, retargeted.shape, original.shape[1], shapes[0][1]),
     )
 
 
-def _alternate(source: np.ndarray, target: np.ndarray, places: Registration, first: int, sweeps: int) -> Registration:
+def scaling_map(size: tuple[int, int], target: tuple[int, int]) -> Registration:
+    """The exact map of uniform scaling from (height, width) `size` to `target`."""
+    rows, columns = np.meshgrid(*(_uniform(old, new) for old, new in zip(size, target, strict=True)), indexing="ij")
+    return Registration(rows, columns)
+
+
+def _alternate(
+    source: np.ndarray, target: np.ndarray, places: Registration, first: int, sweeps: int, margin: float
+) -> Registration:
     """Solves both axes in turn, beginning with axis `first`."""
     rows, columns = places
     for number in range(2 * sweeps):
         if (first + number) % 2:
-            columns = _solve(source, target, rows)
+            columns = _solve(source, target, rows, margin)
         else:
-            rows = _solve(source.swapaxes(0, 1), target.swapaxes(0, 1), columns.T).T
+            rows = _solve(source.swapaxes(0, 1), target.swapaxes(0, 1), columns.T, margin).T
     return Registration(rows, columns)
+
+
+def _reaches_limit(source: np.ndarray, places: Registration, margin: float) -> bool:
+    """Whether the shifts of either axis include the first or the last of those that were sought."""
+    for axis, positions in enumerate(places):
+        old, new = source.shape[axis], positions.shape[axis]
+        numbers = np.arange(new, dtype=np.float32)
+        moved, sought = positions - (numbers[:, None] if axis == 0 else numbers), _shifts(old, new, margin)
+        if moved.min() <= sought[0] or moved.max() >= sought[-1]:
+            return True
+    return False
+
+
+def _shifts(old: int, new: int, margin: float) -> np.ndarray:
+    """Old position minus new one, all that are sought, of `new` pixels along an axis that had `old`."""
+    wide = max(2, round(margin * max(old, new)))
+    return np.arange(min(0, old - new) - wide, max(0, old - new) + wide + 1)
 
 
 def _mismatch(source: np.ndarray, target: np.ndarray, places: Registration) -> float:
@@ -98,18 +131,17 @@ def _uniform(old: int, new: int) -> np.ndarray:
     return ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
 
 
-def _solve(source: np.ndarray, target: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _solve(source: np.ndarray, target: np.ndarray, rows: np.ndarray, margin: float) -> np.ndarray:
     """The source column of every target pixel, given its source row; float32 [h', w'].
 
     Args:
       source: L*a*b*, float32 [h, w, 3].
       target: L*a*b*, float32 [h', w', 3].
       rows: float32 [h', w'].
+      margin: of `_MARGINS`.
     """
-    width, new_width = source.shape[1], target.shape[1]
-    margin = max(2, round(_MARGIN * max(width, new_width)))
-    change = width - new_width
-    shifts = np.arange(min(0, change) - margin, max(0, change) + margin + 1)
+    new_width = target.shape[1]
+    shifts = _shifts(source.shape[1], new_width, margin)
     cost = _match_costs(source, target, rows, shifts)
     cost = _smooth_across(cost)
     return np.arange(new_width, dtype=np.float32)[None, :] + shifts[_cheapest_lines(cost)].astype(np.float32)

@@ -6,7 +6,6 @@ same kind again. `read_image` and `write_image` are the plain way for scripts: 8
 
 import math
 import re
-import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from dnr_jax.photos.animation import Picture
 from dnr_jax.photos.decode import Frames, decode
 from dnr_jax.photos.encode import FORMATS, check_output, encode_animation, encode_photo, luma
 from dnr_jax.photos.kinds import Colour, Kind, Photo, PhotoError
+from dnr_jax.plain_files import NoPlainFileError, open_plain
 
 MAX_MEGAPIXELS = 25.0
 """The most megapixels that a photo may have by default."""
@@ -156,11 +156,6 @@ def write_image(path: Path, image: np.ndarray) -> None:
     write_photo(path, image)
 
 
-def encode_image(image: np.ndarray, file_format: str) -> bytes:
-    """The bytes of a file of uint8 [H, W, 3] RGB in one of the values of `FORMATS` (not GIF)."""
-    return encode_photo(image, None, Kind(), file_format)
-
-
 def check_writable(path: Path | str) -> None:
     """Refuses an output path that cannot be written to, before anything is computed.
 
@@ -215,17 +210,15 @@ def _read_bytes(source: Path | str, name: str, max_megapixels: float) -> bytes:
                 " --input=-"
             )
         else:
-            mode = Path(source).stat().st_mode
-            if stat.S_ISDIR(mode):
-                raise PhotoError(f"{name} is a directory: give a photo")
-            if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-                raise PhotoError(f"{name} is no plain file: give a photo")
-            with Path(source).open("rb") as file:
+            with open_plain(source) as file:
                 data = _read_at_most(file, most + 1)
     except FileNotFoundError:
         raise PhotoError(f"no such file: {name} (check the path)") from None
     except PhotoError:
         raise
+    except NoPlainFileError as error:
+        remedy = "give a photo, or send it to --input=-" if error.what == "a named pipe" else "give a photo"
+        raise PhotoError(f"{name} is {error.what}, not a file: {remedy}") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise PhotoError(f"{name} cannot be read ({reason}): give a photo that can be opened") from None

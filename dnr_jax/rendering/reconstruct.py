@@ -1,7 +1,7 @@
 """Reconstruction: find the image whose features match the carved ones (Sec. 3.2, Eq. 4)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -50,23 +50,35 @@ class FeatureLoss:
         if bands is None:
             return self._combine(self._squares(value, data), data.loss_weights)
         image = lax.stop_gradient(value)
-        loss, gradient = self._striped(image, data, bands)
-        # A term that is zero and whose gradient is the one just found: nothing is kept for a backward pass.
-        return loss + jnp.sum(gradient * (value - image))
+        return self.from_parts(value, data.loss_weights, lambda slopes: _sum_bands(self, image, data, bands, slopes))
 
-    def _striped(self, image: jax.Array, data: FeatureTargets, bands: stripes.Stripes) -> tuple[jax.Array, jax.Array]:
-        """The loss and its gradient with respect to the image, float32 [H, W, 3], summed over bands of rows."""
-        slopes = jax.grad(lambda squares: self._combine(squares, data.loss_weights))
+    def from_parts(
+        self,
+        value: jax.Array,
+        weights: tuple[float | jax.Array, ...],
+        sum_parts: Callable[[jax.Array | None], tuple[jax.Array, jax.Array]],
+    ) -> jax.Array:
+        """The loss at `value`, with its gradient, where both are sums over parts that are evaluated one by one.
+
+        Args:
+          value: what the loss is a function of, float32.
+          weights: lambda of each tap.
+          sum_parts: called with slopes, float32 [taps], it gives each tap's sum of squares, float32 [taps], and the
+            gradient, of `value`'s shape, of their sum weighted by the slopes; called with None, any gradient. It may
+            hold nothing that is to be differentiated with respect to `value`.
+        """
+        slopes = jax.grad(lambda squares: self._combine(squares, weights))
         if self.kind == "squared":
-            squares, gradient = _sum_bands(self, image, data, bands, slopes(jnp.zeros(len(self.taps))))
+            squares, gradient = sum_parts(slopes(jnp.zeros(len(self.taps))))
         elif len(self.taps) == 1:
-            squares, gradient = _sum_bands(self, image, data, bands, jnp.ones(1))
+            squares, gradient = sum_parts(jnp.ones(1))
             gradient *= slopes(squares)[0]
         else:
             # How the taps' gradients add up depends on their norms, which have to be known first.
-            squares, _ = _sum_bands(self, image, data, bands, None)
-            _, gradient = _sum_bands(self, image, data, bands, slopes(squares))
-        return self._combine(squares, data.loss_weights), gradient
+            squares, _ = sum_parts(None)
+            _, gradient = sum_parts(slopes(squares))
+        # A term that is zero and whose gradient is the one just found: nothing is kept for a backward pass.
+        return self._combine(squares, weights) + jnp.sum(gradient * (value - lax.stop_gradient(value)))
 
     def _combine(self, squares: jax.Array, weights: tuple[float | jax.Array, ...]) -> jax.Array:
         """The loss from each tap's sum of squares, float32 [taps]."""
@@ -80,7 +92,7 @@ class FeatureLoss:
             valid_mask(target.shape, (data.size[0] // stride, data.size[1] // stride))
             for target, stride in zip(data.features, map(tap_stride, self.taps), strict=True)
         ]
-        return _sum_squares([activations[tap] for tap in self.taps], data.features, insides)
+        return sum_squares([activations[tap] for tap in self.taps], data.features, insides)
 
     def project(self, value: jax.Array) -> jax.Array:
         """Clips an image to [0, 255]."""
@@ -108,9 +120,10 @@ def reconstruct(
     )
 
 
-def _sum_squares(
+def sum_squares(
     activations: Sequence[jax.Array], targets: Sequence[jax.Array], insides: Sequence[jax.Array]
 ) -> jax.Array:
+    """Each tap's sum of squared differences, float32 [taps], over the neurons that are inside."""
     return jnp.stack(
         [
             jnp.sum(jnp.square(jnp.where(inside, activation - target, 0)))
@@ -141,7 +154,7 @@ def _sum_bands(
                 fresh = (place + jnp.arange(rows) >= index * rows)[:, None, None]
                 size = (data.size[0] // stride - place, data.size[1] // stride)
                 insides.append(fresh & valid_mask(targets[-1].shape, size))
-            return _sum_squares(activations, targets, insides)
+            return sum_squares(activations, targets, insides)
 
         window = lax.dynamic_slice_in_dim(padded, first, bands.window)
         if slopes is None:

@@ -15,6 +15,7 @@ def run_command(
     *,
     text: str | None,
     required: Sequence[str] = (),
+    arguments: str = "",
     example: str = "",
     interrupted: str = "interrupted",
 ) -> int:
@@ -27,6 +28,8 @@ def run_command(
       body: takes the flags' values by name; returns an exit code, None for 0.
       text: what --help prints before the flags.
       required: flags that must be given.
+      arguments: what the arguments that are no flags are, for instance "photos": `body` gets their list under this
+        name, and there must be one at least. Empty: there must be none.
       example: what to write instead where one of those is missing.
       interrupted: what to say after Control-C.
 
@@ -38,12 +41,15 @@ def run_command(
         if values["help"].value:
             print(f"{text}\n{values.get_help(include_special_flags=False)}")
             return 0
-        if rest:
+        if rest and not arguments:
             raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value, patterns in quotes")
         for flag in required:
             if not values[flag].value:
                 raise ValueError(f"--{flag} is missing: {example}")
-        return body({flag: values[flag].value for flag in values}) or 0
+        if arguments and not rest:
+            raise ValueError(f"no {arguments}: {example}")
+        given: dict[str, Any] = {flag: values[flag].value for flag in values}
+        return body(given | {arguments: rest} if arguments else given) or 0
     except (flags.Error, ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
         print(f"{name}: {one_line(error)}", file=sys.stderr)
         return 2

@@ -6,6 +6,7 @@ from typing import Any
 from absl import flags
 
 from dnr_jax.config import PRESETS, RetargetConfig, preset_config
+from dnr_jax.weights.names import NetworkChoice, describe_names
 
 _DEFINERS = {"str": flags.DEFINE_string, "int": flags.DEFINE_integer, "float": flags.DEFINE_float}
 SIZE_FLAGS = ("width", "height", "size", "aspect", "fit", "max_side")
@@ -23,17 +24,26 @@ def define_size_flags(values: flags.FlagValues) -> None:
 
 
 def define_network_flags(values: flags.FlagValues) -> None:
-    """Where the network comes from, as `dnr_jax.weights.load_weights` takes it."""
+    """Where the network comes from, as `network_from_flags` reads them."""
     text = {"flag_values": values, "module_name": "network"}
     flags.DEFINE_string(
         "weights",
         "auto",
-        "Network: vgg19 (the paper's), embedded (built in: the learned one), learned, analytic (built in, untrained),"
-        " the path of a weights file, or auto: vgg19 where it is cached or can be fetched, else embedded.",
+        f"Network: {describe_names()}, or the path of a weights file.",
         **text,
     )
     flags.DEFINE_string("weights_dir", None, "Where VGG19 is kept. Default: the user's cache directory.", **text)
-    flags.DEFINE_boolean("offline", None, "Never use the network. Default: as $DNR_JAX_OFFLINE says.", **text)
+    flags.DEFINE_boolean("offline", None, "Never fetch VGG19. Default: as $DNR_JAX_OFFLINE says.", **text)
+
+
+def network_from_flags(options: dict[str, Any]) -> NetworkChoice:
+    """The network that the flags' values ask for."""
+    return NetworkChoice(
+        name=options["weights"],
+        weights_dir=options["weights_dir"],
+        offline=options["offline"],
+        quiet=options["quiet"],
+    )
 
 
 def define_method_flags(values: flags.FlagValues) -> None:

@@ -2,7 +2,7 @@
 
 vgg19.safetensors   the converted weights
 vgg19.json          the record: digests of this file and of every source file ever fetched, which later ones must match
-fetch_failed.json   when and why a fetch on `auto`'s behalf failed last; `auto` does not try again for an hour
+hint_shown          empty: a person has been told once that `fetch` gets VGG19, which `auto` does without
 .lock               held while a process fetches or converts
 """
 
@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ from dnr_jax.atomic import write_atomically
 
 CACHED_VGG19 = "vgg19.safetensors"
 RECORD = "vgg19.json"
-FAILURE = "fetch_failed.json"
-FAILURE_SECONDS = 3600.0
+HINT = "hint_shown"
 _NO = ("", "0", "false", "no", "off")
 
 
@@ -95,28 +93,18 @@ def write_record(directory: Path, record: dict[str, Any]) -> None:
     write_atomically(directory / RECORD, json.dumps(record, indent=1).encode())
 
 
-def recent_failure(directory: Path) -> str | None:
-    """Why a fetch failed within the last hour, with its age in minutes; None where none did."""
-    try:
-        failure = json.loads((directory / FAILURE).read_text("utf-8"))
-        age, reason = time.time() - float(failure["time"]), str(failure["reason"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    if not 0 <= age < FAILURE_SECONDS:
-        return None
-    return f"{reason}; {age / 60:.0f} min ago, and auto tries once an hour"
+def is_first_hint(directory: Path) -> bool:
+    """Whether the person was never told that VGG19 can be fetched; from now on the cache remembers that they were.
 
-
-def remember_failure(directory: Path, reason: str) -> None:
-    """Notes that a fetch failed now; where even that cannot be written, nothing is noted."""
+    Where the cache cannot be written nothing is remembered, and the answer stays True.
+    """
     with contextlib.suppress(OSError):
-        write_atomically(directory / FAILURE, json.dumps({"time": time.time(), "reason": reason}).encode())
-
-
-def forget_failure(directory: Path) -> None:
-    """A fetch succeeded: what failed before no longer counts."""
-    with contextlib.suppress(OSError):
-        (directory / FAILURE).unlink(missing_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            (directory / HINT).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+    return True
 
 
 def file_sha256(path: Path) -> str:

@@ -7,8 +7,8 @@
   python -m dnr_jax.weights path      where the VGG19 weights are that --weights=vgg19 uses
 
 Each has its own --help. After fetch or convert, `python -m dnr_jax.resize --weights=vgg19` finds the weights, and so
-does its default, auto. On a machine without a network: run fetch on another one, copy the cache directory (two files),
-and name it with --weights_dir or DNR_JAX_CACHE.
+does its default, auto, which never fetches them itself. On a machine without a network: run fetch on another one, copy
+the cache directory (two files), and name it with --weights_dir or DNR_JAX_CACHE.
 
 Environment: DNR_JAX_CACHE is the cache directory, DNR_JAX_OFFLINE=1 forbids all network access, DNR_JAX_REGISTRY names
 another registry of sources, HTTPS_PROXY and its like are honoured.
@@ -24,7 +24,7 @@ from typing import Any
 
 from absl import flags
 
-from dnr_jax.shell.command_line import one_line
+from dnr_jax.shell.command_line import run_command
 from dnr_jax.weights import cache
 from dnr_jax.weights.registry import read_registry, registry_path
 
@@ -35,26 +35,20 @@ def main(argv: Sequence[str]) -> int:
     if name in ("--help", "-h", "-help", "help"):
         print(__doc__)
         return 0
-    try:
-        if name not in _COMMANDS:
-            raise ValueError(f"unknown command {name!r}: choose {', '.join(_COMMANDS)}, or --help")
-        command = _COMMANDS[name]
-        values = _define_flags(name)
-        rest = values([f"{argv[0]} {name}", *argv[2:]])[1:]
-        if values["help"].value:
-            print(f"python -m dnr_jax.weights {name}\n\n{inspect.getdoc(command)}\n")
-            print(values.get_help(include_special_flags=False))
-            return 0
-        if rest:
-            raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value")
-        command({flag: values[flag].value for flag in values})
-    except (flags.Error, ValueError, OSError) as error:
-        print(f"dnr_jax.weights: {one_line(error)}", file=sys.stderr)
+    if name not in _COMMANDS:
+        print(f"dnr_jax.weights: unknown command {name!r}: choose {', '.join(_COMMANDS)}, or --help", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("dnr_jax.weights: interrupted, the cache is as it was", file=sys.stderr)
-        return 130
-    return 0
+    command = _COMMANDS[name]
+    return run_command(
+        "dnr_jax.weights",
+        [f"{argv[0]} {name}", *argv[2:]],
+        _define_flags(name),
+        command,
+        text=f"python -m dnr_jax.weights {name}\n\n{inspect.getdoc(command)}\n",
+        required=("input",) if name == "convert" else (),
+        example="python -m dnr_jax.weights convert --input=vgg19.h5",
+        interrupted="interrupted, the cache is as it was",
+    )
 
 
 def _fetch(options: dict[str, Any]) -> None:
@@ -75,15 +69,13 @@ def _convert(options: dict[str, Any]) -> None:
     """Converts a weights file to this package's format, into the cache unless --output says otherwise.
 
     Layouts are told apart by content: Keras HDF5 (of Keras 1, 2 or 3, with or without the classifier), torchvision's
-    state dict (.pth or .safetensors; nothing in it is executed), MatConvNet's imagenet-vgg-verydeep-19.mat (needs
-    SciPy). Preprocessing is set accordingly. What is not VGG19 is refused, with the list of what is missing, extra or
+    state dict (.pth or .safetensors; nothing in it is executed), MatConvNet's imagenet-vgg-verydeep-19.mat.
+    Preprocessing is set accordingly. What is not VGG19 is refused, with the list of what is missing, extra or
     misshapen.
     """
     from dnr_jax.weights.fetch import local_failure, say
     from dnr_jax.weights.install import convert_file, install
 
-    if not options["input"]:
-        raise ValueError("--input is missing: python -m dnr_jax.weights convert --input=vgg19.h5")
     source, store = Path(options["input"]), options["store"] or "float32"
     if not source.is_file():
         raise ValueError(f"no such file: {source}")
@@ -133,9 +125,6 @@ def _list(options: dict[str, Any]) -> None:
         print(f"  no {path.name}")
     for file, digests in record.get("sources", {}).items():
         print(f"  {file} had SHA-256 {digests['sha256']} at its first fetch, which later ones must have")
-    failure = cache.recent_failure(directory)
-    if failure:
-        print(f"  auto's last fetch failed: {failure}")
 
 
 def _path(options: dict[str, Any]) -> None:

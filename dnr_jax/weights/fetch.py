@@ -31,7 +31,6 @@ def fetch_vgg19(
     store: str | None = None,
     source: str | None = None,
     force: bool = False,
-    automatic: bool = False,
 ) -> Path:
     """Makes sure that the cache holds VGG19, fetching it where it does not; only one process at a time fetches.
 
@@ -41,7 +40,6 @@ def fetch_vgg19(
         is what is fetched.
       source: name of the only source to use; weights from elsewhere are fetched again. Default: all, in order.
       force: fetch even what is there.
-      automatic: nobody asked for this fetch: give up at once where another failed within the hour, and note a failure.
 
     Returns:
       The path of the converted weights.
@@ -58,17 +56,7 @@ def fetch_vgg19(
             path = directory / cache.CACHED_VGG19
             if path.is_file() and not force and _suits(path, store, sources if source else ()):
                 return path
-            failure = cache.recent_failure(directory) if automatic else None
-            if failure:
-                raise FetchError(failure)
-            try:
-                _fetch_first(registry, sources, directory, store or "float32")
-            except OSError as error:
-                failed = error if isinstance(error, FetchError) else local_failure(error, directory)
-                if automatic:
-                    cache.remember_failure(directory, str(failed))
-                raise failed from None
-            cache.forget_failure(directory)
+            _fetch_first(registry, sources, directory, store or "float32")
             return path
     except FetchError:
         raise

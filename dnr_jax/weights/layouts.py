@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+import scipy.io
 
 from dnr_jax.networks.taps import CONV_LAYERS, CONVS_PER_BLOCK
 from dnr_jax.networks.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, Preprocessing
@@ -188,10 +189,6 @@ def _torch_layers(tensors: Mapping[str, Any], read: Callable[[str], np.ndarray])
 
 def _read_matconvnet(path: Path) -> tuple[Layers, Preprocessing, bool]:
     """MatConvNet's filters are [height, width, in, out] and its images RGB, as its own examples feed them."""
-    try:
-        import scipy.io
-    except ImportError:
-        raise ValueError(f"{path} is a MATLAB file, which needs SciPy: pip install 'dnr_jax[matconvnet]'") from None
     try:
         content = scipy.io.loadmat(path, simplify_cells=True)
         layers: Layers = {}

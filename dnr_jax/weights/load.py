@@ -1,7 +1,6 @@
-"""Weights ready to run: by name, from the cache, fetched on first use, or from any file."""
+"""Weights ready to run: by name, from the cache, fetched where that is asked for, or from any file."""
 
 import os
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +10,19 @@ from dnr_jax.networks.analytic import Embedded
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import CONV_LAYERS
 from dnr_jax.networks.vgg import VGG
-from dnr_jax.weights.cache import CACHED_VGG19, cache_dir, file_sha256, find_vgg19, is_offline, read_record
-from dnr_jax.weights.fetch import FetchError, fetch_vgg19
+from dnr_jax.weights.cache import (
+    CACHED_VGG19,
+    cache_dir,
+    file_sha256,
+    find_vgg19,
+    is_first_hint,
+    is_offline,
+    read_record,
+)
+from dnr_jax.weights.fetch import fetch_vgg19, say
 from dnr_jax.weights.files import Provenance, layer_widths
 from dnr_jax.weights.layouts import read_layout
+from dnr_jax.weights.names import NAMES, NetworkChoice
 from dnr_jax.weights.packaged import read_learned
 
 EMBEDDED = "learned"
@@ -36,18 +44,24 @@ class Weights(NamedTuple):
 
 
 def load_weights(
-    name: str = "auto", weights_dir: str | os.PathLike[str] | None = None, offline: bool | None = None
+    name: str = "auto",
+    weights_dir: str | os.PathLike[str] | None = None,
+    offline: bool | None = None,
+    *,
+    quiet: bool = False,
 ) -> Weights:
-    """Loads the network called `name`.
+    """Loads the network called `name`. Only "vgg19" may use the network connection.
 
     Args:
       name: "embedded" for the network that ships with the package, which is the "learned" one (`networks.learned`);
         "analytic" for the one that needs no training (`networks.analytic`); "vgg19" for the file at $DNR_JAX_WEIGHTS
-        or, failing that, in the cache, fetched first where it is not there; "auto" for the same, or the embedded
-        network, with a line on stderr, where VGG19 is not to be had; anything else is the path of a weights file, see
-        `read_weights`.
+        or, failing that, in the cache, fetched first where it is not there; "auto" for the same file where there is
+        one, and else the embedded network; anything else is the path of a weights file, see `read_weights`.
       weights_dir: where VGG19 is kept instead of $DNR_JAX_CACHE and the platform's cache directory.
-      offline: never use the network. Default: as $DNR_JAX_OFFLINE says.
+      offline: never fetch. Default: as $DNR_JAX_OFFLINE says.
+      quiet: do not say how to get VGG19. Else the first "auto" that does without it says so in one line on stderr, and
+        an empty file `hint_shown` in the cache directory keeps later ones from saying it again; where that cannot be
+        written they do.
 
     Raises:
       ValueError: when the file is not what it should be; the message lists what is missing, extra or misshapen.
@@ -66,25 +80,27 @@ def load_weights(
         return Weights(Network({}, Embedded(), CONV_LAYERS, ANALYTIC_IMPORTANCE_SIDE), provenance)
     if name == "learned":
         return Weights(*read_learned())
-    if name not in ("auto", "vgg19"):
+    if name not in NAMES:
+        if not Path(name).is_file():
+            raise FileNotFoundError(f"no weights file {name}: give a path that exists, or {', '.join(NAMES)}")
         return read_weights(Path(name))
     path = find_vgg19(weights_dir)
     if path is not None:
         _check_recorded(path)
         return read_weights(path)
+    if name == "auto":
+        if not quiet and is_first_hint(cache_dir(weights_dir)):
+            say("using the embedded network; `python -m dnr_jax.weights fetch` gets VGG19, the paper's")
+        return load_weights("embedded")
     if is_offline(offline):
         missing = f"VGG19 is not at {cache_dir(weights_dir)} and the network is switched off"
-        if name == "vgg19":
-            raise FileNotFoundError(f"{missing}: once with a network, {_ADVICE}")
-    else:
-        try:
-            return read_weights(fetch_vgg19(weights_dir, automatic=name == "auto"))
-        except FetchError as error:
-            if name == "vgg19":
-                raise
-            missing = f"VGG19 could not be fetched ({error})"
-    print(f"weights: {missing}; using the embedded network. For the paper's features, {_ADVICE}", file=sys.stderr)
-    return load_weights("embedded")
+        raise FileNotFoundError(f"{missing}: once with a network, {_ADVICE}")
+    return read_weights(fetch_vgg19(weights_dir))
+
+
+def load_chosen(choice: NetworkChoice) -> Weights:
+    """Loads the network that is asked for; raises as `load_weights` does."""
+    return load_weights(choice.name, choice.weights_dir, choice.offline, quiet=choice.quiet)
 
 
 def _check_recorded(path: Path) -> None:

@@ -1,19 +1,23 @@
-"""Reads a PyTorch state dict without running anything that is in it, and without PyTorch.
+"""Reads a PyTorch state dict without PyTorch, and without running anything that the file names.
 
-A .pth file is a pickle, a small program, that refers to raw arrays. Nothing here unpickles: the opcodes are read by
-`pickletools.genops`, which only splits them, and the few that build containers and tensors are interpreted below.
-Whatever else a file asks for is refused by name. Both containers are understood: the zip archive of PyTorch 1.6 and
-later, and the older stream of pickles followed by raw storages.
+A .pth file is a pickle, a small program, that refers to raw arrays. It is looked at twice. First `pickletools.genops`,
+which only splits a pickle into its opcodes, sees to it that there are none but those that build containers and tensors,
+and no number that would ask for more memory than the file has bytes. Then `pickle.Unpickler` runs it with a
+`find_class` that imports nothing: it knows a dozen names and gives an inert stand-in for each. Both containers are
+understood: the zip archive of PyTorch 1.6 and later, and the older stream of pickles followed by raw storages.
 """
 
+import io
 import math
+import pickle
 import pickletools
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import ml_dtypes
 import numpy as np
@@ -29,18 +33,37 @@ _DTYPES: dict[str, Any] = {
     "torch.IntStorage": "<i4",
     "torch.ByteStorage": "u1",
 }
-_PLAIN = (
+_DICT = "collections.OrderedDict"
+_TENSORS = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2")
+_PARAMETERS = ("torch._utils._rebuild_parameter", "torch.nn.parameter.Parameter")
+_KNOWN = {*_DTYPES, _DICT, *_TENSORS, *_PARAMETERS}
+_PUTS = ("BINPUT", "LONG_BINPUT", "PUT")
+_OPCODES = {
+    *("PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE"),
     *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG", "BINFLOAT"),
     *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE", "BINSTRING", "SHORT_BINSTRING", "STRING"),
-)
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+    *("EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "DICT", "LIST"),
+    *("SETITEM", "SETITEMS", "APPEND", "APPENDS", "MEMOIZE", "BINGET", "LONG_BINGET", "GET", *_PUTS),
+    *("GLOBAL", "STACK_GLOBAL", "BINPERSID", "REDUCE", "BUILD"),
+}
 
 
 class _Global(NamedTuple):
-    """The name of something that the file would import: only ever compared."""
+    """Stands for something that the file would import: a name, and what little its call does here."""
 
     name: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        match self.name, arguments:
+            case name, () if name == _DICT:
+                return OrderedDict()
+            case name, (list() as pairs,) if name == _DICT:
+                return OrderedDict(pairs)
+            case name, (storage, offset, size, step, *_) if name in _TENSORS:
+                return _Tensor(storage, offset, size, step)
+            case name, (tensor, *_) if name in _PARAMETERS:
+                return tensor
+        raise ValueError(f"it asks to run {self.name!r}: refused")
 
 
 class _Storage(NamedTuple):
@@ -49,8 +72,37 @@ class _Storage(NamedTuple):
     length: int
 
 
-class _Mark:
-    """Where a container's items begin on the stack."""
+class _Tensor(NamedTuple):
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds containers, numbers, texts and tensors; `storages` are those that the file refers to, by key."""
+
+    def __init__(self, data: bytes):
+        super().__init__(io.BytesIO(data), encoding="latin-1")
+        self.storages: dict[str, _Storage] = {}
+
+    def find_class(self, module_name: str, global_name: str) -> _Global:
+        """A stand-in for what PyTorch's own files name; nothing is ever imported."""
+        name = f"{module_name}.{global_name}"
+        if name not in _KNOWN:
+            raise ValueError(f"it asks for {name[:80]!r}: refused")
+        return _Global(name)
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        """A reference to an array."""
+        kind, dtype, key, _, count, *view = pid
+        # No message shows a value: nested in itself often enough, a small one has a text that fills any memory.
+        if kind != "storage" or not isinstance(dtype, _Global) or any(part is not None for part in view):
+            raise ValueError("it refers to something other than an array: refused")
+        if dtype.name not in _DTYPES or type(key) is not str or type(count) is not int or count < 0:
+            raise ValueError(f"unknown storage {dtype.name!r}: refused")
+        self.storages[key] = _Storage(np.dtype(_DTYPES[dtype.name]), key, count)
+        return self.storages[key]
 
 
 class _Bounded:
@@ -87,9 +139,11 @@ def read_state_dict(path: Path) -> dict[str, StoredTensor]:
         if not isinstance(parsed, dict):
             raise ValueError(f"it holds a {type(parsed).__name__}, not a state dict")
         tensors: dict[str, StoredTensor] = {}
-        for name, item in parsed.items():
-            if not (isinstance(name, str) and isinstance(item, tuple) and len(item) == 4):
-                raise ValueError(f"{str(name)[:80]!r} is no tensor: give a plain state dict")
+        for name, item in dict.items(parsed):
+            if not isinstance(name, str):
+                raise ValueError(f"it names a tensor by a {type(name).__name__}: give a plain state dict")
+            if not isinstance(item, _Tensor):
+                raise ValueError(f"{name[:80]!r} is no tensor: give a plain state dict")
             tensors[name] = _tensor(item, values)
     except _DAMAGE as error:
         raise ValueError(f"{path} cannot be read as PyTorch weights: {error}") from None
@@ -107,6 +161,7 @@ _DAMAGE = (
     OverflowError,
     RuntimeError,
     struct.error,
+    pickle.UnpicklingError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -120,8 +175,7 @@ def _read_zip(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
         folder = pickles[0].removesuffix("data.pkl")
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("its arrays are not little-endian")
-        with archive.open(pickles[0]) as stream:
-            parsed = _interpret(stream)
+        parsed, _ = _unpickle(io.BytesIO(archive.read(pickles[0])))
 
     def values(storage: _Storage) -> bytes:
         with zipfile.ZipFile(path) as archive:
@@ -135,18 +189,17 @@ def _read_zip(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
 
 
 def _read_legacy(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
-    storages: dict[str, _Storage] = {}
     offsets: dict[str, int] = {}
     size = path.stat().st_size
     with path.open("rb") as stream:
         if stream.read(len(LEGACY_HEAD)) != LEGACY_HEAD:
             raise ValueError("it does not begin as PyTorch's files do")
-        _interpret(stream)  # The protocol version.
-        system = _interpret(stream)
+        _unpickle(stream)  # The protocol version.
+        system, _ = _unpickle(stream)
         if not system["little_endian"]:
             raise ValueError("its arrays are not little-endian")
-        parsed = _interpret(stream, storages)
-        for key in _interpret(stream):
+        parsed, storages = _unpickle(stream)
+        for key in _unpickle(stream)[0]:
             (count,) = struct.unpack("<q", stream.read(8))
             offsets[key] = stream.tell()
             if count != storages[key].length:
@@ -163,7 +216,7 @@ def _read_legacy(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
     return parsed, values
 
 
-def _tensor(item: tuple[Any, ...], values: Callable[[_Storage], bytes]) -> StoredTensor:
+def _tensor(item: _Tensor, values: Callable[[_Storage], bytes]) -> StoredTensor:
     storage, offset, shape, strides = item
     numbers = (offset, *shape, *strides)
     if not isinstance(storage, _Storage) or any(type(n) is not int or n < 0 for n in numbers):
@@ -183,117 +236,20 @@ def _tensor(item: tuple[Any, ...], values: Callable[[_Storage], bytes]) -> Store
     return StoredTensor(tuple(shape), read)
 
 
-def _interpret(stream: BinaryIO | Any, storages: dict[str, _Storage] | None = None) -> Any:
-    """The value that one pickle builds, of dicts, lists, tuples, numbers, texts and tensors alone."""
-    stack: list[Any] = []
-    memo: dict[int, Any] = {}
-    for opcode, argument, _ in pickletools.genops(cast(Any, _Bounded(stream))):
-        arg: Any = argument
-        match opcode.name:
-            case "PROTO" | "FRAME":
-                pass
-            case "STOP":
-                return stack.pop()
-            case name if name in _PLAIN:
-                stack.append(arg)
-            case name if name in _CONSTANTS:
-                stack.append(_CONSTANTS[name])
-            case "MARK":
-                stack.append(_Mark)
-            case "EMPTY_DICT":
-                stack.append({})
-            case "EMPTY_LIST":
-                stack.append([])
-            case "EMPTY_TUPLE":
-                stack.append(())
-            case "TUPLE":
-                stack.append(tuple(_since_mark(stack)))
-            case name if name in _TUPLES:
-                stack[-_TUPLES[name] :] = [tuple(stack[-_TUPLES[name] :])]
-            case "DICT":
-                stack.append(dict(_pairs(_since_mark(stack))))
-            case "LIST":
-                stack.append(_since_mark(stack))
-            case "SETITEM":
-                stack[-3:] = [_updated(stack[-3], stack[-2:])]
-            case "SETITEMS":
-                items = _since_mark(stack)
-                stack[-1] = _updated(stack[-1], items)
-            case "APPEND":
-                stack[-2:] = [_extended(stack[-2], stack[-1:])]
-            case "APPENDS":
-                items = _since_mark(stack)
-                stack[-1] = _extended(stack[-1], items)
-            case "BINPUT" | "LONG_BINPUT" | "PUT":
-                memo[int(arg)] = stack[-1]
-            case "MEMOIZE":
-                memo[len(memo)] = stack[-1]
-            case "BINGET" | "LONG_BINGET" | "GET":
-                stack.append(memo[int(arg)])
-            case "GLOBAL":
-                stack.append(_Global(".".join(str(arg).split(" "))))
-            case "STACK_GLOBAL":
-                stack[-2:] = [_Global(f"{stack[-2]}.{stack[-1]}")]
-            case "BINPERSID":
-                storage = _storage(stack.pop())
-                stack.append(storage)
-                if storages is not None:
-                    storages[storage.key] = storage
-            case "REDUCE":
-                arguments = stack.pop()
-                stack.append(_call(stack.pop(), arguments))
-            case "BUILD":
-                # A state dict's attributes: module versions, which nobody here needs.
-                stack.pop()
-                if not isinstance(stack[-1], dict):
-                    raise ValueError("it sets attributes of something other than a state dict: refused")
-            case name:
-                raise ValueError(f"it holds the opcode {name}: refused")
-    raise EOFError("it ends too early")
+def _unpickle(stream: Any) -> tuple[Any, dict[str, _Storage]]:
+    """The value that the pickle at a stream's position builds, and the arrays that it refers to, by key.
 
-
-def _since_mark(stack: list[Any]) -> list[Any]:
-    place = max(i for i, item in enumerate(stack) if item is _Mark)
-    items = stack[place + 1 :]
-    del stack[place:]
-    return items
-
-
-def _pairs(items: list[Any]) -> Iterator[tuple[Any, Any]]:
-    return zip(items[::2], items[1::2], strict=True)
-
-
-def _updated(container: Any, items: list[Any]) -> dict[Any, Any]:
-    if not isinstance(container, dict):
-        raise ValueError("it sets items of something other than a dict: refused")
-    container.update(_pairs(items))
-    return container
-
-
-def _extended(container: Any, items: list[Any]) -> list[Any]:
-    if not isinstance(container, list):
-        raise ValueError("it appends to something other than a list: refused")
-    container.extend(items)
-    return container
-
-
-def _storage(reference: Any) -> _Storage:
-    kind, dtype, key, _, count, *view = reference
-    if kind != "storage" or dtype.name not in _DTYPES or any(part is not None for part in view):
-        raise ValueError(f"unknown storage {getattr(dtype, 'name', dtype)!r}: refused")
-    if type(count) is not int or count < 0:
-        raise ValueError(f"storage {key!r} of {count!r} values: refused")
-    return _Storage(np.dtype(_DTYPES[dtype.name]), str(key), count)
-
-
-def _call(function: Any, arguments: tuple[Any, ...]) -> Any:
-    match function, arguments:
-        case _Global("collections.OrderedDict"), ():
-            return {}
-        case _Global("collections.OrderedDict"), (list() as pairs,):
-            return dict(pairs)
-        case _Global("torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2"), (s, offset, size, step, *_):
-            return s, offset, size, step
-        case _Global("torch._utils._rebuild_parameter" | "torch.nn.parameter.Parameter"), (tensor, *_):
-            return tensor
-    raise ValueError(f"it asks to run {getattr(function, 'name', function)!r}: refused")
+    Raises:
+      ValueError: an opcode or a name that no state dict needs; other errors as for any damaged pickle.
+    """
+    start = stream.tell()
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(Any, _Bounded(stream)))):
+        if opcode.name not in _OPCODES:
+            raise ValueError(f"it holds the opcode {opcode.name}: refused")
+        # The unpickler's memory of values is an array that grows to the largest number at once.
+        if opcode.name in _PUTS and int(cast(int, argument)) > count:
+            raise ValueError(f"it claims to have built {argument} values in {count} steps: refused")
+    length = stream.tell() - start
+    stream.seek(start)
+    unpickler = _Unpickler(stream.read(length))
+    return unpickler.load(), unpickler.storages

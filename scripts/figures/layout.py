@@ -1,11 +1,15 @@
 """A figure on one sheet: rows of labelled panels under a title, and where each of them lies."""
 
+import io
+import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 GAP = 8
 NARROWEST = 128
@@ -77,6 +81,21 @@ def draw_sheet(sheet: Sheet) -> tuple[np.ndarray, list[list[Box]]]:
             for number, line in enumerate(lines):
                 draw.text((box.left, below + number * _LINE), line, fill=BEST if panel.best else "black", font=font)
     return np.asarray(image), boxes
+
+
+def encode_sheet(sheet: Sheet, texts: Mapping[str, str]) -> bytes:
+    """A sheet as PNG; its text chunks hold its title, where its panels lie (JSON), and `texts`."""
+    pixels, boxes = draw_sheet(sheet)
+    panels = [
+        [{"label": panel.label, "best": panel.best, "box": box} for panel, box in zip(row, places, strict=True)]
+        for row, places in zip(sheet.rows, boxes, strict=True)
+    ]
+    chunks = PngInfo()
+    for name, value in {"Title": sheet.title, **texts, "panels": json.dumps(panels)}.items():
+        chunks.add_text(name, value)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, "PNG", pnginfo=chunks)
+    return buffer.getvalue()
 
 
 def wrap(text: str, width: int, font: PIL.ImageFont.ImageFont | PIL.ImageFont.FreeTypeFont) -> list[str]:

@@ -1,0 +1,38 @@
+"""How a run is to be done: the command's flags besides what is asked of every photo (`jobs.Request`). Needs no JAX."""
+
+import dataclasses
+from typing import Literal
+
+from dnr_jax.batch.hosts import Coordinator, Shard
+from dnr_jax.weights.names import NetworkChoice
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where photos and network come from, and what does the work.
+
+    Attributes:
+      source: a directory, a pattern, a manifest, or "-" for JSON lines on standard input.
+      network: the network.
+      suffix: extension of all results; None for each photo's own.
+      summary: JSON file for the run's figures; None for the records' folder.
+      workers: processes that decode and encode, 0 for none; None for one for each core.
+      shard: this process's share; None where it is to be found out.
+      coordinator: how the processes of many hosts find each other.
+      engine: "local" for this process's devices, "ray" for a Ray cluster's.
+      ray_actors: actors on the Ray cluster; None for one for each of its GPUs.
+      dry_run: whether only to say what would be done.
+      quiet: whether to leave out progress and notes.
+    """
+
+    source: str
+    network: NetworkChoice = dataclasses.field(default_factory=NetworkChoice)
+    suffix: str | None = None
+    summary: str | None = None
+    workers: int | None = None
+    shard: Shard | None = None
+    coordinator: Coordinator = dataclasses.field(default_factory=Coordinator)
+    engine: Literal["local", "ray"] = "local"
+    ray_actors: int | None = None
+    dry_run: bool = False
+    quiet: bool = False

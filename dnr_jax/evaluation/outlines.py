@@ -1,0 +1,72 @@
+"""Outlines of objects, drawn by hand: a JSON file of polygons by photo, and the masks that they make.
+
+  {"001": {"size": [width, height], "polygons": [[[x, y], [x, y], ...], ...]}, ...}
+
+`size` is the photo's; each polygon is one object, its corners in pixels of the photo.
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+
+Corner = tuple[float, float]
+
+
+class Outlines(NamedTuple):
+    """The objects of one photo.
+
+    Attributes:
+      size: (height, width) of the photo.
+      polygons: of each object the corners (x, y).
+    """
+
+    size: tuple[int, int]
+    polygons: tuple[tuple[Corner, ...], ...]
+
+
+def read_outlines(path: Path) -> dict[str, Outlines]:
+    """The outlines of a file, by photo.
+
+    Raises:
+      ValueError: no such file, or one that holds no outlines; one line with the remedy.
+    """
+    try:
+        entries = json.loads(path.read_text("utf-8"))
+        outlines = {name: _outlines(entry) for name, entry in entries.items()}
+    except FileNotFoundError:
+        raise ValueError(f"no file of outlines {path}: name one") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        form = '{"photo": {"size": [width, height], "polygons": [[[x, y], ...]]}}'
+        raise ValueError(f"{path} cannot be read ({error}): expected {form}") from None
+    return outlines
+
+
+def _outlines(entry: dict) -> Outlines:
+    width, height = (int(side) for side in entry["size"])
+    polygons = tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in entry["polygons"])
+    for polygon in polygons:
+        if len(polygon) < 3:
+            raise ValueError(f"a polygon has {len(polygon)} corners")
+        xs, ys = zip(*polygon, strict=True)
+        if max(xs) < 0 or max(ys) < 0 or min(xs) >= width or min(ys) >= height:
+            raise ValueError("a polygon lies outside its photo")
+    if not polygons:
+        raise ValueError("a photo has no polygon")
+    return Outlines((height, width), polygons)
+
+
+def draw_objects(outlines: Outlines, shape: tuple[int, int]) -> np.ndarray:
+    """The objects of a photo that was scaled to `shape` (height, width); bool [n, height, width], none empty."""
+    height, width = outlines.size
+    masks = []
+    for polygon in outlines.polygons:
+        picture = PIL.Image.new("L", (width, height), 0)
+        PIL.ImageDraw.Draw(picture).polygon(polygon, fill=255)
+        cover = np.asarray(picture.resize((shape[1], shape[0]), PIL.Image.Resampling.BOX))
+        # More than half of a pixel; of an object too small for that, the pixels that hold most of it.
+        masks.append(cover >= max(1, min(128, int(cover.max()))))
+    return np.stack(masks)

@@ -1,0 +1,49 @@
+"""Opens ordinary files and nothing else: a pipe without a writer, or a terminal, would be waited for without end."""
+
+import io
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class NoPlainFileError(OSError):
+    """Something other than an ordinary file; `what` says which kind of thing it is."""
+
+    def __init__(self, path: Path | str, what: str):
+        super().__init__(None, f"it is {what}, not a file", str(path))
+        self.what = what
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.filename, self.what)
+
+
+def open_plain(path: Path | str) -> io.BufferedReader:
+    """Opens an ordinary file, or what a link to one leads to, for reading.
+
+    Raises:
+      NoPlainFileError: a directory, a pipe, a socket or a device; it is not opened.
+      OSError: as the file system has it.
+    """
+    _check(path, Path(path).stat().st_mode)
+    # Looked at again once it is open, which does not wait: it may have been replaced meanwhile.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _check(path, os.fstat(descriptor).st_mode)
+        return io.BufferedReader(io.FileIO(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check(path: Path | str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise NoPlainFileError(path, next((what for is_kind, what in _KINDS if is_kind(mode)), "something else"))

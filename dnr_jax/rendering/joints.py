@@ -1,0 +1,159 @@
+"""Where seams joined what was apart in the photo, and the tiles of the carved image that hold such joints.
+
+A photo carved as its features are (`init=seam`, Sec. 3.2) has the features wanted wherever a neuron sees no joint, so
+that there is work only near joints. Tiles do not overlap, and every neuron belongs to one of them.
+"""
+
+import dataclasses
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import receptive_footprint, tap_depth, tap_stride
+from dnr_jax.networks.vgg import VGG
+from dnr_jax.padding import Size, valid_mask
+
+TILE = 16
+"""Least side of a tile in pixels. Smaller tiles follow joints more closely, but more of a window is halo."""
+MARGIN = 4
+"""Pixels around a joint that may move in any case, beside those whose tile is active for that."""
+SHARE = 0.5
+"""Of all tiles: where more are active, the image in one piece costs no more (measured on a CPU)."""
+
+
+class Tiles(NamedTuple):
+    """Which tiles of an image are active.
+
+    Attributes:
+      order: int32 [tiles], the numbers of all tiles (counted row by row), active ones first.
+      active: int32, how many are active.
+      free: bool [H, W, 1], the pixels that only neurons of active tiles see: those that are optimised.
+    """
+
+    order: jax.Array
+    active: jax.Array
+    free: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """How an image is cut: tile and halo in pixels, multiples of `stride`; tiles a column and a row."""
+
+    tile: int
+    halo: int
+    stride: int
+    rows: int
+    columns: int
+
+    @property
+    def window(self) -> int:
+        return self.tile + 2 * self.halo
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The (height, width) of the array that windows are cut from."""
+        return max(self.rows * self.tile, self.window), max(self.columns * self.tile, self.window)
+
+    def places(self, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The first (row, column) of tiles and of their windows, int32 [n, 2].
+
+        As in stripes, a window never leaves the image: at its borders the borders are the image's own.
+        """
+        tile = self.tile * jnp.stack([numbers // self.columns, numbers % self.columns], -1)
+        room = jnp.asarray([[n - self.window for n in self.shape]], jnp.int32)
+        return tile, jnp.clip(tile - self.halo, 0, room)
+
+
+def cut_tiles(shape: tuple[int, ...], taps: tuple[str, ...]) -> Grid:
+    """The tiles of an image of `shape` [H, W, ...] for a loss on `taps`."""
+    footprint = receptive_footprint(None, max(taps, key=tap_depth))
+    stride = footprint.stride
+    halo = _up(max(footprint.before, footprint.after), stride)
+    tile = _up(max(TILE, 4 * halo), stride)
+    return Grid(tile, halo, stride, -(-shape[0] // tile), -(-shape[1] // tile))
+
+
+def is_local(network: Network, taps: tuple[str, ...]) -> bool:
+    """Whether a window is enough to evaluate `taps`: blocks 4 and 5 of networks other than VGG see the whole image."""
+    return isinstance(network.module, VGG) or all(tap_depth(tap) < tap_depth("block4_conv1") for tap in taps)
+
+
+@jax.jit
+def find_joints(
+    pixels: jax.Array, size: Size, photo_size: Size, neurons: dict[str, jax.Array] | None = None
+) -> jax.Array:
+    """Where pixels of a carved image lie beside what they did not lie beside in the photo.
+
+    Args:
+      pixels: (row, column) in the photo of each pixel of the image, int32 or float32 [H, W, 2]: the photo's coordinates
+        after the seams of the first tap. A fraction marks a pixel that was made.
+      size: the valid (height, width) of the image.
+      photo_size: of the photo.
+      neurons: for a loss on taps of which not all have the image's seams, the same for each of those taps, in its
+        neurons, [h, w, 2]: where they went another way than the pixels below them counts as a joint.
+
+    Returns:
+      bool [H, W].
+    """
+    pixels = pixels.astype(jnp.float32)
+    joints = jnp.zeros(pixels.shape[:2], bool)
+    for axis in (0, 1):
+        length, last = pixels.shape[axis], jnp.asarray(size[axis], jnp.int32) - 1
+        step = jnp.asarray([1 - axis, axis], jnp.float32).reshape(1, 1, 2)
+        first = lax.slice_in_dim(pixels, 0, length - 1, axis=axis)
+        apart = jnp.any(lax.slice_in_dim(pixels, 1, length, axis=axis) - first != step, -1)
+        places = lax.broadcasted_iota(jnp.int32, joints.shape, axis)
+        # The image's borders have to be the photo's own: a network sees them.
+        edge = jnp.asarray(photo_size[axis], jnp.float32) - 1
+        joints |= (places == 0) & (pixels[..., axis] != 0) | (places == last) & (pixels[..., axis] != edge)
+        for side in ((0, 1), (1, 0)):  # Marks the first of two pixels, then the second.
+            beside = [(0, 0), (0, 0)]
+            beside[axis] = side
+            # What lies past the last valid pixel is padding, not a neighbour.
+            joints |= jnp.pad(apart, beside) & (places < last + side[0])
+    for tap, sources in (neurons or {}).items():
+        stride = tap_stride(tap)
+        rows, columns = (jnp.arange(n) for n in pixels.shape[:2])
+        below = [jnp.minimum(n // stride, m - 1) for n, m in zip((rows, columns), sources.shape[:2], strict=True)]
+        inside = jnp.stack(jnp.meshgrid(rows % stride, columns % stride, indexing="ij"), -1)
+        expected = stride * sources[below[0]][:, below[1]].astype(jnp.float32) + inside.astype(jnp.float32)
+        held = valid_mask(pixels.shape, (size[0] // stride * stride, size[1] // stride * stride))[..., 0]
+        joints |= jnp.any(pixels != expected, -1) & held
+    return joints & valid_mask(joints.shape, size)[..., 0]
+
+
+@partial(jax.jit, static_argnames=("taps", "margin"))
+def active_tiles(joints: jax.Array, taps: tuple[str, ...], *, margin: int = MARGIN) -> Tiles:
+    """The tiles from which a joint is as near as a neuron of the deepest tap sees, and `margin` pixels.
+
+    Args:
+      joints: bool [H, W], False outside the valid part.
+      taps: of the loss.
+      margin: the more, the further from joints pixels move.
+    """
+    grid = cut_tiles(joints.shape, taps)
+    reach = grid.halo + margin
+    overhang = [
+        (reach, n * grid.tile - m + reach) for n, m in zip((grid.rows, grid.columns), joints.shape, strict=True)
+    ]
+    field = (grid.tile + 2 * reach,) * 2
+    active = lax.reduce_window(joints, False, lax.bitwise_or, field, (grid.tile,) * 2, overhang)
+    fixed = ~jnp.repeat(jnp.repeat(active, grid.tile, 0), grid.tile, 1)
+    for side in ((2 * grid.halo + 1, 1), (1, 2 * grid.halo + 1)):
+        fixed = lax.reduce_window(fixed, False, lax.bitwise_or, side, (1, 1), "SAME")
+    free = ~fixed[: joints.shape[0], : joints.shape[1], None]
+    order = jnp.argsort(~active.reshape(-1), stable=True).astype(jnp.int32)
+    return Tiles(order, jnp.sum(active, dtype=jnp.int32), free)
+
+
+def worthwhile(tiles: Tiles) -> jax.Array:
+    """Whether optimising the active tiles is cheaper than the image in one piece, a bool scalar."""
+    return tiles.active <= SHARE * tiles.order.shape[0]
+
+
+def _up(length: int, step: int) -> int:
+    return -(-length // step) * step

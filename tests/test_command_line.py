@@ -1,0 +1,86 @@
+"""What every command does with its command line, and that all of them do it alike."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from absl import flags
+
+import compare_stores
+import draw_figures
+import evaluate
+import evaluate_importance
+import run_benchmark
+import tally_votes
+import train_embedded
+from dnr_jax import resize
+from dnr_jax.batch import command as batch
+from dnr_jax.shell.command_line import run_command
+from dnr_jax.weights import commands as weights
+
+COMMANDS = {
+    module.__name__: module.main
+    for module in (
+        *(resize, batch, compare_stores, draw_figures, evaluate, evaluate_importance),
+        *(run_benchmark, tally_votes, train_embedded),
+    )
+} | {f"weights {name}": lambda argv, name=name: weights.main([argv[0], name, *argv[1:]]) for name in weights._COMMANDS}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_all_commands_print_help_and_one_line_for_an_unknown_flag(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main: Callable[[Sequence[str]], int] = COMMANDS[name]
+    assert main(["command", "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert "Show this help" in out
+    assert not err
+    assert main(["command", "--no_such_flag=1"]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert len(err.splitlines()) == 1
+    assert "no_such_flag" in err
+
+
+@pytest.mark.parametrize("module", [compare_stores, tally_votes])
+def test_commands_on_listed_files_ask_for_one(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert module.main(["command", *(["--weights=w.h5"] if module is compare_stores else [])]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"{module.__name__}: no ")
+    assert f"python scripts/{module.__name__}.py" in err
+
+
+def test_missing_files_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare_stores.main(["command", f"--weights={tmp_path / 'gone.h5'}", "photo.jpg"]) == 2
+    assert "gone.h5" in capsys.readouterr().err
+    assert compare_stores.main(["command", "--weights=gone.h5", "--scale=0", "photo.jpg"]) == 2
+    assert "--scale is 0" in capsys.readouterr().err
+    assert tally_votes.main(["command", str(tmp_path / "gone.json")]) == 2
+    assert "gone.json" in capsys.readouterr().err
+
+
+def test_the_body_gets_flags_and_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    taken: list[dict[str, Any]] = []
+
+    def run(*argv: str, arguments: str = "") -> int:
+        values = flags.FlagValues()
+        flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values)
+        flags.DEFINE_integer("count", 1, "How many.", flag_values=values)
+        return run_command("name", ["command", *argv], values, taken.append, text="", arguments=arguments)
+
+    assert run("--count=2") == 0
+    assert run("a", "--count=3", "b", arguments="photos") == 0
+    assert taken == [{"help": False, "count": 2}, {"help": False, "count": 3, "photos": ["a", "b"]}]
+    assert run("a") == 2
+    assert "unexpected argument 'a'" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tally_votes, "merge_ballots", interrupt)
+    assert tally_votes.main(["command", "votes.json"]) == 130
+    assert capsys.readouterr().err == "tally_votes: interrupted\n"

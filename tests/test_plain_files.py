@@ -1,0 +1,96 @@
+"""Pipes, sockets and devices are no photos: one line says so, and nothing waits for them."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from batch_photos import TINY, tiny_photo
+from test_pipeline import textured_photo
+
+from dnr_jax import resize
+from dnr_jax.batch import command
+from dnr_jax.photos.files import read_photo, write_image, write_photo
+from dnr_jax.plain_files import NoPlainFileError, open_plain
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+
+
+@pytest.fixture
+def odd_files(tmp_path: Path) -> Iterator[dict[str, Path]]:
+    """A named pipe, a socket, a device and a folder with names of photos, and a link to the pipe, by what they are."""
+    (tmp_path / "in").mkdir()
+    found = {name: tmp_path / "in" / f"{name}.jpg" for name in ("pipe", "socket", "device", "folder", "link")}
+    os.mkfifo(found["pipe"])
+    found["device"].symlink_to("/dev/zero")
+    found["folder"].mkdir()
+    found["link"].symlink_to(found["pipe"])
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(os.path.relpath(found["socket"]))  # The names of sockets must be short.
+        yield found
+
+
+def test_only_ordinary_files_are_opened(odd_files: dict[str, Path], tmp_path: Path) -> None:
+    for name, path in odd_files.items():
+        what = "a named pipe" if name in ("pipe", "link") else "a directory" if name == "folder" else f"a {name}"
+        with pytest.raises(NoPlainFileError, match=f"it is {what}, not a file"):
+            open_plain(path)
+        with pytest.raises(ValueError, match=f"{name}.jpg is {what}, not a file: give a photo"):
+            read_photo(path)
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "linked").symlink_to(tmp_path / "file")
+    with open_plain(tmp_path / "linked") as file:
+        assert file.read() == b"content"
+    with pytest.raises(FileNotFoundError):
+        open_plain(tmp_path / "gone")
+
+
+def test_a_file_replaced_by_a_pipe_while_it_is_opened(
+    odd_files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    real = os.open
+
+    def replaced(path: object, flags: int) -> int:
+        return real(odd_files["pipe"], flags)
+
+    monkeypatch.setattr("dnr_jax.plain_files.os.open", replaced)
+    with pytest.raises(NoPlainFileError, match="a named pipe"):
+        open_plain(tmp_path / "file")
+
+
+@pytest.mark.parametrize("flag", ["input", "protect"])
+def test_resize_refuses_a_pipe_in_one_line(
+    odd_files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    write_image(tmp_path / "photo.png", textured_photo(40, 40))
+    named = {"input": tmp_path / "photo.png", flag: odd_files["pipe"]}
+    arguments = [f"--{name}={path}" for name, path in named.items()]
+    assert resize.main(["resize", *arguments, f"--output={tmp_path / 'out.png'}", "--width=75%"]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert "pipe.jpg is a named pipe, not a file: give a photo, or send it to --input=-" in err
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_batch_lists_them_and_goes_on(
+    odd_files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], compiled: None
+) -> None:
+    write_photo(tmp_path / "in/photo.png", tiny_photo(40, 50, 0))
+    arguments = [f"--input={tmp_path / 'in'}", f"--output_dir={tmp_path / 'out'}", "--workers=0", *TINY]
+    codes: list[int] = []
+    for told in ("1 done, 4 failed", "0 done, 0 failed, 1 done before, 4 failed before"):
+        run = threading.Thread(target=lambda: codes.append(command.main(["batch", *arguments])), daemon=True)
+        run.start()
+        run.join(120)
+        assert not run.is_alive()
+        assert codes.pop() == 1
+        out = capsys.readouterr().out
+        assert told in out
+        if "1 done" in told.split(",")[0]:
+            failures = [line for line in out.splitlines() if line.startswith("failed: ")]
+            assert len(failures) == 4
+            assert sum("is a named pipe, not a file" in line for line in failures) == 2
+    assert (tmp_path / "out/photo.png").is_file()

@@ -1,0 +1,383 @@
+"""Tiles: joints are where the photo was cut, and working on their tiles alone is the whole with all else held fixed."""
+
+import dataclasses
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import receptive_footprint, tap_stride
+from dnr_jax.rendering import optimise, tiles
+from dnr_jax.rendering.joints import Tiles, active_tiles, cut_tiles, find_joints, is_local, worthwhile
+from dnr_jax.rendering.optimise import Schedule, minimise, minimise_traced
+from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
+from dnr_jax.rendering.refine import SampledLoss, SampledTargets
+from dnr_jax.rendering.sampler import sample
+from dnr_jax.rendering.tiles import TiledImage, TiledLoss, TiledSampledLoss, reconstruct_tiles, refine_tiles
+from dnr_jax.weights import Weights, load_weights
+
+ONE = ("block1_conv2",)
+TWO = ("block1_conv2", "block2_conv2")
+SHAPE, SIZE = (80, 112), (71, 99)
+JOINTS = {
+    "none": [],
+    "one": [(30, 40)],
+    "corners": [(0, 0), (70, 98), (0, 98)],
+    "borders": [*((row, 0) for row in range(20, 40)), (0, 50), (70, 30), (45, 98)],
+    "all": [(row, column) for row in range(71) for column in range(0, 99, 7)],
+}
+
+
+@pytest.fixture(params=["small", "analytic", "learned"])
+def network(request: pytest.FixtureRequest, small_vgg: Weights) -> Network:
+    return small_vgg.network if request.param == "small" else load_weights(request.param).network
+
+
+class Held(NamedTuple):
+    """Data of `HeldLoss`."""
+
+    data: Any
+    free: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldLoss:
+    """The loss of the image in one piece, all but free places held fixed."""
+
+    loss: Any
+
+    def __call__(self, value: jax.Array, data: Held) -> jax.Array:
+        return self.loss(jnp.where(data.free, value, jax.lax.stop_gradient(value)), data.data)
+
+    def project(self, value: jax.Array) -> jax.Array:
+        return self.loss.project(value)
+
+
+def random_image(seed: int, height: int = SHAPE[0], width: int = SHAPE[1]) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
+
+
+def pair(size: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+    return jnp.int32(size[0]), jnp.int32(size[1])
+
+
+def draw_joints(name: str, shape: tuple[int, int] = SHAPE) -> np.ndarray:
+    joints = np.zeros(shape, bool)
+    for row, column in JOINTS[name]:
+        joints[row, column] = True
+    return joints
+
+
+def make_case(
+    network: Network, taps: tuple[str, ...], joints: np.ndarray, size: tuple[int, int] = SIZE
+) -> tuple[jax.Array, FeatureTargets, Tiles]:
+    """A start near its goal, with junk in the padding of both images and of the features."""
+    shape = joints.shape
+    goal = random_image(1, *shape)
+    start = np.clip(goal + np.random.default_rng(2).normal(0, 20, goal.shape), 0, 255).astype(np.float32)
+    goal[size[0] :], start[:, size[1] :] = 1e4, -1e4
+    features = []
+    for tap, array in network.features(jnp.asarray(goal), taps, pair(size)).items():
+        junk = np.full(array.shape, 1e5, np.float32)
+        rows, columns = (n // tap_stride(tap) for n in size)
+        junk[:rows, :columns] = np.asarray(array)[:rows, :columns]
+        features.append(jnp.asarray(junk))
+    targets = FeatureTargets(network, tuple(features), pair(size), (1.0, 0.3)[: len(taps)])
+    return jnp.asarray(start), targets, active_tiles(jnp.asarray(joints), taps)
+
+
+def crop(array: jax.Array, size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.asarray(array)[: size[0], : size[1]]
+
+
+def oracle_joints(sources: np.ndarray, photo: tuple[int, int]) -> np.ndarray:
+    """Joints of an unpadded image, pixel by pixel."""
+    height, width = sources.shape[:2]
+    joints = np.zeros((height, width), bool)
+    for i in range(height):
+        for j in range(width):
+            here = tuple(sources[i, j])
+            for di, dj in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+                there = (here[0] + di, here[1] + dj)
+                in_image = 0 <= i + di < height and 0 <= j + dj < width
+                in_photo = 0 <= there[0] < photo[0] and 0 <= there[1] < photo[1]
+                joints[i, j] |= in_image != in_photo or (in_image and tuple(sources[i + di, j + dj]) != there)
+    return joints
+
+
+def cut_seams(seed: int, height: int, width: int, count: int) -> np.ndarray:
+    """Kept columns, int [height, width - count], of seams that wander down from random places, the borders too."""
+    rng = np.random.default_rng(seed)
+    kept = np.tile(np.arange(width), (height, 1))
+    for number in range(count):
+        columns = kept.shape[1]
+        at = (0, columns - 1, rng.integers(columns))[min(number, 2)]
+        left = []
+        for row in kept:
+            left.append(np.delete(row, at))
+            at = int(np.clip(at + rng.integers(-1, 2), 0, columns - 1))
+        kept = np.stack(left)
+    return kept
+
+
+def coordinates(kept: np.ndarray) -> np.ndarray:
+    """(row, column) in the photo of what is kept, int32 [h, w, 2]."""
+    rows = np.broadcast_to(np.arange(len(kept))[:, None], kept.shape)
+    return np.stack([rows, kept], -1).astype(np.int32)
+
+
+def pad_junk(array: np.ndarray, seed: int, rows: int = 5, columns: int = 9) -> jax.Array:
+    junk = np.random.default_rng(seed).integers(0, 50, (array.shape[0] + rows, array.shape[1] + columns, 2))
+    junk[: array.shape[0], : array.shape[1]] = array
+    return jnp.asarray(junk, jnp.int32)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 3, 9])
+def test_joints_are_the_oracles(count: int, turned: bool) -> None:
+    sources = coordinates(cut_seams(count, 23, 31, count))
+    photo = (23, 31)
+    if turned:
+        sources, photo = sources.transpose(1, 0, 2)[..., ::-1], (31, 23)
+    expected = oracle_joints(sources, photo)
+    size = sources.shape[:2]
+    found = np.asarray(find_joints(pad_junk(sources, 1), pair((size[0], size[1])), pair(photo)))
+    np.testing.assert_array_equal(found[: size[0], : size[1]], expected)
+    assert not found[size[0] :].any()
+    assert not found[:, size[1] :].any()
+    assert expected.any() == (count > 0)
+
+
+def test_a_pixel_that_was_made_is_a_joint() -> None:
+    sources = coordinates(np.tile(np.arange(12), (8, 1))).astype(np.float32)
+    grown = np.insert(sources, 5, (sources[:, 4] + sources[:, 5]) / 2, 1)
+    found = np.asarray(find_joints(jnp.asarray(grown), pair((8, 13)), pair((8, 12))))
+    np.testing.assert_array_equal(np.flatnonzero(found.any(0)), [4, 5, 6])
+    assert found[:, 4:7].all()
+
+
+@pytest.mark.parametrize("taps", [ONE, TWO])
+@pytest.mark.parametrize("margin", [0, 5])
+@pytest.mark.parametrize("name", ["one", "corners", "borders"])
+def test_active_tiles_adjoin_a_joint_and_free_pixels_are_theirs_alone(
+    name: str, margin: int, taps: tuple[str, ...]
+) -> None:
+    joints = draw_joints(name)
+    found, grid = active_tiles(jnp.asarray(joints), taps, margin=margin), cut_tiles(SHAPE, taps)
+    footprint = receptive_footprint(None, taps[-1])
+    assert grid.halo >= max(footprint.before, footprint.after)
+    reach, tile = grid.halo + margin, grid.tile
+    active = np.zeros((grid.rows, grid.columns), bool)
+    for row in range(grid.rows):
+        for column in range(grid.columns):
+            top, left = row * tile, column * tile
+            near = joints[max(0, top - reach) : top + tile + reach, max(0, left - reach) : left + tile + reach]
+            active[row, column] = near.any()
+    numbers = np.flatnonzero(active)
+    np.testing.assert_array_equal(found.order[: len(numbers)], numbers)
+    np.testing.assert_array_equal(np.sort(found.order), np.arange(active.size))
+    assert int(found.active) == len(numbers)
+    for i in range(SHAPE[0]):
+        for j in range(SHAPE[1]):
+            rows = slice(max(0, i - grid.halo) // tile, (i + grid.halo) // tile + 1)
+            columns = slice(max(0, j - grid.halo) // tile, (j + grid.halo) // tile + 1)
+            assert bool(found.free[i, j, 0]) == active[rows, columns].all()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("taps", [ONE, TWO])
+def test_what_differs_from_the_target_lies_in_active_tiles(
+    network: Network, taps: tuple[str, ...], turned: bool
+) -> None:
+    """Seams at both borders and within; each tap has its own."""
+    height, width = 71, 99
+    photo = random_image(3, height, width)
+    photo = photo.transpose(1, 0, 2) if turned else photo
+    kept = {tap: cut_seams(4, height // s, width // s, 4 // s) for tap in taps for s in [tap_stride(tap)]}
+
+    def carve(array: jax.Array | np.ndarray, tap: str) -> np.ndarray:
+        array = np.swapaxes(np.asarray(array), 0, 1) if turned else np.asarray(array)
+        carved = np.take_along_axis(array, kept[tap][..., None], 1)
+        return np.swapaxes(carved, 0, 1) if turned else carved
+
+    features = network.features(jnp.asarray(photo), taps)
+    start = jnp.asarray(carve(photo, ONE[0]))
+    size = (start.shape[0], start.shape[1])
+    sources = {}
+    for tap in taps:
+        height, width = features[tap].shape[:2]
+        places = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1)
+        sources[tap] = jnp.asarray(carve(places, tap))
+    targets = FeatureTargets(network, tuple(jnp.asarray(carve(features[t], t)) for t in taps), pair(size), (1.0,) * 2)
+    targets = targets._replace(loss_weights=targets.loss_weights[: len(taps)])
+    joints = find_joints(sources.pop(ONE[0]), pair(size), pair((photo.shape[0], photo.shape[1])), sources)
+    found = active_tiles(joints, taps, margin=0)
+    assert 0 < int(found.active) < found.order.size
+    tiled = tiles.tile_targets(FeatureLoss(taps), start, targets, found)
+    whole = float(FeatureLoss(taps, "squared")(start, targets))
+    assert whole > 0
+    assert float(tiled.rest.sum()) < 1e-9 * whole
+
+
+@pytest.mark.parametrize("kind", ["norm", "squared"])
+@pytest.mark.parametrize("taps", [ONE, TWO])
+@pytest.mark.parametrize("name", list(JOINTS))
+def test_losses_and_gradients_are_those_of_the_whole(
+    network: Network, name: str, taps: tuple[str, ...], kind: str
+) -> None:
+    start, targets, found = make_case(network, taps, draw_joints(name))
+    loss = FeatureLoss(taps, kind)
+    tiled = tiles.tile_targets(loss, start, targets, found)
+    whole, slopes = _value_and_grad(HeldLoss(loss))(start, Held(targets, found.free))
+    here, gradient = _value_and_grad(TiledLoss(loss))(start, tiled)
+    np.testing.assert_allclose(here, whole, rtol=1e-5)
+    scale = max(float(jnp.abs(slopes).max()), 1e-30)
+    np.testing.assert_allclose(gradient / scale, slopes / scale, atol=5e-6)
+    assert (int(found.active) == 0) == (name == "none")
+    assert (int(found.active) == found.order.size) == (name == "all")
+    assert bool(gradient.any()) == (name != "none")
+    shift = jnp.asarray(np.random.default_rng(5).normal(0, 0.7, (*SHAPE, 2)), jnp.float32) * found.free
+    image = jnp.where(jnp.abs(start) > 255, 0, start)
+    # What the displaced image has outside of free pixels is the image itself.
+    whole, slopes = _value_and_grad(HeldLoss(SampledLoss(loss)))(
+        shift, Held(SampledTargets(image, targets), found.free)
+    )
+    here, gradient = _value_and_grad(TiledSampledLoss(loss))(shift, TiledImage(image, tiled))
+    np.testing.assert_allclose(here, whole, rtol=1e-5)
+    scale = max(float(jnp.abs(slopes).max()), 1e-30)
+    np.testing.assert_allclose(gradient / scale, slopes / scale, atol=5e-4)  # Slopes jump where a cell ends.
+
+
+@pytest.mark.parametrize("size", [(71, 99), (80, 112)])
+@pytest.mark.parametrize("taps", [ONE, TWO])
+def test_optimised_tiles_are_the_whole_held_fixed(
+    network: Network, taps: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    joints = draw_joints("borders")
+    start, targets, found = make_case(network, taps, joints, size)
+    loss, schedule = FeatureLoss(taps), Schedule(12, 2.0, True, 0.0)
+    tiled = tiles.tile_targets(loss, start, targets, found)
+    before = np.asarray(start).copy()
+    here = reconstruct_tiles(loss, start, tiled, schedule, snapshot_every=5)
+    whole = minimise(HeldLoss(loss), start, Held(targets, found.free), schedule, stage="test")
+    np.testing.assert_allclose(here.losses, whole.losses, rtol=1e-5)
+    np.testing.assert_allclose(crop(here.value, size), crop(whole.value, size), atol=0.01)
+    assert here.losses[-1] < here.losses[0]
+    assert [step for step, _ in here.snapshots] == [5, 10]
+    fixed = ~np.asarray(found.free)[: size[0], : size[1], 0]
+    np.testing.assert_array_equal(crop(here.value, size)[fixed], crop(start, size)[fixed])
+    np.testing.assert_array_equal(start, before)
+
+    schedule = schedule._replace(rate=0.02)
+    moved = refine_tiles(loss, here.value, tiled, schedule)
+    data = Held(SampledTargets(here.value, targets), found.free)
+    whole = minimise(HeldLoss(SampledLoss(loss)), jnp.zeros((*SHAPE, 2)), data, schedule, stage="test")
+    np.testing.assert_allclose(moved.losses[0], here.losses[-1], rtol=1e-5)
+    np.testing.assert_allclose(moved.losses, whole.losses, rtol=1e-5)
+    refined = crop(sample(here.value, moved.value, pair(size)), size)
+    np.testing.assert_allclose(refined, crop(sample(here.value, whole.value, pair(size)), size), atol=0.01)
+    assert moved.losses[-1] < moved.losses[0]
+    assert not crop(moved.value, size)[fixed].any()
+    np.testing.assert_array_equal(refined[fixed], crop(here.value, size)[fixed])
+
+
+def test_nothing_to_do_leaves_the_start_and_its_loss(small_vgg: Weights) -> None:
+    start, targets, found = make_case(small_vgg.network, ONE, draw_joints("none"))
+    tiled = tiles.tile_targets(FeatureLoss(ONE), start, targets, found)
+    result = reconstruct_tiles(FeatureLoss(ONE), start, tiled, Schedule(30, 4.0, True, 1e-3))
+    np.testing.assert_array_equal(crop(result.value), crop(start))
+    np.testing.assert_allclose(result.losses, FeatureLoss(ONE)(start, targets), rtol=1e-5)
+    assert result.steps == 11  # It has settled from the first step on.
+    assert not refine_tiles(FeatureLoss(ONE), start, tiled, Schedule(3, 0.1, True, 0.0)).value.any()
+
+
+def test_a_perfect_match_has_a_finite_loss(small_vgg: Weights) -> None:
+    start = jnp.asarray(random_image(1))
+    targets = FeatureTargets(small_vgg.network, (jnp.zeros((*SHAPE, 4)),), pair((0, 0)), (1.0,))
+    found = active_tiles(jnp.asarray(draw_joints("one")), ONE)
+    tiled = tiles.tile_targets(FeatureLoss(ONE), start, targets, found)
+    loss, gradient = _value_and_grad(TiledLoss(FeatureLoss(ONE)))(start, tiled)
+    assert float(loss) == 0
+    assert not gradient.any()
+
+
+@pytest.mark.parametrize("size", [(7, 5), (16, 40), (20, 20)])
+def test_images_smaller_than_a_window(network: Network, size: tuple[int, int]) -> None:
+    joints = np.zeros(size, bool)
+    joints[2, 3] = True
+    for taps in (ONE, TWO):
+        start, targets, found = make_case(network, taps, joints, size)
+        tiled = tiles.tile_targets(FeatureLoss(taps), start, targets, found)
+        whole, slopes = _value_and_grad(HeldLoss(FeatureLoss(taps)))(start, Held(targets, found.free))
+        here, gradient = _value_and_grad(TiledLoss(FeatureLoss(taps)))(start, tiled)
+        np.testing.assert_allclose(here, whole, rtol=1e-5)
+        np.testing.assert_allclose(gradient, slopes, atol=5e-6 * float(jnp.abs(slopes).max()))
+
+
+def test_a_traced_batch_is_each_alone(embedded: Weights) -> None:
+    """Other joints and sizes beside each other, as the batch program has them: under vmap and one after the other."""
+    loss, schedule = FeatureLoss(ONE), Schedule(6, 2.0, True, 0.0)
+    cases = [
+        make_case(embedded.network, ONE, draw_joints(name), size) for name, size in (("one", SIZE), ("none", (80, 90)))
+    ]
+    starts = jnp.stack([start for start, _, _ in cases])
+    features = jnp.stack([targets.features[0] for _, targets, _ in cases])
+    sizes = jnp.asarray([SIZE, (80, 90)])
+    joints = jnp.stack([jnp.asarray(draw_joints(name)) for name in ("one", "none")])
+
+    def run(start: jax.Array, features: jax.Array, size: jax.Array, joints: jax.Array) -> tuple[jax.Array, ...]:
+        targets = FeatureTargets(embedded.network, (features,), (size[0], size[1]), (1.0,))
+        tiled = tiles.tile_targets(loss, start, targets, active_tiles(joints, ONE))
+        return minimise_traced(TiledLoss(loss), start, tiled, schedule)
+
+    at_once = jax.jit(jax.vmap(run))(starts, features, sizes, joints)
+    in_turn = jax.jit(lambda *arrays: jax.lax.map(lambda one: run(*one), arrays))(starts, features, sizes, joints)
+    for i, (start, targets, found) in enumerate(cases):
+        alone = reconstruct_tiles(loss, start, tiles.tile_targets(loss, start, targets, found), schedule)
+        for values, losses, steps in (at_once, in_turn):
+            assert int(steps[i]) == alone.steps
+            np.testing.assert_allclose(losses[i][: alone.steps + 1], alone.losses, rtol=1e-5)
+            height, width = (int(n) for n in sizes[i])
+            np.testing.assert_allclose(values[i, :height, :width], alone.value[:height, :width], atol=0.01)
+
+
+def test_other_joints_compile_nothing(small_vgg: Weights) -> None:
+    compiled = []
+    for name in ("one", "borders", "none", "all", "corners"):
+        start, targets, found = make_case(small_vgg.network, ONE, draw_joints(name))
+        tiled = tiles.tile_targets(FeatureLoss(ONE), start, targets, found)
+        built = reconstruct_tiles(FeatureLoss(ONE), start, tiled, Schedule(2, 4.0, True, 1e-3))
+        refine_tiles(FeatureLoss(ONE), built.value, tiled, Schedule(2, 0.01, True, 1e-3))
+        programs = (active_tiles, tiles.tile_targets, optimise._advance, optimise._evaluate)
+        # Whether a value compiles anew is what a jitted function's cache tells; its type does not declare that.
+        compiled.append([getattr(program, "_cache_size")() for program in programs])  # noqa: B009
+    assert compiled[1:] == compiled[:-1]
+
+
+def test_a_loss_that_is_no_number_is_not_hidden(small_vgg: Weights) -> None:
+    start, targets, found = make_case(small_vgg.network, ONE, draw_joints("one"))
+    loss, schedule = FeatureLoss(ONE), Schedule(2, 4.0, True, 0.0)
+    for place in ((30, 40), (5, 90)):  # In an active tile and far from one.
+        broken = start.at[place].set(jnp.nan)
+        tiled = tiles.tile_targets(loss, broken, targets, found)
+        with pytest.raises(FloatingPointError, match="reconstruction is nan at step 0"):
+            reconstruct_tiles(loss, broken, tiled, schedule)
+        with pytest.raises(FloatingPointError, match="refinement is nan at step 0"):
+            refine_tiles(loss, broken, tiled, schedule)
+
+
+def test_where_tiles_serve(small_vgg: Weights, embedded: Weights) -> None:
+    assert is_local(small_vgg.network, ("block1_conv2", "block5_conv1"))
+    assert is_local(embedded.network, TWO)
+    assert not is_local(embedded.network, ("block1_conv2", "block4_conv4"))
+    few = active_tiles(jnp.asarray(draw_joints("one")), ONE)
+    assert bool(worthwhile(few))
+    assert not bool(worthwhile(few._replace(active=jnp.int32(few.order.size))))
+
+
+def _value_and_grad(objective: Any) -> Any:
+    return jax.jit(partial(jax.value_and_grad(lambda value, data: objective(value, data))))
