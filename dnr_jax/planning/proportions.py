@@ -149,7 +149,8 @@ def _relative(
         [jnp.asarray(n, jnp.float32) for n in size]
     )
     scale = jnp.clip(1.0, jnp.min(ratios), jnp.max(ratios))
-    return scale, ratios / scale
+    # A division by itself need not give 1 in a compiled program, and which side goes first hangs on that.
+    return scale, jnp.where(ratios == scale, 1, ratios / scale)
 
 
 def _first_is_height(ratios: jax.Array) -> jax.Array:
@@ -241,7 +242,8 @@ def _share_out(
         too_much = jnp.sum(clipped(middle)) > total
         return jnp.where(too_much, middle, below), jnp.where(too_much, above, middle)
 
-    far = jnp.max(jnp.where(inside, weights, 0)) * (jnp.abs(high - low) + 1)
+    # So far that all are at the same bound, wherever their wanted scales lie.
+    far = 1 + jnp.max(jnp.where(inside, weights * (jnp.abs(wanted - low) + jnp.abs(wanted - high)), 0))
     below, above = lax.fori_loop(0, _STEPS, halve, (-far, far))
     multiplier = (below + above) / 2
     scales = clipped(multiplier)
@@ -253,9 +255,11 @@ def _warp(scales: jax.Array, window: list[jax.Array], lengths: tuple[jax.Array, 
     length, target = lengths
     cell = length / CELLS
     left, right = (n.astype(jnp.float32) for n in window)
-    old = jnp.clip(jnp.arange(CELLS + 1, dtype=jnp.float32), left, right) * cell
+    edges = jnp.clip(jnp.arange(CELLS + 1, dtype=jnp.float32), left, right)
+    # Forty times a fortieth may be off the whole by a rounding.
+    old = jnp.where(edges == CELLS, length, edges * cell)
     new = jnp.concatenate([jnp.zeros(1), jnp.cumsum(scales * cell * scale)])
-    new = jnp.where(old >= right * cell, target, jnp.minimum(new, target))
+    new = jnp.where(edges >= right, target, jnp.minimum(new, target))
     still = (right - left == CELLS) & (length == target) & jnp.all(jnp.abs(scales - 1) < 1e-4)
     return Warp(old, jnp.where(still, old, new))
 

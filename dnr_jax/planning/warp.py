@@ -108,7 +108,10 @@ def warp_width(image: jax.Array, warp: Warp, width: int) -> jax.Array:
     Returns:
       float32 [H, width, C].
     """
-    ends = jnp.interp(jnp.arange(width + 1, dtype=jnp.float32), warp.new_edges, warp.old_edges)
+    places = jnp.arange(width + 1, dtype=jnp.float32)
+    # Interpolation between equal edges may be off by a rounding.
+    still = jnp.all(warp.new_edges == warp.old_edges)
+    ends = jnp.where(still, places, jnp.interp(places, warp.new_edges, warp.old_edges))
     centres, half = (ends[1:] + ends[:-1]) / 2, jnp.maximum(ends[1:] - ends[:-1], 1) / 2
     low, high = (jnp.clip(x, warp.old_edges[0], warp.old_edges[-1])[:, None] for x in (centres - half, centres + half))
     pixels = jnp.arange(image.shape[1], dtype=jnp.float32)[None, :]

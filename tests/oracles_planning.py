@@ -1,0 +1,282 @@
+"""Objects, proportions and damage as plain loops in float64, sharing no code with the package."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import lsq_linear
+
+CELLS = 40
+
+# The map of objects.
+
+
+def smooth_resample(values: np.ndarray, shape: tuple[int, int], steps: tuple[float, float]) -> np.ndarray:
+    """Interpolation with a triangle as wide as the step, but no narrower than one element; edges repeated."""
+
+    def weights(count: int, length: int, step: float) -> np.ndarray:
+        result = np.zeros((count, length))
+        for i in range(count):
+            centre = min(max((i + 0.5) * step - 0.5, 0.0), length - 1.0)
+            for j in range(length):
+                result[i, j] = max(0.0, 1 - abs(centre - j) / max(step, 1.0))
+            result[i] /= result[i].sum()
+        return result
+
+    rows, columns = (weights(*parts) for parts in zip(shape, values.shape, steps, strict=True))
+    return rows @ values.astype(np.float64) @ columns.T
+
+
+def centre_weight(shape: tuple[int, int], prior: float, stride: int, size: tuple[int, int]) -> np.ndarray:
+    """One, mixed with a Gaussian in shares of the valid sides, neuron by neuron."""
+    result = np.zeros(shape)
+    for i, j in np.ndindex(*shape):
+        y, x = (i + 0.5) / (size[0] // stride) - 0.5, (j + 0.5) / (size[1] // stride) - 0.5
+        result[i, j] = 1 - prior + prior * np.exp(-(y * y + x * x) / (2 * 0.3**2))
+    return result
+
+
+def object_map(values: np.ndarray, salience: np.ndarray | None, size: tuple[int, int], stride: int) -> np.ndarray:
+    """The larger of salience and a share of what one level without padding finds outstanding."""
+    highest = float(np.percentile(values.astype(np.float64), 98))
+    own = np.clip(values / (highest if highest > 0 else 1), 0, 1)
+    if salience is None:
+        return own
+    steps = (salience.shape[0] * stride / size[0], salience.shape[1] * stride / size[1])
+    return np.maximum(np.clip(smooth_resample(salience, (own.shape[0], own.shape[1]), steps), 0, 1), 0.35 * own)
+
+
+def weigh_importance(
+    maps: Sequence[np.ndarray],
+    objects: np.ndarray | None,
+    prior: float,
+    size: tuple[int, int],
+    strides: Sequence[int],
+    own: int,
+) -> list[np.ndarray]:
+    """Maps without padding under both priors; `own` is the stride of the map of objects."""
+    result = []
+    for values, stride in zip(maps, strides, strict=True):
+        weighted, shape = values.astype(np.float64), (values.shape[0], values.shape[1])
+        if objects is not None:
+            mean = weighted.mean()
+            held = smooth_resample(objects, shape, (stride / own, stride / own))
+            weighted = weighted / (mean if mean > 0 else 1) * (0.1 + held)
+        result.append(weighted * centre_weight(shape, prior, stride, size))
+    return result
+
+
+# Proportions.
+
+
+def cell_means(values: np.ndarray) -> np.ndarray:
+    """Means over 40 x 40 cells of a map, whose places may lie across a border."""
+
+    def overlaps(length: int) -> list[dict[int, float]]:
+        parts = []
+        for cell in range(CELLS):
+            low, high = cell * length / CELLS, (cell + 1) * length / CELLS
+            shares = {i: min(high, i + 1) - max(low, i) for i in range(int(low), min(int(high) + 1, length))}
+            parts.append({i: share for i, share in shares.items() if share > 1e-9})
+        return parts
+
+    rows, columns = (overlaps(n) for n in values.shape)
+    result = np.zeros((CELLS, CELLS))
+    for y, x in np.ndindex(CELLS, CELLS):
+        pairs = list(itertools.product(rows[y].items(), columns[x].items()))
+        total = sum(a * b for (_, a), (_, b) in pairs)
+        result[y, x] = sum(float(values[i, j]) * a * b for (i, a), (j, b) in pairs) / total
+    return result
+
+
+def strongest(values: Sequence[float]) -> float:
+    """The mean of the 5 largest of 40."""
+    return sum(sorted(values)[-5:]) / 5
+
+
+def column_weights(objects: np.ndarray, protected: np.ndarray) -> list[float]:
+    """What each column counts: more with its mean and its strongest eighth, smoothed; protected ones above all."""
+    raw = []
+    for column in objects.T.astype(np.float64):
+        peak = strongest(column.tolist())
+        raw.append(0.08 + 0.4 * float(column.mean()) + 0.3 * peak + 2 * peak**2)
+    result = []
+    for j in range(CELLS):
+        around = raw[max(j - 1, 0)], raw[j], raw[min(j + 1, CELLS - 1)]
+        result.append((around[0] + 2 * around[1] + around[2]) / 4 + (50 if protected[:, j].any() else 0))
+    return result
+
+
+def share_out(wanted: np.ndarray, weights: np.ndarray, total: float, low: float, high: float) -> np.ndarray:
+    """The minimum of `sum weights (s - wanted)^2` with `sum s = total`, low <= s <= high, by bounded least squares.
+
+    The sum is one more row, so heavy that what it gives way is far below any tolerance.
+    """
+    heavy = 1e5 * np.sqrt(weights.max())
+    rows = np.vstack([np.diag(np.sqrt(weights)), np.full(len(weights), heavy)])
+    values = np.append(np.sqrt(weights) * wanted, heavy * total)
+    found = lsq_linear(rows, values, (low, high + 1e-12), method="bvls", tol=1e-14, max_iter=1000)
+    assert found.success, found.message
+    return found.x
+
+
+def first_bounds(total: float, count: int) -> tuple[float, float]:
+    """The least and the most scale of the side that changes most."""
+    return min(0.5, 0.75 * total / count), max(1.0, 2 * total / CELLS - 1)
+
+
+def plan_first(
+    objects: np.ndarray, protected: np.ndarray, total: float, most_crop: float
+) -> tuple[int, int, np.ndarray]:
+    """The window of cells that stay, and their scales: cell after cell leaves while that pays."""
+    weights = np.array(column_weights(objects, protected))
+    peaks = [strongest(column.tolist()) for column in objects.T.astype(np.float64)]
+    rank = [peak + 0.3 * float(column.mean()) for peak, column in zip(peaks, objects.T, strict=True)]
+
+    def solve(left: int, right: int, amount: float) -> np.ndarray:
+        part = weights[left:right]
+        return share_out(np.ones(right - left), part, amount, *first_bounds(total, right - left))
+
+    def cost(left: int, right: int, amount: float) -> float:
+        return float(np.sum(weights[left:right] * (1 - solve(left, right, amount)) ** 2))
+
+    def goes(cell: int, left: int, right: int) -> bool:
+        if peaks[cell] >= 0.35 or protected[:, cell].any():
+            return False
+        scale = solve(left, right, total)[cell - left]
+        # What the others gain by the width that it leaves them, to first order, by a difference.
+        step = 1e-3
+        gain = (cost(left, right, total - step) - cost(left, right, total + step)) / (2 * step) * scale
+        return weights[cell] * (1 - scale) ** 2 + gain > 0.35 * weights[cell]
+
+    left, right = 0, CELLS
+    least = max(total, CELLS - most_crop * (CELLS - total))
+    while total < CELLS and right - left - 1 >= least - 0.5:
+        ends = [cell for cell in (left, right - 1) if goes(cell, left, right)]
+        if not ends:
+            break
+        gone = min(ends, key=lambda cell: (rank[cell], cell))
+        left, right = (left + 1, right) if gone == left else (left, right - 1)
+    scales = np.zeros(CELLS)
+    scales[left:right] = solve(left, right, total)
+    return left, right, scales
+
+
+def plan_second(objects: np.ndarray, protected: np.ndarray, first: np.ndarray, total: float) -> np.ndarray:
+    """The rows' scales, which follow those that their objects got along the columns."""
+    wanted, weights = [], []
+    for row, marks in zip(objects.astype(np.float64), protected, strict=True):
+        seen = [float(value) if scale > 0 else 0.0 for value, scale in zip(row, first, strict=True)]
+        own = sum(value * scale for value, scale in zip(seen, first, strict=True)) / max(sum(seen), 1e-6)
+        pull = 0.7 * strongest(seen) ** 2 + (50 if (marks & (first > 0)).any() else 0)
+        weights.append(0.05 + pull)
+        wanted.append((0.05 + pull * own) / (0.05 + pull))
+    ratio = total / CELLS
+    low, high = min(0.72, 0.72 * ratio), max(1.2, 2 * ratio - 1)
+    return share_out(np.array(wanted), np.array(weights), total, low, high)
+
+
+def relative(size: Sequence[int], target: Sequence[int]) -> tuple[float, list[float], bool]:
+    """The scale that both sides share, what is left of each side's ratio, and whether the height changes most."""
+    ratios = [b / a for a, b in zip(size, target, strict=True)]
+    if max(ratios) < 1:
+        scale = max(ratios)
+    elif min(ratios) > 1:
+        scale = min(ratios)
+    else:
+        scale = 1.0
+    left = [ratio / scale for ratio in ratios]
+    first_is_height = left[0] < left[1] if min(left) < 1 else left[0] > left[1]
+    return scale, left, first_is_height
+
+
+def strain(
+    objects: np.ndarray,
+    protected: np.ndarray,
+    edges: Sequence[tuple[np.ndarray, np.ndarray]],
+    size: Sequence[int],
+    target: Sequence[int],
+) -> float:
+    """What old and new edges of the width and of the height do, on the side that changes most, cell by cell."""
+    scale, _, first_is_height = relative(size, target)
+    if first_is_height:
+        objects, protected = objects.T, protected.T
+    old, new = edges[1 if first_is_height else 0]
+    cell = size[0 if first_is_height else 1] / CELLS
+    total = 0.0
+    for j, weight in enumerate(column_weights(objects, protected)):
+        begin, end = j * cell, (j + 1) * cell
+        if end <= old[0] + cell / 2 or begin >= old[-1] - cell / 2:
+            total += 0.35 * weight
+        else:
+            width = float(np.interp(end, old, new) - np.interp(begin, old, new))
+            total += weight * (width / (cell * scale) - 1) ** 2
+    return total
+
+
+# Damage.
+
+
+def contrast(a: np.ndarray, b: np.ndarray) -> float:
+    """The root of the mean square over channels."""
+    return float(np.sqrt(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)))
+
+
+def look_of(photo: np.ndarray) -> np.ndarray:
+    """The smoothed photo, and in the fourth channel the largest contrast of neighbours that touch a 9 x 9 window."""
+    height, width = photo.shape[:2]
+    values = photo.astype(np.float64) / 255
+    smooth = np.zeros_like(values)
+    for i, j in np.ndindex(height, width):
+        for di, wi in ((-1, 1), (0, 2), (1, 1)):
+            for dj, wj in ((-1, 1), (0, 2), (1, 1)):
+                row, column = min(max(i + di, 0), height - 1), min(max(j + dj, 0), width - 1)
+                smooth[i, j] += wi * wj / 16 * values[row, column]
+    largest = np.zeros((height, width))
+    for i, j in np.ndindex(height, width):
+        for row, column in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
+            if 0 <= row < height and 0 <= column < width:
+                largest[i, j] = max(largest[i, j], contrast(smooth[i, j], smooth[row, column]))
+    nearby = np.zeros((height, width, 1))
+    for i, j in np.ndindex(height, width):
+        nearby[i, j, 0] = largest[max(i - 4, 0) : i + 5, max(j - 4, 0) : j + 5].max()
+    return np.concatenate([smooth, nearby], -1)
+
+
+def joint_damage(look: np.ndarray, objects: np.ndarray, kept: np.ndarray, stride: int) -> float:
+    """Every pair of pixels that meet and did not before, right and below, by its contrast beyond the largest nearby.
+
+    Args:
+      look: of the photo before the seams.
+      objects: the map of objects after the seams.
+      kept: each row's columns that stay.
+      stride: pixels per place of the map of objects.
+    """
+    height, width = kept.shape
+    total = 0.0
+
+    def broken(a: np.ndarray, b: np.ndarray, place: tuple[int, int]) -> float:
+        beyond = max(0.0, contrast(a[:3], b[:3]) - max(float(a[3]), float(b[3])))
+        i, j = (min(n // stride, most - 1) for n, most in zip(place, objects.shape, strict=True))
+        return beyond**2 * (1 + 20 * float(objects[i, j]) ** 2)
+
+    for i, j in np.ndindex(height, width):
+        here = look[i, kept[i, j]]
+        if j > 0 and kept[i, j] != kept[i, j - 1] + 1:
+            total += broken(look[i, kept[i, j - 1]], here, (i, j))
+        if i > 0 and kept[i, j] != kept[i - 1, j]:
+            total += broken(look[i - 1, kept[i - 1, j]], here, (i, j))
+    return 40 * total / height
+
+
+def removal_damage(before: np.ndarray, after: np.ndarray) -> float:
+    """What the map of objects counts before and no more after, in columns of the grid."""
+
+    def total(objects: np.ndarray) -> float:
+        counts = 0.0
+        for value in objects.astype(np.float64).ravel().tolist():
+            count = 0.08 + 0.7 * value
+            counts += 0.35 * count if value < 0.35 else count + 2 * value**2
+        return counts
+
+    return CELLS * abs(total(before) - total(after)) / before.size
