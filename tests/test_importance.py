@@ -6,10 +6,7 @@ import numpy as np
 import oracles
 import pytest
 
-from dnr_jax.config import RetargetConfig
-from dnr_jax.pipeline import retarget
-from dnr_jax.planning.importance import aggregate, analyse, centre_weight, feature_norm, resample
-from dnr_jax.weights import Weights
+from dnr_jax.planning.importance import aggregate, feature_norm, resample
 
 resampled = jax.jit(resample, static_argnums=(1, 2))
 aggregated = jax.jit(aggregate, static_argnums=(2, 3))
@@ -124,32 +121,3 @@ def test_aggregate_of_a_level_of_zeros_adds_nothing() -> None:
     with_zeros = (jnp.asarray(maps[0]), jnp.zeros(maps[1].shape), jnp.asarray(maps[2]))
     found = aggregated(with_zeros, sizes, STRIDES, SIZE)
     assert_close(found, oracles.aggregate([maps[0], maps[2]], (1, 8), SIZE))
-
-
-def test_the_centre_prior_is_a_gaussian_mixed_with_one() -> None:
-    weight = np.asarray(centre_weight((6, 10), 0.25))
-    for i in range(6):
-        for j in range(10):
-            y, x = (i + 0.5) / 6 - 0.5, (j + 0.5) / 10 - 0.5
-            assert weight[i, j] == pytest.approx(0.75 + 0.25 * np.exp(-(y**2 + x**2) / 0.18), rel=1e-5)
-    np.testing.assert_array_equal(centre_weight((6, 10), 0.0), np.ones((6, 10)))
-
-
-def test_the_centre_prior_weights_every_map_and_moves_seams_outwards(small_vgg: Weights) -> None:
-    image = np.random.default_rng(0).uniform(0, 255, (32, 48, 3)).astype(np.float32)
-    taps = ("block1_conv2", "block2_conv2")
-    plain = analyse(small_vgg.network, jnp.asarray(image), taps, ())
-    centred = analyse(small_vgg.network, jnp.asarray(image), taps, (), 0.9)
-    for before, after in zip(plain.importance, centred.importance, strict=True):
-        np.testing.assert_allclose(after, before * centre_weight(before.shape, 0.9), rtol=1e-5)
-
-    def mean_distance(prior: float) -> float:
-        config = RetargetConfig(
-            taps=taps, importance_percentile=100, reconstruct_steps=0, refine_steps=0, centre_prior=prior
-        )
-        kept = np.asarray(retarget(image, (32, 24), config, small_vgg).passes[0].carving.levels[0].kept)
-        return float(np.abs(kept[:32, :24] - 23.5).mean())
-
-    assert mean_distance(0.95) < mean_distance(0.0) - 1
-    with pytest.raises(ValueError, match="centre_prior is 1"):
-        RetargetConfig(centre_prior=1.0)
