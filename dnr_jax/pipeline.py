@@ -20,6 +20,7 @@ from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.passes import AXES, Pass
 from dnr_jax.planning.plan import Plan, make_plan
 from dnr_jax.planning.warp import Warp
+from dnr_jax.program_limit import make_room
 from dnr_jax.rendering.optimise import Minimum
 from dnr_jax.rendering.render import Progress, Rendering, crop, render, timed
 from dnr_jax.shapes import bucket_shape, largest_overview
@@ -137,6 +138,7 @@ def retarget_frames(
     check_masks(masks, size)
     _check_taps(config, weights, needs_pixels=masks.remove is not None or frames[0].shape[2] == 4)
 
+    make_room((bucket_shape(size), bucket_shape(target), config))
     network = weights.network.at_precision(config.precision)
     shared: dict[str, float] = {}
     valid = traced_size(size)

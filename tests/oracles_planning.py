@@ -167,7 +167,8 @@ def plan_second(objects: np.ndarray, protected: np.ndarray, first: np.ndarray, t
     wanted, weights = [], []
     for row, marks in zip(objects.astype(np.float64), protected, strict=True):
         seen = [float(value) if scale > 0 else 0.0 for value, scale in zip(row, first, strict=True)]
-        own = sum(value * scale for value, scale in zip(seen, first, strict=True)) / max(sum(seen), 1e-6)
+        most = [value**4 for value in seen]
+        own = sum(value * scale for value, scale in zip(most, first, strict=True)) / max(sum(most), 1e-6)
         pull = 0.7 * strongest(seen) ** 2 + (50 if (marks & (first > 0)).any() else 0)
         weights.append(0.05 + pull)
         wanted.append((0.05 + pull * own) / (0.05 + pull))
@@ -266,7 +267,7 @@ def joint_damage(look: np.ndarray, objects: np.ndarray, kept: np.ndarray, stride
             total += broken(look[i, kept[i, j - 1]], here, (i, j))
         if i > 0 and kept[i, j] != kept[i - 1, j]:
             total += broken(look[i - 1, kept[i - 1, j]], here, (i, j))
-    return 40 * total / height
+    return 80 * total / height
 
 
 def removal_damage(before: np.ndarray, after: np.ndarray) -> float:

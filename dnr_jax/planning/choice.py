@@ -2,7 +2,7 @@
 
 The paper names the choice as a limitation and offers no rule (Sec. 4.7, Fig. 21). Here it is one number for each side:
 how many seams of the deepest level go. No seams at all is tried first, then 1, 2, 3, 5, 8 ... as long as the damage
-falls or hardly rises. Seams must be worth the trouble: they have to do 3 % less damage than none. The damage is that
+falls or hardly rises. Seams must be worth the trouble: they have to do 10 % less damage than none. The damage is that
 of the whole plan in one currency (`dnr_jax.planning.damage`): the strain of the warp and the crop that are left to do,
 what the seams remove, and what their joints break.
 """
@@ -23,7 +23,7 @@ from dnr_jax.planning.proportions import Grid, make_grid, plan_proportions, stra
 
 COUNTS = (0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90)
 """How many deep seams are tried."""
-WORTH, HOPE = 0.97, 1.05
+WORTH, HOPE = 0.9, 1.05
 """Seams go where they do less damage than this share of none's; more are tried while it is within this of the least."""
 
 

@@ -19,7 +19,7 @@ from dnr_jax.planning.carve import apply_width
 from dnr_jax.planning.proportions import CELLS, CROP_PRICE, FLOOR, MEAN, OBJECT, PLAIN, STRONGEST
 from dnr_jax.planning.seams import Seams
 
-JOINT_WEIGHT = 40.0
+JOINT_WEIGHT = 80.0
 """The damage of a joint as long as the seam between black and white, where all around is plain."""
 JOINT_ON_OBJECT = 20.0
 """How many times as much again a joint counts where salience is 1; in between, with its square."""
@@ -67,9 +67,10 @@ def joint_damage(look: jax.Array, objects: jax.Array, seams: Seams, size: Size) 
     joined = seams.kept[:, 1:] != seams.kept[:, :-1] + 1
     sheared = seams.kept[1:] != seams.kept[:-1]
     inside = valid_mask(carved.shape, (size[0], seams.width))
-    across = jnp.where(joined[..., None] & inside[:, 1:], _beyond_usual(carved[:, :-1], carved[:, 1:]), 0)
-    down = jnp.where(sheared[..., None] & inside[1:], _beyond_usual(carved[:-1], carved[1:]), 0)
-    total = jnp.sum(across * counts[:, 1:]) + jnp.sum(down * counts[1:])
+    across = _beyond_usual(carved[:, :-1], carved[:, 1:]) * counts[:, 1:]
+    down = _beyond_usual(carved[:-1], carved[1:]) * counts[1:]
+    total = jnp.sum(jnp.where(joined[..., None] & inside[:, 1:], across, 0))
+    total += jnp.sum(jnp.where(sheared[..., None] & inside[1:], down, 0))
     return JOINT_WEIGHT * total / size[0].astype(jnp.float32)
 
 

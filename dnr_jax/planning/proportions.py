@@ -210,7 +210,9 @@ def _plan_second(grid: Grid, first: jax.Array, total: jax.Array) -> jax.Array:
     """The scales of the other side's cells, float32 [40], that follow the objects' scales along the first side."""
     shown = jnp.where(first[None, :] > 0, grid.objects, 0)
     strongest = jnp.mean(jnp.sort(shown, 1)[:, -(CELLS // 8) :], 1)
-    own = jnp.sum(shown * first[None, :], 1) / jnp.maximum(jnp.sum(shown, 1), 1e-6)
+    # The main object's scale, not that of all the little things that share its rows.
+    most = shown**4
+    own = jnp.sum(most * first[None, :], 1) / jnp.maximum(jnp.sum(most, 1), 1e-6)
     pull = SHAPE * jnp.square(strongest) + _PROTECTED * jnp.any(grid.protected & (first > 0)[None, :], 1)
     weights = STIFFNESS + pull
     ratio = total / CELLS

@@ -214,6 +214,8 @@ def reference_outputs(
 
     if config.importance_percentile == "auto" or config.objects != "none" or config.warp != "grid":
         raise ValueError("the reference is the paper's: give importance_percentile a number, objects=none, warp=grid")
+    if config.optimise != "everywhere":
+        raise ValueError("the reference optimises all pixels: give optimise=everywhere")
     photo = np.asarray(image, np.float32)
     features = reference.features(photo)
     plan = reference.seams(

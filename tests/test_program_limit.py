@@ -1,0 +1,87 @@
+"""Compiled programs are dropped before the memory maps run out, and only then."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from batch_photos import tiny_photo
+
+from dnr_jax import program_limit
+from dnr_jax.config import RetargetConfig
+from dnr_jax.pipeline import retarget
+from dnr_jax.program_limit import count_maps, make_room, most_maps
+from dnr_jax.weights import Weights
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program_limit, "_seen", set())
+
+
+def test_programs_go_when_half_of_the_maps_are_used(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program_limit, "most_maps", lambda: 1000)
+    traced = []
+
+    @jax.jit
+    def program(x: jax.Array) -> jax.Array:
+        traced.append(1)
+        return x + 1
+
+    for used, dropped in ((400, False), (501, True), (400, False)):
+        monkeypatch.setattr(program_limit, "count_maps", lambda used=used: used)
+        program(jnp.float32(0))
+        assert make_room(used) is dropped
+        assert not make_room(used), "shapes that are known are not looked at again"
+    program(jnp.float32(0))
+    assert len(traced) == 2, "dropped once, so traced twice"
+
+
+def test_a_system_that_does_not_say_has_no_limit(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program_limit, "_MAPS", Path("/nowhere"))
+    monkeypatch.setattr(program_limit, "_MOST", Path("/nowhere"))
+    assert count_maps() is None
+    assert most_maps() is None
+    assert not make_room("anything")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux alone tells a process its memory maps")
+def test_maps_are_counted() -> None:
+    used, most = count_maps(), most_maps()
+    assert used is not None
+    assert most is not None
+    assert 10 < used < most
+
+
+def test_photos_of_near_sizes_share_their_programs(embedded: Weights) -> None:
+    config = RetargetConfig(taps=("block1_conv2", "block3_conv4"), reconstruct_steps=2, refine_steps=1)
+    compiled: list[str] = []
+
+    def listen(event: str, _: float, **__: object) -> None:
+        if event.endswith("backend_compile_duration"):
+            compiled.append(event)
+
+    retarget(tiny_photo(70, 90, seed=0), (70, 70), config, embedded)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        for height, width, target in ((71, 91, 72), (75, 88, 80), (96, 95, 66)):
+            image = retarget(tiny_photo(height, width, seed=1), (height, target), config, embedded).image
+            assert image.shape == (height, target, 3)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert not compiled
+
+
+@pytest.mark.slow
+def test_two_hundred_sizes_in_one_process(embedded: Weights) -> None:
+    config = RetargetConfig(taps=("block1_conv2", "block3_conv4"), reconstruct_steps=1, refine_steps=1)
+    rng = np.random.default_rng(0)
+    for number in range(200):
+        height, width = (int(n) for n in rng.integers(40, 700, 2))
+        target = (height, max(1, int(width * rng.uniform(0.4, 1.2))))
+        image = retarget(tiny_photo(height, width, seed=number), target, config, embedded).image
+        assert image.shape == (*target, 3)
+    used, most = count_maps(), most_maps()
+    if used is not None and most is not None:
+        assert used < 0.8 * most
