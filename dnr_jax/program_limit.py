@@ -1,7 +1,7 @@
 """A process that lives: compiled programs are let go before the system runs out of memory maps for them.
 
-Every program that XLA compiles for a CPU holds a few memory maps, and a Linux process may have 65,530 of them. Photos of
-near sizes share their programs, but a server that sees every size would still come to the end one day, and die of it.
+Every program that XLA compiles for a CPU holds a few memory maps, and a Linux process may have 65,530 of them. Photos
+of near sizes share their programs, but a server that sees every size would still come to the end one day, and die.
 """
 
 import logging

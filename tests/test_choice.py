@@ -1,6 +1,7 @@
 """How many deep seams go: none without gain, some through plain ground, never through objects."""
 
 import jax
+import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -104,9 +105,18 @@ def test_padding_and_another_width_change_nothing_and_compile_nothing() -> None:
     exact, padded = choose(*scene(), 160), choose(*scene(), 160, shape=(96, 320))
     assert int(exact.deep) == int(padded.deep)
     np.testing.assert_allclose(list(tried(exact).values()), list(tried(padded).values()), rtol=1e-3)
-    before = choose_width._cache_size()
-    choose(*scene(), 150)
-    assert choose_width._cache_size() == before
+    compiled: list[str] = []
+
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
+        if event.endswith("backend_compile_duration"):
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        choose(*scene(), 150)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert not compiled
 
 
 def test_insertions_are_judged_too() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import jax
+import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_photos_of_near_sizes_share_their_programs(embedded: Weights) -> None:
     config = RetargetConfig(taps=("block1_conv2", "block3_conv4"), reconstruct_steps=2, refine_steps=1)
     compiled: list[str] = []
 
-    def listen(event: str, _: float, **__: object) -> None:
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event.endswith("backend_compile_duration"):
             compiled.append(event)
 

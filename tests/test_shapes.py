@@ -53,9 +53,8 @@ def test_the_largest_overview_holds_that_of_every_photo_of_its_shape(side: int, 
         assert max(held) <= -(-side // 32) * 32
         spans = [(n - side_step(n, per_octave) + 1, n) for n in shape]
         corners = [(h, w) for h in spans[0] for w in spans[1]]
-        inside = [
-            tuple(int(n) for n in pair) for pair in rng.integers(*zip(*spans, strict=True), (6, 2), endpoint=True)
-        ]
+        least, most = (np.array(ends) for ends in zip(*spans, strict=True))
+        inside = [(int(h), int(w)) for h, w in rng.integers(least, most, (6, 2), endpoint=True)]
         for size in (*corners, *inside):
             assert (bucket_side(size[0], per_octave), bucket_side(size[1], per_octave)) == shape
             seen = overview_size((size[0], size[1]), side)
