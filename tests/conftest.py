@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -12,6 +13,7 @@ from dnr_jax import compilation_cache
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import CONV_LAYERS
 from dnr_jax.networks.vgg import VGG
+from dnr_jax.program_limit import count_maps, most_maps
 from dnr_jax.weights import Layers, Provenance, Weights, load_weights
 
 pytest_plugins = ["batch_photos", "batch_runs", "fetch_fixtures"]
@@ -21,6 +23,15 @@ jax.config.update("jax_threefry_partitionable", True)
 # Compiled programs are shared by all workers, by the commands that tests start, and by the next run.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "compiled")
 compilation_cache.enable(os.environ["JAX_COMPILATION_CACHE_DIR"])
+
+
+@pytest.fixture(autouse=True)
+def room_for_programs() -> Iterator[None]:
+    """A worker compiles thousands of programs: they are dropped between tests before its memory maps run out."""
+    yield
+    used, most = count_maps(), most_maps()
+    if used is not None and most is not None and used > most // 2:
+        jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from configs import paper_config
 from scipy.stats import beta, norm
 
-from dnr_jax.config import preset_config
+from dnr_jax.config import RetargetConfig, preset_config
 from dnr_jax.evaluation.dataset import Case, read_dataset
 from dnr_jax.evaluation.measures import MEASURES, Judge, weights_digest
 from dnr_jax.evaluation.methods import parse_methods
@@ -101,15 +100,15 @@ def test_methods_by_name() -> None:
         "published:sc",
     ]
     assert [method.name for method in methods] == names
-    assert methods[0].config == paper_config()
+    assert methods[0].config == RetargetConfig()
     assert methods[1].operator == "scl"
     assert methods[2].published == "sv"
-    assert methods[3].config == paper_config(alpha=0.2, taps=("block1_conv2", "block3_conv4"))
+    assert methods[3].config == RetargetConfig(alpha=0.2, taps=("block1_conv2", "block3_conv4"))
     assert methods[3].slug == "dnr_alpha-0.2_taps-block1_conv2+block3_conv4"
     (fast,) = parse_methods("dnr:preset=fast:refine_steps=3:loss_weights=1+0.5", [])
     assert fast.config == preset_config("fast", refine_steps=3, loss_weights=(1.0, 0.5))
     (chosen,) = parse_methods("dnr:importance_percentile=auto", [])
-    assert chosen.config == paper_config(importance_percentile="auto")
+    assert chosen.config == RetargetConfig(importance_percentile="auto")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_vgg19_runs_end_to_end_at_640x480_within_its_memory(tmp_path: Path, shar
         f"--weights_dir={tmp_path / 'cache'}",
         "--weights=vgg19",
         "--width=75%",
+        "--importance_percentile=20",
         "--reconstruct_steps=3",
         "--refine_steps=2",
     ]

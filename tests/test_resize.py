@@ -15,6 +15,8 @@ from dnr_jax.photos.files import read_image, write_image
 from dnr_jax.resize import define_flags, main
 
 FAST = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1"]
+SEAMS = ["--importance_percentile=100"]
+"""Seams alone, whatever they damage."""
 
 
 @pytest.fixture
@@ -47,6 +49,8 @@ def test_the_record_tells_what_happened(photo: Path) -> None:
             "--alpha=0.25",
             "--taps=block1_conv2,block3_conv4",
             "--loss_weights=1,0.5",
+            "--warp=grid",
+            "--importance_percentile=20",
             *FAST,
         )
         == 0
@@ -59,7 +63,7 @@ def test_the_record_tells_what_happened(photo: Path) -> None:
     assert told["config"]["loss_weights"] == [1, 0.5]
     assert told["reconstruction"]["steps"] == 2
     assert len(told["reconstruction"]["losses"]) == 3
-    assert set(told["seconds"]) == {"features", "seams", "reconstruction", "refinement", "warp"}
+    assert set(told["seconds"]) == {"objects", "features", "seams", "reconstruction", "refinement", "warp"}
     assert told["weights"]["name"] == "embedded"
     assert told["seed"] == 0
     assert told["device"]

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from test_pipeline import disc_photo, textured_photo
-from test_resize import FAST, run
+from test_resize import FAST, SEAMS, run
 
 from dnr_jax.photos.files import read_image, write_image
 
@@ -92,8 +92,9 @@ def test_transparency_follows_the_pixels(tmp_path: Path) -> None:
         assert opened.mode == "RGBA"
         out = np.asarray(opened).astype(int)
     assert out.shape == (96, 120, 4)
-    opaque = out[..., 3] > 250
-    assert abs(opaque.sum() / (cover > 0).sum() - 1) < 0.08
+    opaque, red = out[..., 3] > 250, (out[..., 0] - out[..., 1]) > 60
+    assert abs(opaque.sum() / red.sum() - 1) < 0.08
+    assert red.sum() > 0.85 * (cover > 0).sum()
     # What is opaque is the disc, and the disc alone.
     assert np.abs(np.median(out[opaque], 0)[:3] - [220, 60, 40]).max() <= 3
 
@@ -148,7 +149,7 @@ def test_the_input_is_replaced_only_on_request(photo: Path, capsys: pytest.Captu
 def test_deep_grey_photos_stay_deep_and_grey(tmp_path: Path) -> None:
     ramp = np.repeat(np.linspace(0, 65535, 96).astype(np.uint16)[None, :], 64, 0)
     PIL.Image.fromarray(ramp).save(tmp_path / "deep.png")
-    assert run(f"--input={tmp_path / 'deep.png'}", f"--output={tmp_path / 'o.png'}", "--width=90", *FAST) == 0
+    assert run(f"--input={tmp_path / 'deep.png'}", f"--output={tmp_path / 'o.png'}", "--width=90", *SEAMS, *FAST) == 0
     with PIL.Image.open(tmp_path / "o.png") as opened:
         assert opened.mode.startswith("I")
         values = np.asarray(opened)
@@ -161,7 +162,7 @@ def test_deep_grey_photos_stay_deep_and_grey(tmp_path: Path) -> None:
 def test_a_look_inside(photo: Path) -> None:
     folder = photo.parent / "inside"
     args = [f"--input={photo}", f"--output={photo.parent / 'o.png'}", "--width=72", f"--inspect_dir={folder}"]
-    assert run(*args, "--snapshot_every=1", *FAST) == 0
+    assert run(*args, "--snapshot_every=1", *SEAMS, *FAST) == 0
     names = {path.name for path in folder.iterdir()}
     assert {"index.html", "1_photo.png", "3_seams_1_width_block5_pool.png", "8_result.png"} <= names
     assert {"5_reconstruction_00001.png", "5_reconstruction_00002.png"} <= names

@@ -24,7 +24,6 @@ from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstru
 from dnr_jax.rendering.refine import refine
 from dnr_jax.rendering.sampler import sample
 from dnr_jax.rendering.tiles import reconstruct_tiles, refine_tiles, tile_targets
-from dnr_jax.shapes import bucket_side
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, steps done, most steps)."""
@@ -90,7 +89,7 @@ def render(
     with timed(seconds, "reconstruction"):
         rates = _schedule(config, config.reconstruct_steps, config.reconstruct_rate)
         options: Any = {"snapshot_every": config.snapshot_every, "progress": told["reconstruction"]}
-        tiles = _tiles(plan, config) if only_near_joints(config, network) else None
+        tiles = _tiles(photo.shape, plan, config) if only_near_joints(config, network) else None
         # Where joints are nearly everywhere, the image in one piece costs no more than its tiles.
         if tiles is None or not worthwhile(tiles):
             tiled, built = None, reconstruct(loss, start, targets, rates, **options)
@@ -119,14 +118,14 @@ def only_near_joints(config: RetargetConfig, network: Network) -> bool:
     return config.optimise == "joints" and config.init == "seam" and is_local(network, config.loss_taps)
 
 
-def _tiles(plan: Plan, config: RetargetConfig) -> Tiles:
-    """The tiles near joints of the carved image."""
+def _tiles(shape: tuple[int, ...], plan: Plan, config: RetargetConfig) -> Tiles:
+    """The tiles near joints of the carved image; `shape` is that of the photo's array."""
     sources = {}
     for tap in dict.fromkeys((config.taps[0], *config.loss_taps)):
         stride, level = tap_stride(tap), config.taps.index(tap)
-        positions = places((bucket_side(plan.size[0]) // stride, bucket_side(plan.size[1]) // stride))
-        shape = (plan.canvas[0] // stride, plan.canvas[1] // stride)
-        sources[tap] = replay(plan.passes, positions, level, config, shape)
+        positions = places((shape[0] // stride, shape[1] // stride))
+        canvas = (plan.canvas[0] // stride, plan.canvas[1] // stride)
+        sources[tap] = replay(plan.passes, positions, level, config, canvas)
     first = sources.pop(config.taps[0])
     joints = find_joints(first, traced_size(plan.mid), traced_size(plan.size), sources or None)
     return active_tiles(joints, config.loss_taps)
