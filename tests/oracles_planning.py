@@ -147,7 +147,7 @@ def plan_first(
         # What the others gain by the width that it leaves them, to first order, by a difference.
         step = 1e-3
         gain = (cost(left, right, total - step) - cost(left, right, total + step)) / (2 * step) * scale
-        return weights[cell] * (1 - scale) ** 2 + gain > 0.35 * weights[cell]
+        return weights[cell] * (1 - scale) ** 2 + gain > 0.35 * weights[cell] + peaks[cell] ** 2
 
     left, right = 0, CELLS
     least = max(total, CELLS - most_crop * (CELLS - total))
@@ -155,7 +155,8 @@ def plan_first(
         ends = [cell for cell in (left, right - 1) if goes(cell, left, right)]
         if not ends:
             break
-        gone = min(ends, key=lambda cell: (rank[cell], cell))
+        taken = {left: left, right - 1: CELLS - right}
+        gone = min(ends, key=lambda cell: (rank[cell] + 0.01 * taken[cell], cell))
         left, right = (left + 1, right) if gone == left else (left, right - 1)
     scales = np.zeros(CELLS)
     scales[left:right] = solve(left, right, total)
@@ -206,9 +207,10 @@ def strain(
     cell = size[0 if first_is_height else 1] / CELLS
     total = 0.0
     for j, weight in enumerate(column_weights(objects, protected)):
+        peak = strongest(objects[:, j].astype(np.float64).tolist())
         begin, end = j * cell, (j + 1) * cell
         if end <= old[0] + cell / 2 or begin >= old[-1] - cell / 2:
-            total += 0.35 * weight
+            total += 0.35 * weight + peak**2
         else:
             width = float(np.interp(end, old, new) - np.interp(begin, old, new))
             total += weight * (width / (cell * scale) - 1) ** 2

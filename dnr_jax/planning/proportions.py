@@ -34,6 +34,10 @@ MEAN, STRONGEST, OBJECT = 0.4, 0.3, 2.0
 """What a column's mean, its strongest eighth and the square of that add."""
 CROP_PRICE = 0.35
 """What a cell costs that leaves the picture, as a share of what it counts; 1 would be a cell squeezed to nothing."""
+SECOND_PRICE = 1.0
+"""What the square of its strongest eighth adds to that: second objects had better be squeezed a little than cut."""
+BALANCE = 0.01
+"""How much plainer the next cell of a border must be for each one that the border has lost already."""
 PLAIN = 0.35
 """A column whose strongest eighth is below this holds no object, and may leave the picture."""
 LEAST_SCALE = 0.5
@@ -127,7 +131,7 @@ def strain(
     """
     scale, ratios = _relative(size, target)
     first_is_height = _first_is_height(ratios)
-    weights, _, _ = _column_weights(Grid(*(jnp.where(first_is_height, values.T, values) for values in grid)))
+    weights, _, strongest = _column_weights(Grid(*(jnp.where(first_is_height, values.T, values) for values in grid)))
 
     def along(warp: Warp, length: jax.Array | int) -> tuple[jax.Array, jax.Array]:
         cell = jnp.asarray(length, jnp.float32) / CELLS
@@ -138,7 +142,7 @@ def strain(
 
     sides = [along(warp, length) for warp, length in zip(warps, (size[1], size[0]), strict=True)]
     scales, shown = (jnp.where(first_is_height, high, wide) for wide, high in zip(*sides, strict=True))
-    return jnp.sum(weights * jnp.where(shown, jnp.square(scales - 1), CROP_PRICE))
+    return jnp.sum(jnp.where(shown, weights * jnp.square(scales - 1), crop_price(weights, strongest)))
 
 
 def _relative(
@@ -170,11 +174,17 @@ def _column_weights(grid: Grid) -> tuple[jax.Array, jax.Array, jax.Array]:
     return weights + _PROTECTED * jnp.any(grid.protected, 0), mean, strongest
 
 
+def crop_price(weights: jax.Array, strongest: jax.Array) -> jax.Array:
+    """What each column costs that leaves the picture, float32 [40]."""
+    return CROP_PRICE * weights + SECOND_PRICE * jnp.square(strongest)
+
+
 def _plan_first(grid: Grid, total: jax.Array, most_crop: jax.Array | float) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The window of cells that stay, first to before last, and each one's scale, float32 [40], 0 outside."""
     weights, mean, strongest = _column_weights(grid)
     plain = (strongest < PLAIN) & ~jnp.any(grid.protected, 0)
     rank = strongest + 0.3 * mean
+    price = crop_price(weights, strongest)
     least_cells = jnp.maximum(total, CELLS - jnp.asarray(most_crop, jnp.float32) * (CELLS - total))
     high = jnp.maximum(1, 2 * total / CELLS - 1)
 
@@ -189,7 +199,7 @@ def _plan_first(grid: Grid, total: jax.Array, most_crop: jax.Array | float) -> t
 
         def goes(cell: jax.Array) -> jax.Array:
             saved = weights[cell] * jnp.square(1 - scale[cell]) + 2 * multiplier * scale[cell]
-            return plain[cell] & (saved > CROP_PRICE * weights[cell])
+            return plain[cell] & (saved > price[cell])
 
         room = (right - left - 1).astype(jnp.float32) >= least_cells - 0.5
         return room & goes(left), room & goes(right - 1)
@@ -197,7 +207,9 @@ def _plan_first(grid: Grid, total: jax.Array, most_crop: jax.Array | float) -> t
     def advance(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         left, right, _ = state
         at_left, at_right = wanted(left, right)
-        from_left = at_left & (~at_right | (rank[left] <= rank[right - 1]))
+        # What one border has lost counts against it, so that not all is taken from one side.
+        first, last = rank[left] + BALANCE * left, rank[right - 1] + BALANCE * (CELLS - right)
+        from_left = at_left & (~at_right | (first <= last))
         from_right = at_right & ~from_left
         return left + from_left, right - from_right, from_left | from_right
 
