@@ -124,7 +124,10 @@ def test_insertions_are_judged_too() -> None:
     damage = tried(choice)
     assert len(damage) > 1
     assert int(choice.carving.width) >= SIZE[1]
-    assert damage[int(choice.deep)] <= min(damage[0], *damage.values()) + 1e-6 or int(choice.deep) == 0
+    assert int(choice.deep) == 0 or damage[int(choice.deep)] == min(damage.values())
+    crossed = tried(choose(scene(bars=True)[0], scene()[1], 300, room=80))
+    assert crossed[0] == pytest.approx(damage[0])
+    assert crossed[1] > damage[1], "what an insertion shears counts"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from dnr_jax.padding import Size
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.planning.damage import joint_damage, removal_damage
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.proportions import Grid, make_grid, plan_proportions, strain
+from dnr_jax.planning.proportions import CROP_PRICE, Grid, make_grid, plan_proportions, strain
 
 COUNTS = (0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90)
 """How many deep seams are tried."""
@@ -126,9 +126,12 @@ def choose_width(
         grid, new_size = make_grid(objects, protected, new_valid), (height, carving.width)
         share = carving.width.astype(jnp.float32) / width.astype(jnp.float32)
         damage = share * least_strain(grid, new_size, target, most_crop)
-        damage += removal_damage(judged.objects, objects, valid, new_valid)
-        if judged.look is not None and room is None and tap_stride(taps[0]) == 1:
-            damage += joint_damage(judged.look, objects, carving.levels[0], (height, width))
+        price = CROP_PRICE if room is None else 1.0
+        damage += removal_damage(judged.objects, objects, valid, new_valid, price=price)
+        if judged.look is not None and tap_stride(taps[0]) == 1:
+            # Insertions shear what they cross as removals do: they are judged by the joints that removals would leave.
+            beside = objects if room is None else judged.objects
+            damage += joint_damage(judged.look, beside, carving.levels[0], (height, width))
         return damage
 
     def advance(state: _State) -> _State:

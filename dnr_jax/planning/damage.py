@@ -74,7 +74,9 @@ def joint_damage(look: jax.Array, objects: jax.Array, seams: Seams, size: Size) 
     return JOINT_WEIGHT * total / size[0].astype(jnp.float32)
 
 
-def removal_damage(before: jax.Array, after: jax.Array, size: Size, new_size: Size) -> jax.Array:
+def removal_damage(
+    before: jax.Array, after: jax.Array, size: Size, new_size: Size, *, price: float = CROP_PRICE
+) -> jax.Array:
     """What is lost with the neurons that seams removed, or doubled with those that they inserted, float32.
 
     Args:
@@ -82,11 +84,12 @@ def removal_damage(before: jax.Array, after: jax.Array, size: Size, new_size: Si
       after: the same after the seams.
       size: the valid (height, width) of `before`.
       new_size: of `after`.
+      price: what ground costs as a share of what it counts; 1 for insertions, which are a stretch to twice the width.
     """
 
     def total(objects: jax.Array, valid: Size) -> jax.Array:
         counts = FLOOR + (MEAN + STRONGEST) * objects
-        counts = jnp.where(objects < PLAIN, CROP_PRICE * counts, counts + OBJECT * jnp.square(objects))
+        counts = jnp.where(objects < PLAIN, price * counts, counts + OBJECT * jnp.square(objects))
         return jnp.sum(jnp.where(valid_mask(objects.shape, valid)[..., 0], counts, 0))
 
     neurons = jnp.maximum(1, size[0] * size[1]).astype(jnp.float32)
