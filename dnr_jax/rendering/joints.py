@@ -84,7 +84,7 @@ def is_local(network: Network, taps: tuple[str, ...]) -> bool:
 
 @jax.jit
 def find_joints(
-    pixels: jax.Array, size: Size, photo_size: Size, *, neurons: dict[str, jax.Array] | None = None
+    pixels: jax.Array, size: Size, photo_size: Size, neurons: dict[str, jax.Array] | None = None
 ) -> jax.Array:
     """Where pixels of a carved image lie beside what they did not lie beside in the photo.
 
