@@ -4,12 +4,16 @@ import jax
 import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
+import oracles
+import oracles_planning
 import pytest
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.padding import traced_size
-from dnr_jax.planning.choice import COUNTS, WORTH, Choice, Judged, choose_width
+from dnr_jax.planning.carve import Carving, carve_width
+from dnr_jax.planning.choice import COUNTS, HOPE, WORTH, Choice, Judged, choose_width
 from dnr_jax.planning.damage import look_of
+from dnr_jax.planning.masks import mask_bias
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.reach import seam_target
 
@@ -29,34 +33,48 @@ def scene(bars: bool = False) -> tuple[np.ndarray, np.ndarray]:
     return photo, objects
 
 
+def padded(array: np.ndarray, stride: int, shape: tuple[int, int] = SIZE) -> jax.Array:
+    full = np.full((shape[0] // stride, shape[1] // stride, *array.shape[2:]), 9.0, np.float32)
+    full[: array.shape[0], : array.shape[1]] = array
+    return jnp.asarray(full)
+
+
+def maps_of(objects: np.ndarray, shape: tuple[int, int] = SIZE) -> tuple[jax.Array, ...]:
+    """Importance of every level that says what the objects say."""
+    maps = []
+    for stride in STRIDES:
+        rows = np.arange(SIZE[0] // stride) * stride // 4
+        columns = np.arange(SIZE[1] // stride) * stride // 4
+        maps.append(padded(0.1 + objects[rows[:, None], columns[None, :]], stride, shape))
+    return tuple(maps)
+
+
 def choose(
     photo: np.ndarray,
     objects: np.ndarray,
     width: int,
     *,
     shape: tuple[int, int] = SIZE,
+    size: tuple[int, int] = SIZE,
     room: int | None = None,
     most_crop: float = 0.7,
+    protected: np.ndarray | None = None,
 ) -> Choice:
-    def padded(array: np.ndarray, stride: int) -> jax.Array:
-        full = np.full((shape[0] // stride, shape[1] // stride, *array.shape[2:]), 9.0, np.float32)
-        full[: array.shape[0], : array.shape[1]] = array
-        return jnp.asarray(full)
-
-    maps = []
-    for stride in STRIDES:
-        rows = np.arange(SIZE[0] // stride) * stride // 4
-        columns = np.arange(SIZE[1] // stride) * stride // 4
-        maps.append(padded(0.1 + objects[rows[:, None], columns[None, :]], stride))
-    size = traced_size(SIZE)
-    judged = Judged(padded(objects, 4), None, look_of(padded(photo, 1), size))
+    maps, valid = maps_of(objects, shape), traced_size(size)
+    bias, marked = None, None
+    if protected is not None:
+        marked = jnp.asarray(protected)
+        bias = mask_bias(
+            maps, jnp.asarray(protected.repeat(4, 0).repeat(4, 1)), jnp.zeros(SIZE, bool), valid, strides=STRIDES
+        )
+    judged = Judged(padded(objects, 4, shape), marked, look_of(padded(photo, 1, shape), valid))
     return choose_width(
-        tuple(maps),
-        None,
+        maps,
+        bias,
         judged,
-        size,
+        valid,
         width,
-        traced_size((SIZE[0], width)),
+        traced_size((size[0], width)),
         0.5,
         most_crop,
         taps=TAPS,
@@ -64,6 +82,12 @@ def choose(
         room=room,
         seam_kernel="auto",
     )
+
+
+def carve(objects: np.ndarray, width: int, count: int) -> Carving:
+    """What so many of the deepest seams lead to; none at all for 0."""
+    goal = SIZE[1] if count == 0 else width
+    return carve_width(maps_of(objects), traced_size(SIZE), jnp.int32(goal), jnp.inf, 0.5, taps=TAPS, most_deep=count)
 
 
 def tried(choice: Choice) -> dict[int, float]:
@@ -81,6 +105,74 @@ def test_seams_go_through_plain_ground_between_objects() -> None:
     assert taken.any()
     assert not (taken & (scene()[1] > 0)).any(), "an object lost neurons"
     assert int(choice.carving.levels[-1].removed) == deep
+
+
+@pytest.mark.parametrize("bars", [False, True])
+def test_damage_is_that_of_the_warp_what_goes_and_the_joints(bars: bool) -> None:
+    photo, objects = scene(bars)
+    width, nothing = 160, np.zeros((40, 40), bool)
+    look, found = oracles_planning.look_of(photo), tried(choose(photo, objects, width))
+    assert len(found) > 2
+    for count, damage in found.items():
+        carving = carve(objects, width, count)
+        fine, coarse = carving.levels[0], carving.levels[object_level(TAPS)]
+        after = oracles.gather_columns(objects, np.asarray(coarse.kept)[:, : int(coarse.width)])
+        grid = oracles_planning.cell_means(after).astype(np.float32)
+        mid = int(carving.width)
+        left, right, scales = oracles_planning.plan_first(grid, nothing, 40 * width / mid, 0.7)
+        places = np.array([*range(left), *range(left, right + 1), *[right] * (40 - right)]).clip(left) * mid / 40
+        across = (places, np.array([0, *np.cumsum(scales)]) * mid / 40)
+        still = np.array([0.0, SIZE[0]])  # The height's part in the strain is none.
+        strain = oracles_planning.strain(grid, nothing, [across, (still, still)], (SIZE[0], mid), (SIZE[0], width))
+        kept = np.asarray(fine.kept)[:, : int(fine.width)]
+        expected = mid / SIZE[1] * strain + oracles_planning.removal_damage(objects, after)
+        expected += oracles_planning.joint_damage(look, after, kept, 4)
+        assert damage == pytest.approx(expected, rel=2e-3, abs=1e-5), f"{count} seams"
+
+
+def test_the_count_is_the_best_of_those_tried_where_it_is_worth_it() -> None:
+    chosen = set()
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        photo, objects = scene(bars=seed == 7)
+        objects = np.clip(objects * rng.uniform(0.4, 1) + rng.uniform(0, 0.3, objects.shape), 0, 1).astype(np.float32)
+        width = int(rng.integers(70, 250))
+        choice = choose(photo, objects, width, most_crop=float(rng.choice([0, 0.7])))
+        damage = tried(choice)
+        best = min(damage, key=lambda count: damage[count])
+        assert int(choice.deep) == (best if damage[best] < WORTH * damage[0] else 0)
+        expected = carve(objects, width, int(choice.deep))
+        jax.tree.map(np.testing.assert_array_equal, choice.carving, expected)
+        # More are tried while there is hope, and no longer; never more than the deepest level has to lose.
+        counts, values = list(damage), list(damage.values())
+        hopes = [values[n] <= HOPE * min(values[: n + 1]) for n in range(len(values))]
+        most = max(1, SIZE[1] // 16 - width // 16)
+        assert all(hopes[:-1])
+        assert counts[-1] <= most
+        assert not hopes[-1] or COUNTS[len(counts)] > most
+        chosen.add(int(choice.deep) > 0)
+    assert chosen == {True, False}
+
+
+def test_a_change_below_one_deep_neuron_is_all_or_nothing() -> None:
+    photo, objects = scene()
+    size = (SIZE[0], 255)
+    choice = choose(photo, objects, 244, size=size)
+    assert list(tried(choice)) == [0, 1]
+    assert int(choice.carving.levels[-1].removed) == 0
+    assert int(choice.carving.width) == (244 if int(choice.deep) else 255)
+
+
+def test_what_is_protected_stays() -> None:
+    photo, objects = scene()
+    protected = np.zeros(objects.shape, bool)
+    protected[2:5, 30:36] = True
+    choice = choose(photo, objects, 160, protected=protected)
+    assert int(choice.deep) > 0
+    seams = choice.carving.levels[object_level(TAPS)]
+    taken = np.asarray(seams.order) < seams.removed
+    assert taken.any()
+    assert not (taken & protected).any()
 
 
 def test_lines_that_seams_would_break_count_against_them() -> None:
