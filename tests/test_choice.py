@@ -154,6 +154,14 @@ def test_the_count_is_the_best_of_those_tried_where_it_is_worth_it() -> None:
     assert chosen == {True, False}
 
 
+def test_seams_that_hardly_do_less_damage_are_left_out() -> None:
+    choice = choose(*scene(), 228, most_crop=0.0)
+    damage = tried(choice)
+    assert WORTH * damage[0] < damage[1] < damage[0]
+    assert int(choice.deep) == 0
+    assert int(choice.carving.width) == SIZE[1]
+
+
 def test_a_change_below_one_deep_neuron_is_all_or_nothing() -> None:
     photo, objects = scene()
     size = (SIZE[0], 255)
