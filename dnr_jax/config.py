@@ -155,6 +155,11 @@ class RetargetConfig:
         return tuple(tap for tap, weight in zip(self.taps, self.loss_weights, strict=False) if weight > 0)
 
     @property
+    def crop_share(self) -> float:
+        """How much of what a side loses may be cropped by the warp that is chosen; the grid warp crops nothing."""
+        return self.most_crop if self.warp == "proportional" else 0.0
+
+    @property
     def positive_loss_weights(self) -> tuple[float, ...]:
         """The loss weights that belong to `loss_taps`."""
         return tuple(weight for weight in self.loss_weights if weight > 0)

@@ -136,6 +136,8 @@ def retarget_frames(
     size = (frames[0].shape[0], frames[0].shape[1])
     check_target(target, size)
     check_masks(masks, size)
+    if masks.objects is not None and config.objects == "none":
+        raise ValueError("a map of objects is given and objects is none: leave one of them out")
     _check_taps(config, weights, needs_pixels=masks.remove is not None or frames[0].shape[2] == 4)
 
     make_room((bucket_shape(size), bucket_shape(target), config))

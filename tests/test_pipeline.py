@@ -242,6 +242,27 @@ def test_without_seams_nothing_is_reconstructed(embedded: Weights) -> None:
     np.testing.assert_array_equal(result.refined, textured_photo(64, 96))
 
 
+def test_away_from_joints_pixels_stay_the_photos_own_unless_all_are_optimised(embedded: Weights) -> None:
+    photo = textured_photo(96, 640)
+    config = paper_config(importance_percentile=0.0, reconstruct_steps=4, refine_steps=2)
+    images = {}
+    for choice in ("joints", "everywhere"):
+        result = retarget(photo, (96, 608), dataclasses.replace(config, optimise=choice), embedded)
+        images[choice] = (result.refined == result.start).all(-1)
+    assert 0.9 < images["joints"].mean() < 1, "joints are changed, and nothing else"
+    assert images["everywhere"].mean() < images["joints"].mean()
+
+
+def test_the_grid_warp_with_chosen_seams_never_counts_on_a_crop(embedded: Weights) -> None:
+    photo, target = disc_photo(centre=(96, 180)), (192, 150)
+    config = RetargetConfig(warp="grid", reconstruct_steps=1, refine_steps=1)
+    damages = [
+        retarget(photo, target, dataclasses.replace(config, most_crop=share), embedded).record["passes"][0]["damage"]
+        for share in (0.0, 0.7)
+    ]
+    assert damages[0] == damages[1]
+
+
 def test_objects_crop_and_warp_have_their_effect(embedded: Weights) -> None:
     photo, base = disc_photo(centre=(96, 180)), RetargetConfig(reconstruct_steps=2, refine_steps=1)
     images = {
@@ -268,6 +289,8 @@ def test_given_objects_replace_salience(embedded: Weights) -> None:
     assert result.salience is not None
     assert result.salience[:, 260:].min() > 0.9
     assert result.record["warps"]["width"]["cropped"][1] == 0, "what the mask marks is never cropped"
+    with pytest.raises(ValueError, match="leave one of them out"):
+        retarget(photo, (192, 128), dataclasses.replace(config, objects="none"), embedded, masks=Masks(objects=corner))
     for wrong, message in (
         (corner[:-1], "must be float .192, 256."),
         (2 * corner, r"outside \[0, 1\]"),

@@ -219,7 +219,7 @@ def test_what_differs_from_the_target_lies_in_active_tiles(case: Case, turned: b
         sources[tap] = jnp.asarray(carve(places, tap))
     targets = FeatureTargets(network, tuple(jnp.asarray(carve(features[t], t)) for t in taps), pair(size), (1.0,) * 2)
     targets = targets._replace(loss_weights=targets.loss_weights[: len(taps)])
-    joints = find_joints(sources.pop(ONE[0]), pair(size), pair((photo.shape[0], photo.shape[1])), sources)
+    joints = find_joints(sources.pop(ONE[0]), pair(size), pair((photo.shape[0], photo.shape[1])), neurons=sources)
     found = active_tiles(joints, taps, margin=0)
     assert 0 < int(found.active) < found.order.size
     tiled = tiles.tile_targets(FeatureLoss(taps), start, targets, found)

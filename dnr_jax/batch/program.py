@@ -118,7 +118,7 @@ def traced_numbers(config: RetargetConfig) -> Numbers:
             100 if config.importance_percentile == "auto" else config.importance_percentile,
             config.alpha,
             config.centre_prior,
-            config.most_crop,
+            config.crop_share,
             config.reconstruct_rate,
             config.refine_rate,
             config.tolerance,
@@ -256,7 +256,7 @@ def _render(
             stride = tap_stride(tap)
             shape = (bucket.shape[0] // stride, bucket.shape[1] // stride)
             sources[tap] = carve(places(shape), config.taps.index(tap))
-        joints = find_joints(sources.pop(config.taps[0]), mid, size, sources or None)
+        joints = find_joints(sources.pop(config.taps[0]), mid, size, neurons=sources or None)
         tiles = active_tiles(joints, config.loss_taps)
         built, *course, shift, shift_losses, shift_steps = lax.cond(worthwhile(tiles), near_joints, everywhere, tiles)
     else:

@@ -1,10 +1,10 @@
 """`importance_percentile=auto`: how many deep seams go, and where cropping and squeezing take over.
 
 The paper names the choice as a limitation and offers no rule (Sec. 4.7, Fig. 21). Here it is one number for each side:
-how many seams of the deepest level go. No seams at all is tried first, then 1, 2, 3, 5, 8 ... as long as the damage
-falls or hardly rises. Seams must be worth the trouble: they have to do 10 % less damage than none. The damage is that
-of the whole plan in one currency (`dnr_jax.planning.damage`): the strain of the warp and the crop that are left to do,
-what the seams remove, and what their joints break.
+how many seams of the deepest level go. No seams at all is tried first, then 1, 2, 3, 5, 8 ... and at last all, as long
+as the damage falls or hardly rises. Seams must be worth the trouble: they have to do 10 % less damage than none. The
+damage is that of the whole plan in one currency (`dnr_jax.planning.damage`): the strain of the warp and the crop that
+are left to do, what the seams remove, and what their joints break.
 """
 
 from functools import partial
@@ -33,11 +33,13 @@ class Choice(NamedTuple):
     Attributes:
       carving: the seams that do least damage.
       deep: int32, how many of the deepest level were allowed.
-      damage: float32, one for each of `COUNTS`; infinite for those that were not tried.
+      counts: int32, `COUNTS`, but none beyond what the target could ask for.
+      damage: float32, one for each of them; infinite for those that were not tried.
     """
 
     carving: Carving
     deep: jax.Array
+    counts: jax.Array
     damage: jax.Array
 
 
@@ -96,7 +98,7 @@ def choose_width(
     level = object_level(taps)
     stride, deepest = tap_stride(taps[level]), tap_stride(taps[-1])
     most = jnp.maximum(1, jnp.abs(width // deepest - wanted // deepest))
-    counts = jnp.asarray(COUNTS, jnp.int32)
+    counts = jnp.minimum(jnp.asarray(COUNTS, jnp.int32), most)
 
     def attempt(count: jax.Array) -> Carving:
         # With a change of less than one deepest neuron, finer seams alone are tried, all or none.
@@ -145,15 +147,14 @@ def choose_width(
 
     def goes_on(state: _State) -> jax.Array:
         index, _, damages, _ = state
-        last = jnp.minimum(index, len(COUNTS) - 1)
-        untried = (index < len(COUNTS)) & (counts[last] <= most)
+        untried = (index < len(COUNTS)) & (counts[index - 1] < most)
         promising = damages[index - 1] <= HOPE * jnp.min(damages)
         return (index == 0) | (untried & promising & (wanted != width))
 
     empty = jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), jax.eval_shape(attempt, counts[0]))
     start = (jnp.int32(0), jnp.int32(0), jnp.full(len(COUNTS), jnp.inf, jnp.float32), empty)
     _, best, damages, carving = lax.while_loop(goes_on, advance, start)
-    return Choice(carving, counts[best], damages)
+    return Choice(carving, counts[best], counts, damages)
 
 
 def least_strain(grid: Grid, size: Size, target: Size, most_crop: jax.Array | float) -> jax.Array:

@@ -15,7 +15,7 @@ from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import fit, traced_size
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
-from dnr_jax.planning.choice import COUNTS, Judged, choose_width
+from dnr_jax.planning.choice import Judged, choose_width
 from dnr_jax.planning.masks import widest
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.seams import Seams
@@ -166,13 +166,14 @@ def _choose_pass(
         wanted,
         traced_size(end[turn]),
         config.alpha,
-        config.most_crop,
+        config.crop_share,
         taps=config.taps,
         region=config.region,
         room=room if wanted > size[AXES[side]] else None,
         seam_kernel=config.seam_kernel,
     )
-    damage = {count: float(value) for count, value in zip(COUNTS, choice.damage, strict=True) if np.isfinite(value)}
+    tried = zip(np.asarray(choice.counts), np.asarray(choice.damage), strict=True)
+    damage = {int(count): float(value) for count, value in tried if np.isfinite(value)}
     return _make_pass(layers, choice.carving, size, side, wanted, damage, config)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from dnr_jax.networks import stripes
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import Size, valid_mask
-from dnr_jax.rendering.optimise import Minimum, Progress, Schedule, minimise
+from dnr_jax.rendering.optimise import Minimum, Objective, Progress, Schedule, minimise
 
 
 class FeatureTargets(NamedTuple):
@@ -100,15 +100,18 @@ class FeatureLoss:
 
 
 def reconstruct(
-    loss: FeatureLoss,
+    loss: Objective,
     start: jax.Array,
-    targets: FeatureTargets,
+    targets: Any,
     schedule: Schedule,
     *,
     snapshot_every: int = 0,
     progress: Progress | None = None,
 ) -> Minimum:
-    """The image of least feature loss, by Adam from `start`, float32 [H, W, 3] in [0, 255] throughout."""
+    """The image of least feature loss, by Adam from `start`, float32 [H, W, 3] in [0, 255] throughout.
+
+    `targets` are what the loss compares with: `FeatureTargets` for a `FeatureLoss`.
+    """
     return minimise(
         loss,
         start,

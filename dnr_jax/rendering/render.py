@@ -127,7 +127,7 @@ def _tiles(shape: tuple[int, ...], plan: Plan, config: RetargetConfig) -> Tiles:
         canvas = (plan.canvas[0] // stride, plan.canvas[1] // stride)
         sources[tap] = replay(plan.passes, positions, level, config, canvas)
     first = sources.pop(config.taps[0])
-    joints = find_joints(first, traced_size(plan.mid), traced_size(plan.size), sources or None)
+    joints = find_joints(first, traced_size(plan.mid), traced_size(plan.size), neurons=sources or None)
     return active_tiles(joints, config.loss_taps)
 
 

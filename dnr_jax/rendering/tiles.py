@@ -5,8 +5,8 @@ near joints are optimised, the others are constants, and their share of the loss
 tiles that do not overlap. Every neuron belongs to one tile and is evaluated in a window that holds the pixels which it
 sees as well; windows are cut from the current image at every step, so that neighbours see each other.
 
-The loss is a sum over any number of windows, a few at a time: one program serves every number of active tiles. Windows
-are small enough for the processor's cache, so that a tile costs less than its share of the whole image's step.
+The loss is a sum over any number of windows, a few at a time: one program serves every number of active tiles, and
+memory does not grow with it. The state of the optimisation stays the whole image: its Adam step costs next to nothing.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import fit, valid_mask
 from dnr_jax.rendering.joints import Grid, Tiles, cut_tiles
 from dnr_jax.rendering.optimise import Minimum, Progress, Schedule, minimise
-from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, sum_squares
+from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstruct, sum_squares
 from dnr_jax.rendering.sampler import sample
 
 BATCH = 8
@@ -111,15 +111,7 @@ def reconstruct_tiles(
     progress: Progress | None = None,
 ) -> Minimum:
     """As `reconstruct`, of the free pixels; all others are the start's, to the bit, where they lie in [0, 255]."""
-    return minimise(
-        TiledLoss(loss),
-        start,
-        targets,
-        schedule,
-        stage="reconstruction",
-        snapshot_every=snapshot_every,
-        progress=progress,
-    )
+    return reconstruct(TiledLoss(loss), start, targets, schedule, snapshot_every=snapshot_every, progress=progress)
 
 
 def refine_tiles(

@@ -1,0 +1,57 @@
+"""Grids of objects for the tests of the proportional warp, and what it makes of them in cells."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnr_jax.padding import traced_size
+from dnr_jax.planning.proportions import CELLS, Grid, _share_out, make_grid, plan_proportions, strain
+
+CELL = 1e-3
+"""How near a plan comes to the exact one, in cells."""
+plan = jax.jit(plan_proportions)
+share_out = jax.jit(_share_out)
+gridded = jax.jit(make_grid)
+strained = jax.jit(strain)
+mapped = jax.jit(jax.vmap(plan_proportions, (0, 0, 0, None)))
+
+
+def random_objects(seed: int, *, heavy: float = 0.3) -> np.ndarray:
+    """Blobs that thin out towards the borders, float32 [40, 40] in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    fall = np.exp(-(((np.arange(CELLS) - rng.uniform(12, 28)) / 9) ** 2))
+    return np.clip(rng.gamma(heavy, 0.3, (CELLS, CELLS)) * fall[None, :], 0, 1).astype(np.float32)
+
+
+def nothing() -> np.ndarray:
+    return np.zeros((CELLS, CELLS), bool)
+
+
+def grid_of(objects: np.ndarray, protected: np.ndarray | None = None) -> Grid:
+    return Grid(jnp.asarray(objects, jnp.float32), jnp.asarray(nothing() if protected is None else protected))
+
+
+def planned(
+    grid: Grid, size: tuple[int, int], target: tuple[int, int], most_crop: float = 0.7
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Old and new edges of the width and of the height, in cells of the photo."""
+    sides = []
+    for warp, length in zip(
+        plan(grid, traced_size(size), traced_size(target), jnp.float32(most_crop)), size[::-1], strict=True
+    ):
+        old, new = (np.asarray(edges, np.float64) * CELLS / length for edges in warp)
+        sides.append((old, new))
+    return sides[0], sides[1]
+
+
+def window(old: np.ndarray) -> tuple[int, int]:
+    """The cells that stay: the first, and the one after the last."""
+    left, right = round(old[0]), round(old[-1])
+    np.testing.assert_allclose([old[0], old[-1]], [left, right], rtol=0, atol=CELL)
+    return left, right
+
+
+def scales(edges: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Each cell's scale, [40]; not a number where it was cropped."""
+    old, new = (np.diff(part) for part in edges)
+    return np.where(old > CELL, new / np.maximum(old, CELL), np.nan)

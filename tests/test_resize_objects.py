@@ -1,0 +1,60 @@
+"""--objects of the command: what it takes, what that changes, and what it refuses before anything is written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from test_pipeline import disc_photo
+from test_resize import FAST, run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A photo of a disc, and masks: its right half in white, black everywhere, too small, and no image at all."""
+    photo = disc_photo(96, 160, (48, 50), 20)
+    half = np.zeros((96, 160), np.uint8)
+    half[:, 110:] = 255
+    for name, pixels in {"photo": photo, "half": half, "black": 0 * half, "small": half[:-1]}.items():
+        PIL.Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "text.png").write_text("no image")
+    return tmp_path
+
+
+def narrow(folder: Path, *args: str) -> tuple[int, dict]:
+    """Runs the command; its exit code and its record."""
+    files = [f"--input={folder / 'photo.png'}", f"--output={folder / 'o.png'}", f"--record={folder / 'o.json'}"]
+    code = run(*files, "--width=96", *FAST, *args)
+    return code, json.loads((folder / "o.json").read_text()) if code == 0 else {}
+
+
+def test_a_mask_says_what_the_photo_is_of(folder: Path) -> None:
+    warps = {}
+    for objects in ("auto", "none", str(folder / "half.png")):
+        code, record = narrow(folder, f"--objects={objects}")
+        assert code == 0
+        warps[objects] = record["warps"]
+        assert record["config"]["objects"] == ("none" if objects == "none" else "auto")
+    assert warps["auto"]["width"]["cropped"][1] > 0, "the disc is at the left, so the right gives way"
+    assert warps[str(folder / "half.png")]["width"]["cropped"][1] == 0, "what the mask marks is never cropped"
+    assert warps["auto"] != warps["none"]
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        ("small.png", "160x95 and the photo 160x96"),
+        ("black.png", "black everywhere: mark what the photo is of"),
+        ("text.png", "text.png"),
+        ("missing.png", "missing.png"),
+    ],
+)
+def test_masks_that_cannot_serve_are_refused_in_one_line(
+    folder: Path, mask: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = narrow(folder, f"--objects={folder / mask}")
+    assert code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (folder / "o.png").exists()
