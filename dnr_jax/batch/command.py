@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from absl import flags
 from dnr_jax.batch.buckets import STEPS_PER_OCTAVE
 from dnr_jax.photos.encode import FORMATS
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 from dnr_jax.shell.flags import (
     config_from_flags,
     define_method_flags,
@@ -28,7 +28,7 @@ _FORMATS = {extension[1:]: extension for extension in FORMATS}
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the command; returns the exit code: 0 all done, 1 some photos failed, 2 bad input, 130 interrupted."""
+    """Runs the command; returns 0 for all done, 1 for failed photos, 2 for bad input, 128 and a signal's number."""
     from dnr_jax.batch import __main__ as page
 
     return run_command(
@@ -174,11 +174,6 @@ def _check(options: dict[str, Any]) -> None:
         raise ValueError("--input=- is read as it comes: save it as a .jsonl file for --dry_run and --engine=ray")
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def run() -> None:
-    """The entry point of the installed command; a request to end is an interrupt."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(main(sys.argv))
+    """The entry point of the installed command."""
+    end_process(main(sys.argv))

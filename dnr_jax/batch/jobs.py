@@ -1,11 +1,12 @@
 """From entries to jobs: sizes, targets, buckets, and what is done already; and from jobs to batches."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dnr_jax.batch.buckets import Bucket, find_bucket, spread
 from dnr_jax.batch.entries import Entry
@@ -19,6 +20,7 @@ from dnr_jax.planning.reach import seam_target
 from dnr_jax.shapes import PER_OCTAVE
 from dnr_jax.shell.sizes import parse_target
 
+Result = TypeVar("Result")
 _THREADS = 16  # File headers wait for disks and networks, not for a processor.
 
 
@@ -109,13 +111,25 @@ def make_jobs(
       progress: called with (photos looked at, photos).
     """
     jobs = []
-    with ThreadPoolExecutor(_THREADS) as pool:
-        made = pool.map(lambda entry: _make_job(entry, request, importance_side, weights_sha256, ledger), entries)
+
+    def make(entry: Entry) -> Job:
+        return _make_job(entry, request, importance_side, weights_sha256, ledger)
+
+    with contextlib.closing(map_in_threads(make, entries)) as made:
         for job in made:
             jobs.append(job)
             if progress is not None:
                 progress(len(jobs), len(entries))
     return jobs
+
+
+def map_in_threads(function: Callable[[Entry], Result], entries: Sequence[Entry]) -> Generator[Result]:
+    """What a function that looks at files gives for each entry, in order; closed early, it leaves the rest undone."""
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
+        yield from pool.map(function, entries)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _make_job(entry: Entry, request: Request, importance_side: int | None, weights_sha256: str, ledger: Ledger) -> Job:
