@@ -52,6 +52,13 @@ def define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_string("output_dir", None, "Directory for results and records; made where it is not there.", **text)
     flags.DEFINE_enum("format", None, list(_FORMATS), "Format of all results. Default: each photo's own.", **text)
+    flags.DEFINE_enum(
+        "fallback_format",
+        "png",
+        [*_FORMATS, "none"],
+        "Format of results whose photo's own cannot be written (TGA, PCX, AVIF and others); none: those fail.",
+        **text,
+    )
     flags.DEFINE_string("background", None, "Colour behind transparent photos where JPEG is written.", **text)
     flags.DEFINE_enum("frames", "refuse", ["refuse", "all"], "Animations: refuse, or retarget all frames.", **text)
     flags.DEFINE_float("max_megapixels", 25.0, "Largest photo to decode.", **text)
@@ -95,6 +102,7 @@ def define_flags() -> flags.FlagValues:
 
 def _run(options: dict[str, Any]) -> int:
     # All that needs no JAX is checked first.
+    from dnr_jax.batch.entries import Extensions
     from dnr_jax.batch.hosts import Coordinator, parse_shard
     from dnr_jax.batch.jobs import Request
     from dnr_jax.batch.options import RunOptions
@@ -120,7 +128,7 @@ def _run(options: dict[str, Any]) -> int:
     run_options = RunOptions(
         source=options["input"],
         network=network_from_flags(options),
-        suffix=None if options["format"] is None else _FORMATS[options["format"]],
+        extensions=Extensions(_FORMATS.get(options["format"]), _FORMATS.get(options["fallback_format"])),
         summary=options["summary"],
         workers=options["workers"],
         shard=None if options["shard"] is None else parse_shard(options["shard"]),

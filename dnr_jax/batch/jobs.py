@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from dnr_jax.batch.buckets import Bucket, find_bucket, spread
 from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.ledger import DONE, FAILED, Ledger, Recorded, config_sha256, file_stat, is_current
-from dnr_jax.batch.photo_tasks import read_header
+from dnr_jax.batch.photo_tasks import output_kind, read_header
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.photos.decode import Frames
@@ -136,7 +136,11 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
     recorded = ledger.get(entry.output)
     size, alone = _look_at(entry, recorded)
     target, failure = None, ""
-    if size is not None:
+    try:
+        output_kind(entry.output)
+    except ValueError as error:
+        failure = f"{entry.path}: {error}"
+    if size is not None and not failure:
         try:
             target = find_target(entry, size, request.sizes)
         except ValueError as error:

@@ -219,7 +219,11 @@ class Run:
             "output_bytes": written.output_bytes,
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
         }
-        notes = [*photo.decoded.notes, *finished.record.get("notes", [])]
+        entry = photo.job.entry
+        fallback = (
+            [f"its own format cannot be written: it is {Path(entry.output).suffix} now"] if entry.fallback else []
+        )
+        notes = [*photo.decoded.notes, *fallback, *finished.record.get("notes", [])]
         self._ledger.append({**line, "notes": notes} if notes else line)
         self._tally.finish(photo.job, sum(seconds.values()))
 
