@@ -1,10 +1,12 @@
 """Files appear whole or not at all: written under a temporary name beside the target, then renamed."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_unfinished: set[Path] = set()
 
 
 def write_atomically(path: Path, data: bytes, folder: Path | None = None) -> None:
@@ -19,6 +21,7 @@ def write_atomically(path: Path, data: bytes, folder: Path | None = None) -> Non
       OSError: as the file system has it (missing directory, no permission, disk full).
     """
     temporary = temporary_path(path, folder)
+    _unfinished.add(temporary)
     try:
         with os.fdopen(create_file(temporary), "wb") as file:
             file.write(data)
@@ -28,6 +31,15 @@ def write_atomically(path: Path, data: bytes, folder: Path | None = None) -> Non
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        _unfinished.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """Removes the temporary files of all threads, before the process is ended without them."""
+    for temporary in list(_unfinished):
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def temporary_path(path: Path, folder: Path | None = None) -> Path:

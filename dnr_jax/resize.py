@@ -18,6 +18,7 @@ from absl import flags
 from dnr_jax.config import RetargetConfig
 from dnr_jax.methods import NAMES, check_options, describe_methods
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 from dnr_jax.shell.flags import (
     config_from_flags,
     define_method_flags,
@@ -34,7 +35,8 @@ _EXAMPLE = "python -m dnr_jax.resize --input=photo.jpg --output=out.png --width=
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the command; returns the exit code: 0 done, 2 bad input (one line on stderr says what and the remedy)."""
+    """Runs the command; returns the exit code: 0 done, 2 bad input (one line on stderr says what and the remedy),
+    128 and a signal's number where that ended it."""
     return run_command(
         "dnr_jax.resize",
         argv,
@@ -43,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         text=__doc__,
         required=("input", "output"),
         example=_EXAMPLE,
-        interrupted="interrupted, nothing written",
+        interrupted="interrupted; no file is left half-written",
     )
 
 
@@ -160,7 +162,7 @@ def _note(options: dict[str, Any], *lines: str) -> None:
 
 def run() -> None:
     """The entry point of the installed command."""
-    sys.exit(main(sys.argv))
+    end_process(main(sys.argv))
 
 
 if __name__ == "__main__":

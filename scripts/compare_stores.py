@@ -22,6 +22,7 @@ from dnr_jax.photos.files import read_image
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.seams import Seams
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 from dnr_jax.shell.sizes import parse_side
 from dnr_jax.weights import read_weights
 from dnr_jax.weights.install import convert_file
@@ -84,4 +85,4 @@ def _share_moved(first: Seams, second: Seams, height: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    end_process(main(sys.argv))

@@ -11,6 +11,7 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,8 @@ from PIL import Image
 
 from dnr_jax.atomic import write_atomically
 from dnr_jax.networks.u2net import SalienceNetwork, layer_shapes, salience
+from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 from dnr_jax.weights.objects import FORMAT, MOST_BYTES, SOURCE_SHA256, check_arrays, params_of
 
 KEPT_LAYERS = ("stage1/", "stage2d/up1/")
@@ -42,35 +45,36 @@ PROVENANCE = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the conversion; returns the exit code: 0 done, 2 bad input."""
+    """Runs the conversion; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
     values = flags.FlagValues()
     text = {"flag_values": values, "module_name": "convert_u2net"}
     flags.DEFINE_string("input", None, "The authors' u2netp.onnx.", **text)
     flags.DEFINE_string("output", None, "The safetensors file to write.", **text)
     flags.DEFINE_string("photos", None, "Pattern of photos on which the rounding is measured.", **text)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
-    try:
-        rest = values(argv)[1:]
-        if values["help"].value:
-            print(f"{__doc__}\n{values.get_help(include_special_flags=False)}")
-            return 0
-        if rest or not values["input"].value or not values["output"].value:
-            raise ValueError("give --input=u2netp.onnx and --output=FILE.safetensors, and nothing without a --name")
-        output = Path(values["output"].value)
-        arrays = read_onnx(Path(values["input"].value))
-        data = encode(arrays)
-        if values["photos"].value:
-            photos = sorted(Path().glob(values["photos"].value))
-            change = largest_change(arrays, safetensors.numpy.load(data), photos)
-            print(f"largest change of salience on {len(photos)} photos: {change:.6f}")
-            if change >= LARGEST_CHANGE:
-                raise ValueError(f"rounding changes salience by {change:.6f}: add to KEPT_LAYERS")
-        write_atomically(output, data)
-        print(f"{output}: {len(data)} bytes")
-    except (flags.Error, ValueError, OSError, ImportError) as error:
-        print(f"convert_u2net: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(
+        "convert_u2net",
+        argv,
+        values,
+        _convert,
+        text=__doc__,
+        required=("input", "output"),
+        example="--input=u2netp.onnx --output=FILE.safetensors",
+    )
+
+
+def _convert(options: dict[str, Any]) -> None:
+    output = Path(options["output"])
+    arrays = read_onnx(Path(options["input"]))
+    data = encode(arrays)
+    if options["photos"]:
+        photos = sorted(Path().glob(options["photos"]))
+        change = largest_change(arrays, safetensors.numpy.load(data), photos)
+        print(f"largest change of salience on {len(photos)} photos: {change:.6f}")
+        if change >= LARGEST_CHANGE:
+            raise ValueError(f"rounding changes salience by {change:.6f}: add to KEPT_LAYERS")
+    write_atomically(output, data)
+    print(f"{output}: {len(data)} bytes")
 
 
 def read_onnx(path: Path) -> dict[str, np.ndarray]:
@@ -139,4 +143,4 @@ def largest_change(full: dict[str, np.ndarray], rounded: dict[str, np.ndarray], 
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    end_process(main(sys.argv))

@@ -5,7 +5,8 @@ python scripts/convert_vgg19.py --input=vgg19_weights_tf_dim_ordering_tf_kernels
 
 import sys
 
+from dnr_jax.shell.ending import end_process
 from dnr_jax.weights.commands import main
 
 if __name__ == "__main__":
-    sys.exit(main([sys.argv[0], "convert", *sys.argv[1:]]))
+    end_process(main([sys.argv[0], "convert", *sys.argv[1:]]))

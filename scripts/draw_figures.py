@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 from dnr_jax.weights.names import describe_names
 
 if TYPE_CHECKING:
@@ -213,4 +214,4 @@ def draw_results(options: dict[str, Any], command: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    end_process(main(sys.argv))

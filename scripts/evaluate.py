@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 from dnr_jax.shell.flags import define_network_flags, network_from_flags
 from dnr_jax.shell.progress import ProgressLine
 
@@ -197,4 +198,4 @@ def make_directory(path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    end_process(main(sys.argv))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 
 if TYPE_CHECKING:
     import jax
@@ -177,4 +178,4 @@ def fit(values: "np.ndarray", shape: tuple[int, ...]) -> "np.ndarray":
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    end_process(main(sys.argv))

@@ -28,6 +28,7 @@ from benchmark.compare import OTHERS, measure, print_table
 from benchmark.cost import cost_of_size, print_cost
 from dnr_jax.photos.files import check_writable, write_bytes
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 
 Number = TypeVar("Number", int, float)
 
@@ -112,4 +113,4 @@ def _numbers(flag: str, texts: Sequence[str], kind: Callable[[str], Number]) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    end_process(main(sys.argv))

@@ -14,6 +14,7 @@ from absl import flags
 
 from dnr_jax.evaluation.votes import merge_ballots, read_ballot, tally, tally_text
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,4 +42,4 @@ def _count(options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    end_process(main(sys.argv))

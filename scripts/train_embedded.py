@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 from dnr_jax.shell.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -130,4 +131,4 @@ def plot(history: "list[Record]") -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    end_process(main(sys.argv))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dnr_jax.batch.entries import Entry, find_entries, read_manifest, stream_entries
+from dnr_jax.batch.entries import Entry, Extensions, find_entries, read_manifest, stream_entries
 from dnr_jax.batch.hosts import Shard
 from dnr_jax.batch.stream import stdin_windows
 
@@ -30,14 +30,14 @@ def outputs(entries: list[Entry]) -> list[str]:
 
 
 def test_a_directory_is_searched_to_any_depth_and_mirrored(tree: Path) -> None:
-    entries = find_entries(str(tree), tree / "out", None)
+    entries = find_entries(str(tree), tree / "out", Extensions())
     assert outputs(entries) == ["a.PNG", "b.jpg", "linked.jpg", "deep/er/c.webp"]
     assert [Path(entry.path).relative_to(tree).as_posix() for entry in entries] == outputs(entries)
-    assert "out/old.jpg" in outputs(find_entries(str(tree), tree.parent / "other", None))
+    assert "out/old.jpg" in outputs(find_entries(str(tree), tree.parent / "other", Extensions()))
 
 
 def test_a_format_changes_the_outputs_alone(tree: Path) -> None:
-    entries = find_entries(str(tree), tree / "out", ".png")
+    entries = find_entries(str(tree), tree / "out", Extensions(".png"))
     assert outputs(entries) == ["a.png", "b.png", "linked.png", "deep/er/c.png"]
     assert entries[1].path.endswith("b.jpg")
 
@@ -56,9 +56,9 @@ def test_patterns_mirror_below_their_fixed_part(tree: Path, pattern: str, expect
     source = str(tree / pattern)
     if not expected:
         with pytest.raises(ValueError, match="no photos in"):
-            find_entries(source, tree / "out", None)
+            find_entries(source, tree / "out", Extensions())
     else:
-        assert outputs(find_entries(source, tree / "out", None)) == expected
+        assert outputs(find_entries(source, tree / "out", Extensions())) == expected
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
@@ -69,7 +69,7 @@ def test_manifests_name_sizes_masks_and_outputs(tmp_path: Path, kind: str) -> No
         path.write_text("\n".join(json.dumps(row) for row in [*rows, {"path": "../c.jpg", "output": "x/y.png"}]) + "\n")
     else:
         path.write_text("path,width,height,remove,output\na.jpg,120,75%,,\n/data/b.png,,,m.png,\n../c.jpg,,,,x/y.png\n")
-    assert list(read_manifest(path, None)) == [
+    assert list(read_manifest(path, Extensions())) == [
         Entry(str(tmp_path / "a.jpg"), "a.jpg", "120", "75%"),
         Entry("/data/b.png", "data/b.png", remove=str(tmp_path / "m.png")),
         Entry(str(tmp_path / "../c.jpg"), "x/y.png"),
@@ -97,44 +97,44 @@ def test_manifests_name_sizes_masks_and_outputs(tmp_path: Path, kind: str) -> No
 def test_bad_manifests_are_refused_by_line(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message) as caught:
-        find_entries(str(tmp_path / name), tmp_path / "out", None)
+        find_entries(str(tmp_path / name), tmp_path / "out", Extensions())
     assert "\n" not in str(caught.value)
 
 
 def test_what_cannot_be_an_input_is_refused(tree: Path) -> None:
     with pytest.raises(ValueError, match="no such directory or manifest"):
-        find_entries(str(tree / "gone"), tree / "out", None)
+        find_entries(str(tree / "gone"), tree / "out", Extensions())
     with pytest.raises(ValueError, match="is the output directory as well"):
-        find_entries(str(tree), tree, None)
+        find_entries(str(tree), tree, Extensions())
     (tree / "b.png").touch()
     with pytest.raises(ValueError, match=r"b\.jpg and .*b\.png would both be written to b\.png"):
-        find_entries(str(tree), tree / "out", ".png")
+        find_entries(str(tree), tree / "out", Extensions(".png"))
     (tree.parent / "latin.jsonl").write_bytes(b'{"path": "\xe9.jpg"}\n')
     with pytest.raises(ValueError, match="is not UTF-8"):
-        find_entries(str(tree.parent / "latin.jsonl"), tree / "out", None)
+        find_entries(str(tree.parent / "latin.jsonl"), tree / "out", Extensions())
 
 
 def test_a_stream_is_shared_out_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = "".join(json.dumps({"path": f"{i}.jpg"}) + "\n" for i in range(7))
     for index, expected in ((0, ["0.png", "3.png", "6.png"]), (2, ["2.png", "5.png"])):
         monkeypatch.setattr("sys.stdin", io.StringIO(lines))
-        windows = list(stdin_windows(".png", Shard(index, 3)))
+        windows = list(stdin_windows(Extensions(".png"), Shard(index, 3)))
         assert [output for window in windows for output in outputs(window)] == expected
 
 
 def test_a_bad_line_ends_a_stream_after_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"path": "a.jpg"}\n{"path": "b.jpg"}\nnonsense\n'))
-    windows = stdin_windows(None, Shard(0, 1))
+    windows = stdin_windows(Extensions(), Shard(0, 1))
     assert outputs(next(windows)) == ["a.jpg", "b.jpg"]
     with pytest.raises(ValueError, match="standard input line 3"):
         next(windows)
     monkeypatch.setattr("sys.stdin", io.StringIO('{"path": "a.jpg"}\n{"path": "./a.jpg"}\n'))
-    windows = stdin_windows(None, Shard(0, 1))
+    windows = stdin_windows(Extensions(), Shard(0, 1))
     assert outputs(next(windows)) == ["a.jpg"]
     with pytest.raises(ValueError, match=r"both be written to a\.jpg"):
         next(windows)
 
 
 def test_blank_lines_do_not_count_against_a_manifest(tmp_path: Path) -> None:
-    entries = stream_entries(["\n", '{"path": "a.jpg"}\n'], "list", tmp_path, None)
+    entries = stream_entries(["\n", '{"path": "a.jpg"}\n'], "list", tmp_path, Extensions())
     assert outputs(list(entries)) == ["a.jpg"]

@@ -8,6 +8,7 @@ import pytest
 from absl import flags
 
 import compare_stores
+import convert_u2net
 import draw_figures
 import evaluate
 import evaluate_importance
@@ -22,7 +23,7 @@ from dnr_jax.weights import commands as weights
 COMMANDS = {
     module.__name__: module.main
     for module in (
-        *(resize, batch, compare_stores, draw_figures, evaluate, evaluate_importance),
+        *(resize, batch, compare_stores, convert_u2net, draw_figures, evaluate, evaluate_importance),
         *(run_benchmark, tally_votes, train_embedded),
     )
 } | {f"weights {name}": lambda argv, name=name: weights.main([argv[0], name, *argv[1:]]) for name in weights._COMMANDS}

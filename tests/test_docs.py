@@ -1,7 +1,8 @@
-"""What the documentation shows runs: README's Python, the public docstrings' examples, the notebook."""
+"""What the documentation shows runs: README's Python, every docstring's examples, the notebook."""
 
 import doctest
 import importlib
+import pkgutil
 import re
 from pathlib import Path
 
@@ -15,22 +16,43 @@ import dnr_jax
 ROOT = Path(__file__).resolve().parents[1]
 
 
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(dnr_jax.__path__, "dnr_jax.")
+    if not module.name.endswith("__main__")  # Importing it runs the command.
+)
+
+
+def examples(name: str) -> list[doctest.DocTest]:
+    """The examples in a module's docstrings; NumPy and the public names are at hand in them."""
+    module = importlib.import_module(name)
+    public = {public: getattr(dnr_jax, public) for public in dnr_jax.__all__}
+    found = doctest.DocTestFinder().find(module, name, extraglobs={"np": np, **public})
+    return [test for test in found if test.examples]
+
+
+def test_no_example_is_overlooked() -> None:
+    written = sum(path.read_text().count(">>> ") for path in (ROOT / "dnr_jax").rglob("*.py"))
+    assert sum(len(test.examples) for module in MODULES for test in examples(module)) == written > 0
+
+
 def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     exec(compile(block, "README.md", "exec"), {})
     assert capsys.readouterr().out == "(64, 72, 3) (64, 72)\n"
 
 
-@pytest.mark.parametrize("name", dnr_jax.__all__)
-def test_public_names_have_an_example_that_runs(name: str) -> None:
-    thing = getattr(dnr_jax, name)
-    module = importlib.import_module(thing.__module__)
-    public = {public: getattr(dnr_jax, public) for public in dnr_jax.__all__}
-    found = doctest.DocTestFinder(recurse=False).find(thing, name, module, extraglobs={"np": np, **public})
-    tests = [test for test in found if test.examples]
-    assert tests, f"{name} has no example"
-    for test in tests:
+@pytest.mark.parametrize("module", MODULES)
+def test_every_example_of_every_module_runs(module: str) -> None:
+    # A private name's example is run as well: whatever looks like one must be one.
+    for test in examples(module):
         assert doctest.DocTestRunner().run(test).failed == 0
+
+
+@pytest.mark.parametrize("name", dnr_jax.__all__)
+def test_public_names_have_an_example(name: str) -> None:
+    thing = getattr(dnr_jax, name)
+    assert any(test.name == f"{thing.__module__}.{name}" for test in examples(thing.__module__)), name
 
 
 def test_every_picture_and_link_of_the_documents_is_there() -> None:

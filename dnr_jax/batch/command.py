@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from absl import flags
 from dnr_jax.batch.buckets import STEPS_PER_OCTAVE
 from dnr_jax.photos.encode import FORMATS
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 from dnr_jax.shell.flags import (
     config_from_flags,
     define_method_flags,
@@ -28,7 +28,7 @@ _FORMATS = {extension[1:]: extension for extension in FORMATS}
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the command; returns the exit code: 0 all done, 1 some photos failed, 2 bad input, 130 interrupted."""
+    """Runs the command; returns 0 for all done, 1 for failed photos, 2 for bad input, 128 and a signal's number."""
     from dnr_jax.batch import __main__ as page
 
     return run_command(
@@ -52,6 +52,13 @@ def define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_string("output_dir", None, "Directory for results and records; made where it is not there.", **text)
     flags.DEFINE_enum("format", None, list(_FORMATS), "Format of all results. Default: each photo's own.", **text)
+    flags.DEFINE_enum(
+        "fallback_format",
+        "png",
+        [*_FORMATS, "none"],
+        "Format of results whose photo's own cannot be written (TGA, PCX, AVIF and others); none: those fail.",
+        **text,
+    )
     flags.DEFINE_string("background", None, "Colour behind transparent photos where JPEG is written.", **text)
     flags.DEFINE_enum("frames", "refuse", ["refuse", "all"], "Animations: refuse, or retarget all frames.", **text)
     flags.DEFINE_float("max_megapixels", 25.0, "Largest photo to decode.", **text)
@@ -95,6 +102,7 @@ def define_flags() -> flags.FlagValues:
 
 def _run(options: dict[str, Any]) -> int:
     # All that needs no JAX is checked first.
+    from dnr_jax.batch.entries import Extensions
     from dnr_jax.batch.hosts import Coordinator, parse_shard
     from dnr_jax.batch.jobs import Request
     from dnr_jax.batch.options import RunOptions
@@ -120,7 +128,7 @@ def _run(options: dict[str, Any]) -> int:
     run_options = RunOptions(
         source=options["input"],
         network=network_from_flags(options),
-        suffix=None if options["format"] is None else _FORMATS[options["format"]],
+        extensions=Extensions(_FORMATS.get(options["format"]), _FORMATS.get(options["fallback_format"])),
         summary=options["summary"],
         workers=options["workers"],
         shard=None if options["shard"] is None else parse_shard(options["shard"]),
@@ -174,11 +182,6 @@ def _check(options: dict[str, Any]) -> None:
         raise ValueError("--input=- is read as it comes: save it as a .jsonl file for --dry_run and --engine=ray")
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def run() -> None:
-    """The entry point of the installed command; a request to end is an interrupt."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(main(sys.argv))
+    """The entry point of the installed command."""
+    end_process(main(sys.argv))

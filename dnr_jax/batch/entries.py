@@ -28,6 +28,7 @@ class Entry(NamedTuple):
       height: likewise.
       protect: path of a mask, or None.
       remove: likewise.
+      fallback: whether the output has another extension than the photo because the photo's format cannot be written.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Entry(NamedTuple):
     height: str | None = None
     protect: str | None = None
     remove: str | None = None
+    fallback: bool = False
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -43,7 +45,28 @@ class Entry(NamedTuple):
         return tuple(path for path in (self.path, self.protect, self.remove) if path is not None)
 
 
-def find_entries(source: str, output_dir: Path, suffix: str | None) -> list[Entry]:
+class Extensions(NamedTuple):
+    """Which extensions outputs have that nobody named.
+
+    Attributes:
+      every: that of all outputs (".png"); None to keep each photo's.
+      fallback: that of photos whose own format cannot be written; None to keep theirs too, so that they fail.
+    """
+
+    every: str | None = None
+    fallback: str | None = ".png"
+
+    def name(self, output: str) -> tuple[str, bool]:
+        """An output with its extension, and whether that is the fallback."""
+        path = PurePosixPath(output)
+        if self.every is not None:
+            return str(path.with_suffix(self.every)), False
+        if self.fallback is not None and path.suffix.lower() not in FORMATS:
+            return str(path.with_suffix(self.fallback)), True
+        return output, False
+
+
+def find_entries(source: str, output_dir: Path, extensions: Extensions) -> list[Entry]:
     """The photos of a directory, a glob or a manifest file, in a fixed order.
 
     Directories are searched to any depth for files that Pillow may read; links to directories are not followed, and
@@ -53,7 +76,7 @@ def find_entries(source: str, output_dir: Path, suffix: str | None) -> list[Entr
     Args:
       source: a directory, a pattern with *, ? or [, or a .jsonl or .csv file.
       output_dir: where results go.
-      suffix: extension of all outputs (".png"), or None to keep each photo's.
+      extensions: of the outputs.
 
     Raises:
       ValueError: nothing there, a bad manifest, or two photos with one output.
@@ -62,13 +85,13 @@ def find_entries(source: str, output_dir: Path, suffix: str | None) -> list[Entr
     if path.is_dir():
         if output_dir.exists() and path.samefile(output_dir):
             raise ValueError(f"{source} is the output directory as well: give another --output_dir")
-        entries = [_mirrored(file, path, suffix) for file in _photos_below(path, output_dir)]
+        entries = [_mirrored(file, path, extensions) for file in _photos_below(path, output_dir)]
     elif path.is_file():
-        entries = list(read_manifest(path, suffix))
+        entries = list(read_manifest(path, extensions))
     elif glob.has_magic(source):
         base = _fixed_part(source)
         files = sorted(_matches(source, base, output_dir))
-        entries = [_mirrored(file, base, suffix) for file in files]
+        entries = [_mirrored(file, base, extensions) for file in files]
     else:
         raise ValueError(f"no such directory or manifest: {source} (check the path)")
     if not entries:
@@ -89,7 +112,7 @@ def check_outputs(entries: Iterable[Entry], taken: dict[str, str]) -> None:
             )
 
 
-def read_manifest(path: Path, suffix: str | None) -> Iterator[Entry]:
+def read_manifest(path: Path, extensions: Extensions) -> Iterator[Entry]:
     """The entries of a .jsonl or .csv file; paths in it are relative to its directory.
 
     Raises:
@@ -103,14 +126,14 @@ def read_manifest(path: Path, suffix: str | None) -> Iterator[Entry]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
-                yield from _csv_entries(file, path, suffix)
+                yield from _csv_entries(file, path, extensions)
             else:
-                yield from stream_entries(file, str(path), path.parent, suffix)
+                yield from stream_entries(file, str(path), path.parent, extensions)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from None
 
 
-def stream_entries(lines: Iterable[str], name: str, base: Path, suffix: str | None) -> Iterator[Entry]:
+def stream_entries(lines: Iterable[str], name: str, base: Path, extensions: Extensions) -> Iterator[Entry]:
     """The entries of JSON lines as they come; paths in them are relative to `base`.
 
     Raises:
@@ -125,19 +148,19 @@ def stream_entries(lines: Iterable[str], name: str, base: Path, suffix: str | No
             raise ValueError(f"{name} line {number} is no JSON ({error}): give one object a line") from None
         if not isinstance(row, dict):
             raise ValueError(f'{name} line {number} is no object: write {{"path": "photo.jpg"}}')
-        yield _row_entry(row, f"{name} line {number}", base, suffix)
+        yield _row_entry(row, f"{name} line {number}", base, extensions)
 
 
-def _csv_entries(file: TextIO, path: Path, suffix: str | None) -> Iterator[Entry]:
+def _csv_entries(file: TextIO, path: Path, extensions: Extensions) -> Iterator[Entry]:
     reader = csv.DictReader(file)
     for row in reader:
         where = f"{path} line {reader.line_num}"
         if None in row or None in row.values():
             raise ValueError(f"{where} has another number of columns than the header: quote commas in names")
-        yield _row_entry({name: value for name, value in row.items() if value != ""}, where, path.parent, suffix)
+        yield _row_entry({name: value for name, value in row.items() if value != ""}, where, path.parent, extensions)
 
 
-def _row_entry(row: dict[str, Any], where: str, base: Path, suffix: str | None) -> Entry:
+def _row_entry(row: dict[str, Any], where: str, base: Path, extensions: Extensions) -> Entry:
     unknown = [name for name in row if name not in COLUMNS]
     if unknown:
         raise ValueError(f"{where} has an unknown column {unknown[0]!r}: there are {', '.join(COLUMNS)}")
@@ -154,13 +177,13 @@ def _row_entry(row: dict[str, Any], where: str, base: Path, suffix: str | None) 
     path = values["path"]
     if path is None:
         raise ValueError(f"{where} has no path: name the photo")
-    output = values["output"]
+    output, fallback = values["output"], False
     if output is None:
-        output = _with_suffix(_relative_output(path), suffix)
+        output, fallback = extensions.name(_relative_output(path))
     elif PurePosixPath(output).is_absolute() or ".." in PurePosixPath(output).parts:
         raise ValueError(f"{where}: the output {output} leaves the output directory: give a path below it")
     masks = {name: None if values[name] is None else str(base / str(values[name])) for name in ("protect", "remove")}
-    return Entry(str(base / path), output, values["width"], values["height"], **masks)
+    return Entry(str(base / path), output, values["width"], values["height"], fallback=fallback, **masks)
 
 
 def _relative_output(path: str) -> str:
@@ -208,9 +231,6 @@ def _fixed_part(pattern: str) -> Path:
     return Path(*parts[:fixed]) if fixed else Path()
 
 
-def _mirrored(file: Path, base: Path, suffix: str | None) -> Entry:
-    return Entry(str(file), _with_suffix(file.relative_to(base).as_posix(), suffix))
-
-
-def _with_suffix(output: str, suffix: str | None) -> str:
-    return output if suffix is None else str(PurePosixPath(output).with_suffix(suffix))
+def _mirrored(file: Path, base: Path, extensions: Extensions) -> Entry:
+    output, fallback = extensions.name(file.relative_to(base).as_posix())
+    return Entry(str(file), output, fallback=fallback)

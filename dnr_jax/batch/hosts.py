@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from dnr_jax.atomic import create_file, temporary_path
 from dnr_jax.batch.entries import STATE_DIR, Entry
+from dnr_jax.shell.ending import handlers_kept
 
 MOST_BALANCED = 50_000
 """Entries up to which shards are balanced by size; above, so many fall to each that plain dealing is even enough."""
@@ -72,14 +73,16 @@ def find_shard(coordinator: Coordinator, environment: Mapping[str, str] = os.env
     joined = False
     if not jax.distributed.is_initialized() and (coordinator.address or is_many_processes(environment)):
         try:
-            jax.distributed.initialize(*coordinator)
+            with handlers_kept():
+                jax.distributed.initialize(*coordinator)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"the processes did not find each other ({reason}): give each its --shard=i/n") from None
         joined = True
     shard = Shard(jax.process_index(), jax.process_count())
     if joined:
-        jax.distributed.shutdown()
+        with handlers_kept():
+            jax.distributed.shutdown()
     return shard
 
 

@@ -1,16 +1,17 @@
 """From entries to jobs: sizes, targets, buckets, and what is done already; and from jobs to batches."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dnr_jax.batch.buckets import Bucket, find_bucket, spread
 from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.ledger import DONE, FAILED, Ledger, Recorded, config_sha256, file_stat, is_current
-from dnr_jax.batch.photo_tasks import read_header
+from dnr_jax.batch.photo_tasks import output_kind, read_header
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.photos.decode import Frames
@@ -19,6 +20,7 @@ from dnr_jax.planning.reach import seam_target
 from dnr_jax.shapes import PER_OCTAVE
 from dnr_jax.shell.sizes import parse_target
 
+Result = TypeVar("Result")
 _THREADS = 16  # File headers wait for disks and networks, not for a processor.
 
 
@@ -109,8 +111,11 @@ def make_jobs(
       progress: called with (photos looked at, photos).
     """
     jobs = []
-    with ThreadPoolExecutor(_THREADS) as pool:
-        made = pool.map(lambda entry: _make_job(entry, request, importance_side, weights_sha256, ledger), entries)
+
+    def make(entry: Entry) -> Job:
+        return _make_job(entry, request, importance_side, weights_sha256, ledger)
+
+    with contextlib.closing(map_in_threads(make, entries)) as made:
         for job in made:
             jobs.append(job)
             if progress is not None:
@@ -118,11 +123,24 @@ def make_jobs(
     return jobs
 
 
+def map_in_threads(function: Callable[[Entry], Result], entries: Sequence[Entry]) -> Generator[Result]:
+    """What a function that looks at files gives for each entry, in order; closed early, it leaves the rest undone."""
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
+        yield from pool.map(function, entries)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
 def _make_job(entry: Entry, request: Request, importance_side: int | None, weights_sha256: str, ledger: Ledger) -> Job:
     recorded = ledger.get(entry.output)
     size, alone = _look_at(entry, recorded)
     target, failure = None, ""
-    if size is not None:
+    try:
+        output_kind(entry.output)
+    except ValueError as error:
+        failure = f"{entry.path}: {error}"
+    if size is not None and not failure:
         try:
             target = find_target(entry, size, request.sizes)
         except ValueError as error:

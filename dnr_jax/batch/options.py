@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from dnr_jax.batch.entries import Extensions
 from dnr_jax.batch.hosts import Coordinator, Shard
 from dnr_jax.weights.names import NetworkChoice
 
@@ -14,7 +15,7 @@ class RunOptions:
     Attributes:
       source: a directory, a pattern, a manifest, or "-" for JSON lines on standard input.
       network: the network.
-      suffix: extension of all results; None for each photo's own.
+      extensions: of the results.
       summary: JSON file for the run's figures; None for the records' folder.
       workers: processes that decode and encode, 0 for none; None for one for each core.
       shard: this process's share; None where it is to be found out.
@@ -27,7 +28,7 @@ class RunOptions:
 
     source: str
     network: NetworkChoice = dataclasses.field(default_factory=NetworkChoice)
-    suffix: str | None = None
+    extensions: Extensions = dataclasses.field(default_factory=Extensions)
     summary: str | None = None
     workers: int | None = None
     shard: Shard | None = None

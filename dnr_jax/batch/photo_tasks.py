@@ -86,7 +86,9 @@ def output_kind(path: str) -> str:
     try:
         return FORMATS[Path(path).suffix.lower()]
     except KeyError:
-        raise PhotoError(f"cannot write {path}: give --format=png (or another), or name its output") from None
+        raise PhotoError(
+            f"cannot write {path}: give --fallback_format=png, --format=png (or another), or name its output"
+        ) from None
 
 
 def decode_entry(

@@ -29,6 +29,7 @@ from dnr_jax.batch.run import Run
 from dnr_jax.batch.session import Session, exit_code, network_sha256, own_state, write_summary
 from dnr_jax.batch.summary import Tally
 from dnr_jax.batch.workers import Workers, default_workers
+from dnr_jax.shell.ending import handlers_kept
 from dnr_jax.shell.progress import ProgressLine
 from dnr_jax.weights.load import load_chosen
 from dnr_jax.weights.names import NetworkChoice
@@ -134,7 +135,8 @@ def run_ray(session: Session) -> int:
     with _only_driver(request.output_dir), ProgressLine(sys.stderr, quiet=options.quiet) as line:
         started = not ray.is_initialized()
         if started:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+            with handlers_kept():
+                ray.init(log_to_driver=False, logging_level=logging.ERROR)
         try:
             tally, reports = Tally(line), {}
             (entries,) = session.windows

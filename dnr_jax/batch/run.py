@@ -1,8 +1,9 @@
 """The loop: decode ahead, keep the devices fed, encode behind, record what is finished."""
 
+import time
 from collections import deque
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -17,10 +18,13 @@ from dnr_jax.batch.photo_tasks import Decoded, Written, check_failure, decode_en
 from dnr_jax.batch.program import Retargeted
 from dnr_jax.batch.workers import WorkerDiedError, Workers
 from dnr_jax.shell.command_line import one_line
+from dnr_jax.shell.ending import uninterrupted
 from dnr_jax.weights import Weights
 
 _AHEAD = 2
 """Batches decoded before they are needed, and results not yet in their files: what memory holds at most."""
+_LAST_SECONDS = 1.0
+"""For results on their way to their files when the run is told to end."""
 _PHOTO_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError, WorkerDiedError, jax.errors.JaxRuntimeError)
 """What may be wrong with one photo and leaves the others alone."""
 
@@ -91,21 +95,36 @@ class Run:
     def process(self, batches: Iterable[Batch]) -> None:
         """Retargets all batches; returns when every photo is in its file, or its failure recorded."""
         waiting: deque[tuple[Batch, list[Future[Any] | None]]] = deque()
-        with ThreadPoolExecutor(1) as device_thread:
-            try:
-                for batch in batches:
-                    waiting.append((batch, [self._read(job) for job in batch.jobs]))
-                    if len(waiting) > _AHEAD:
-                        self._compute(*waiting.popleft(), device_thread)
-                while waiting:
+        device_thread = ThreadPoolExecutor(1)
+        try:
+            for batch in batches:
+                waiting.append((batch, [self._read(job) for job in batch.jobs]))
+                if len(waiting) > _AHEAD:
                     self._compute(*waiting.popleft(), device_thread)
-                while self._running:
-                    self._write(self._running.popleft())
-            finally:
-                # Also on an interrupt: what is finished is recorded, what is not begun is left.
-                device_thread.shutdown(wait=False, cancel_futures=True)
-                while self._writing:
-                    self._record(self._writing.popleft())
+            while waiting:
+                self._compute(*waiting.popleft(), device_thread)
+            while self._running:
+                self._write(self._running.popleft())
+            while self._writing:
+                self._record_next()
+        except BaseException:
+            self._record_finished(_LAST_SECONDS)
+            raise
+        finally:
+            # Not even the batch that is being computed is waited for: there is none unless something ends the run.
+            device_thread.shutdown(wait=False, cancel_futures=True)
+
+    def _record_finished(self, seconds: float) -> None:
+        """On an interrupt: records what is in its file now or soon; the rest is left for another run."""
+        end = time.monotonic() + seconds
+        for writing in self._writing:
+            try:
+                failed = writing.task.exception(max(0.0, end - time.monotonic()))
+            except (TimeoutError, CancelledError):
+                continue
+            if failed is None:
+                self._record(writing)
+        self._writing.clear()
 
     def _read(self, job: Job) -> Future[Any] | None:
         if job.failure:
@@ -166,17 +185,24 @@ class Run:
             if isinstance(result, str):
                 self._fail(photo.job, result, photo.decoded)
                 continue
-            task = self._workers.submit(
-                encode_result,
-                self._request.output_dir / photo.job.entry.output,
-                result.images,
-                photo.decoded.kind,
-                self._request.background,
-                self._temporary_dir,
-            )
-            self._writing.append(_Writing(photo, result._replace(images=[]), task))
+            with uninterrupted():  # What is begun must be waited for.
+                task = self._workers.submit(
+                    encode_result,
+                    self._request.output_dir / photo.job.entry.output,
+                    result.images,
+                    photo.decoded.kind,
+                    self._request.background,
+                    self._temporary_dir,
+                )
+                self._writing.append(_Writing(photo, result._replace(images=[]), task))
         most = _AHEAD * len(running.photos)
         while self._writing and (len(self._writing) > most or self._writing[0].task.done()):
+            self._record_next()
+
+    def _record_next(self) -> None:
+        """Records the photo whose encoding began first, once it is in its file."""
+        wait([self._writing[0].task])
+        with uninterrupted():
             self._record(self._writing.popleft())
 
     def _record(self, writing: _Writing) -> None:
@@ -193,7 +219,11 @@ class Run:
             "output_bytes": written.output_bytes,
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
         }
-        notes = [*photo.decoded.notes, *finished.record.get("notes", [])]
+        entry = photo.job.entry
+        fallback = (
+            [f"its own format cannot be written: it is {Path(entry.output).suffix} now"] if entry.fallback else []
+        )
+        notes = [*photo.decoded.notes, *fallback, *finished.record.get("notes", [])]
         self._ledger.append({**line, "notes": notes} if notes else line)
         self._tally.finish(photo.job, sum(seconds.values()))
 

@@ -15,7 +15,7 @@ import numpy as np
 from dnr_jax.batch.devices import Devices
 from dnr_jax.batch.entries import STATE_DIR, Entry, find_entries
 from dnr_jax.batch.hosts import Shard, find_shard, take_shard
-from dnr_jax.batch.jobs import Job, Request, make_batches, make_jobs
+from dnr_jax.batch.jobs import Job, Request, make_batches, make_jobs, map_in_threads
 from dnr_jax.batch.ledger import Ledger
 from dnr_jax.batch.options import RunOptions
 from dnr_jax.batch.photo_tasks import read_header
@@ -59,7 +59,7 @@ def open_session(options: RunOptions, request: Request) -> Session:
       OSError: the output directory cannot be made.
     """
     streamed = options.source == "-"
-    entries = [] if streamed else find_entries(options.source, request.output_dir, options.suffix)
+    entries = [] if streamed else find_entries(options.source, request.output_dir, options.extensions)
     (request.output_dir / STATE_DIR).mkdir(parents=True, exist_ok=True)
     if options.summary is not None:
         files.check_writable(options.summary)
@@ -68,7 +68,7 @@ def open_session(options: RunOptions, request: Request) -> Session:
         alone = options.engine == "ray" or options.dry_run
         shard = Shard(0, 1) if alone else find_shard(options.coordinator)
     if streamed:
-        windows = stdin_windows(options.suffix, shard)
+        windows = stdin_windows(options.extensions, shard)
     else:
         windows = [take_shard(entries, shard, request.output_dir, _pixels)]
     weights = load_chosen(options.network)
@@ -151,7 +151,7 @@ def open_jobs(session: Session) -> list[Job]:
 
 @contextlib.contextmanager
 def own_state(output_dir: Path, name: str) -> Iterator[Path]:
-    """Holds the lock on a shard; gives its folder for temporary files, emptied of what a crash has left."""
+    """Holds the lock on a shard; gives its folder for temporary files, emptied before and after."""
     state = output_dir / STATE_DIR
     state.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(state / f"lock-{name}")
@@ -159,16 +159,23 @@ def own_state(output_dir: Path, name: str) -> Iterator[Path]:
         with lock.acquire(timeout=0):
             temporary_dir = state / f"temporary-{name}"
             temporary_dir.mkdir(exist_ok=True)
-            for left in temporary_dir.iterdir():
-                left.unlink()
-            yield temporary_dir
+            _empty(temporary_dir)
+            try:
+                yield temporary_dir
+            finally:
+                _empty(temporary_dir)
     except filelock.Timeout:
         raise ValueError(f"another run is at work on {output_dir}, shard {name}: wait for it, or stop it") from None
 
 
+def _empty(folder: Path) -> None:
+    """Removes unfinished files; one that goes meanwhile is gone too."""
+    for left in folder.iterdir():
+        left.unlink(missing_ok=True)
+
+
 def _pixels(entries: Sequence[Entry]) -> list[int]:
     """How large each photo is; 0 where its file cannot be opened."""
-    from concurrent.futures import ThreadPoolExecutor
 
     def pixels(entry: Entry) -> int:
         try:
@@ -177,5 +184,5 @@ def _pixels(entries: Sequence[Entry]) -> list[int]:
         except Exception:  # Damaged files make Pillow raise almost anything; its turn will come.
             return 0
 
-    with ThreadPoolExecutor(16) as pool:
-        return list(pool.map(pixels, entries))
+    with contextlib.closing(map_in_threads(pixels, entries)) as found:
+        return list(found)

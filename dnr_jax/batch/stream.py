@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from dnr_jax.batch.entries import Entry, check_outputs, stream_entries
+from dnr_jax.batch.entries import Entry, Extensions, check_outputs, stream_entries
 from dnr_jax.batch.hosts import Shard
 
 _MOST = 1024
@@ -15,11 +15,11 @@ _PATIENCE = 0.5
 """Seconds without another line after which what there is gets done."""
 
 
-def stdin_windows(suffix: str | None, shard: Shard) -> Iterator[list[Entry]]:
+def stdin_windows(extensions: Extensions, shard: Shard) -> Iterator[list[Entry]]:
     """Lists of entries from JSON lines, as many as came without a pause.
 
     Args:
-      suffix: extension of all outputs, or None.
+      extensions: of the outputs.
       shard: takes each `count`-th entry, from the `index`-th.
 
     Raises:
@@ -30,7 +30,7 @@ def stdin_windows(suffix: str | None, shard: Shard) -> Iterator[list[Entry]]:
     def read() -> None:
         try:
             taken: dict[str, str] = {}
-            for number, entry in enumerate(stream_entries(sys.stdin, "standard input", Path(), suffix)):
+            for number, entry in enumerate(stream_entries(sys.stdin, "standard input", Path(), extensions)):
                 check_outputs([entry], taken)
                 if number % shard.count == shard.index:
                     lines.put(entry)

@@ -2,6 +2,8 @@
 
 import time
 from array import array
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ class Tally:
         self._line, self._clock = line, clock
         self._start = clock()
         self._seconds = array("d")
+        self._fallbacks: Counter[str] = Counter()
         self._pixels_expected = self._pixels_done = 0
         self._expected = 0
         self.skipped = self.skipped_failures = 0
@@ -48,6 +51,8 @@ class Tally:
     def finish(self, job: Job, seconds: float) -> None:
         """One photo is in its file; it took so many seconds of decoding, computing and encoding."""
         self._seconds.append(seconds)
+        if job.entry.fallback:
+            self._fallbacks[Path(job.entry.path).suffix.lower() or "no extension"] += 1
         self._advance(job)
 
     def fail(self, job: Job, reason: str) -> None:
@@ -85,6 +90,7 @@ class Tally:
                 "skipped": self.skipped,
                 "skipped_failed_before": self.skipped_failures,
             },
+            "fallback_format": dict(sorted(self._fallbacks.items())),
             "wall_seconds": round(wall, 3),
             "photos_per_second": round(self.done / wall, 4) if wall > 0 else 0,
             "seconds_per_photo": {
@@ -111,6 +117,9 @@ def summary_text(summary: dict[str, Any]) -> str:
     if photos["done"]:
         told = ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items())
         lines.append(f"a photo: {told} (decoding, its share of the device, encoding)")
+    if summary["fallback_format"]:
+        listed = ", ".join(f"{count} {name}" for name, count in summary["fallback_format"].items())
+        lines.append(f"in the fallback format, because their own cannot be written: {listed}")
     lines += [f"failed: {failure['reason']}" for failure in summary["failures"]]
     if photos["skipped_failed_before"]:
         lines.append("photos that failed before were left out: --retry_failed tries them again")

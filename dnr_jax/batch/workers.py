@@ -24,7 +24,7 @@ _IGNORED = {getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(si
 """What a terminal sends to all processes of a run: how the workers end is for the run to say."""
 _LOCK = threading.Lock()
 """Held while a process is started or waited for: starting one also looks after all that have ended."""
-_PATIENCE = 2.0
+_PATIENCE = 1.0
 """Seconds for processes that were told to end."""
 
 
@@ -73,7 +73,7 @@ class Workers:
             for process in list(self._processes):
                 process.kill()
         for thread in self._threads:
-            thread.join(None if kind is None else _PATIENCE)
+            thread.join(None if kind is None else _PATIENCE / len(self._threads))
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Calls `function(*args)`, all of them picklable, in some worker.

@@ -136,6 +136,7 @@ def _photo(image: ImageFile, data: bytes, still: _Still, metadata: Metadata, kin
             profile=still.profile,
             converted=still.converted,
             exif=metadata.exif,
+            dpi=metadata.dpi,
             palettes=tuple(used_colours(frame) for frame in frames) if still.mode == "palette" else (),
             animation=kind.animation,
         ),

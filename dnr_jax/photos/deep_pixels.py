@@ -87,13 +87,20 @@ def colour_key(image: ImageFile, values: np.ndarray) -> np.ndarray | None:
     return (values.astype(np.int64) != wanted).any(-1).astype(np.float32)
 
 
-def encode_png16(values: np.ndarray, *, profile: bytes | None = None, exif: bytes | None = None) -> bytes:
+def encode_png16(
+    values: np.ndarray,
+    *,
+    profile: bytes | None = None,
+    exif: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+) -> bytes:
     """The bytes of a 16-bit PNG.
 
     Args:
       values: uint16 [H, W, C], C from 1 to 4: grey, grey and alpha, RGB, or RGBA.
       profile: an ICC profile.
       exif: an EXIF block, "Exif\\0\\0" first.
+      dpi: pixels an inch across and down.
     """
     height, width, channels = values.shape
     out = io.BytesIO()
@@ -103,6 +110,8 @@ def encode_png16(values: np.ndarray, *, profile: bytes | None = None, exif: byte
         _chunk(out, b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
     if exif is not None:
         _chunk(out, b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    if dpi is not None:
+        _chunk(out, b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in dpi), 1))
     packer = zlib.compressobj(6)
     above = np.zeros(width * channels * 2, np.uint8)
     packed = []

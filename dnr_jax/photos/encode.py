@@ -14,6 +14,7 @@ from dnr_jax.photos.animation import MOVING_FORMATS, Picture, encode_frames, pal
 from dnr_jax.photos.colour_profiles import from_srgb, profile_space, to_srgb
 from dnr_jax.photos.deep_pixels import encode_png16
 from dnr_jax.photos.kinds import Colour, Kind, PhotoError, composite
+from dnr_jax.photos.metadata import with_resolution
 
 FORMATS = {
     ".png": "PNG",
@@ -29,6 +30,8 @@ FORMATS = {
 
 _WITH_ALPHA = ("PNG", "WEBP", "TIFF", "GIF")
 _WITH_METADATA = ("PNG", "JPEG", "WEBP", "TIFF")
+_WITH_DPI = ("PNG", "JPEG", "TIFF", "BMP")
+"""Formats that say the resolution themselves; others say it in their EXIF, if they have any."""
 _MOST_PIXELS_A_SIDE = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}
 _OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -96,7 +99,9 @@ def encode_animation(
 ) -> bytes:
     """The bytes of an animation with the timing of its kind; frames as (pixels, alpha) as `encode_photo` takes them.
 
-    Writers merge equal neighbours into one frame that lasts as long as both. PNG is written in true colour.
+    Equal neighbours become one frame that lasts as long as both, so that there may be fewer frames than were given; the
+    whole takes as long, and shows the same at every moment. Where all are equal, a still picture is left. PNG is
+    written in true colour.
 
     Raises:
       PhotoError: the format cannot hold it.
@@ -174,7 +179,7 @@ def _encode_deep(pixels: np.ndarray, alpha: np.ndarray | None, kind: Kind, file_
     profile = kind.profile
     if profile is not None and profile_space(profile) != ("GRAY" if values.shape[-1] <= 2 else "RGB"):
         profile = None
-    return encode_png16(values, profile=profile, exif=kind.exif)
+    return encode_png16(values, profile=profile, exif=kind.exif, dpi=kind.dpi)
 
 
 def luma(pixels: np.ndarray) -> np.ndarray:
@@ -246,11 +251,16 @@ def _save(
     images: list[PIL.Image.Image], kind: Kind, file_format: str, options: dict[str, Any], profile: bytes | None
 ) -> bytes:
     """The file's bytes, with the metadata if the format's writer takes it: it never stands in the photo's way."""
+    exif = kind.exif
     if file_format in _WITH_METADATA and profile is not None:
         options = {**options, "icc_profile": profile}
+    if file_format in _WITH_DPI and kind.dpi is not None:
+        options = {**options, "dpi": kind.dpi}
+    elif file_format in _WITH_METADATA and kind.dpi is not None:
+        exif = with_resolution(exif, kind.dpi)
     carried = [options]
-    if file_format in _WITH_METADATA and kind.exif is not None:
-        carried = [{**options, "exif": kind.exif}, options]
+    if file_format in _WITH_METADATA and exif is not None:
+        carried = [{**options, "exif": exif}, options]
         if file_format == "TIFF":  # Pillow writes EXIF's inner blocks into uncompressed files only.
             del carried[0]["compression"]
     for index, chosen in enumerate(carried):

@@ -52,6 +52,7 @@ class Kind:
       converted: whether the pixels were taken from that profile into sRGB, and are to be taken back. If not, they are
         the file's own numbers.
       exif: the EXIF block without orientation and pixel size, "Exif\\0\\0" first.
+      dpi: pixels an inch across and down, upright; None where the file does not say.
       palettes: for palette photos the colours that each frame uses, uint8 RGBA quadruples; None for a frame of more
         than 256.
       animation: the timing of a moving picture, else None.
@@ -65,6 +66,7 @@ class Kind:
     profile: bytes | None = None
     converted: bool = False
     exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
     palettes: tuple[bytes | None, ...] = ()
     animation: Animation | None = None
 

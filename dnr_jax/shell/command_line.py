@@ -6,6 +6,8 @@ from typing import Any
 
 from absl import flags
 
+from dnr_jax.shell.ending import ended_by_signals, exit_code
+
 
 def run_command(
     name: str,
@@ -31,31 +33,35 @@ def run_command(
       arguments: what the arguments that are no flags are, for instance "photos": `body` gets their list under this
         name, and there must be one at least. Empty: there must be none.
       example: what to write instead where one of those is missing.
-      interrupted: what to say after Control-C.
+      interrupted: what to say after a signal.
 
     Returns:
-      The body's exit code; 2 for bad input, after one line on stderr; 130 after an interrupt.
+      The body's exit code; 2 for bad input, after one line on stderr; 128 and the signal's number (130 for Control-C)
+      where one of `ending.SIGNALS` has ended it, within five seconds.
     """
     try:
-        rest = values(argv)[1:]
-        if values["help"].value:
-            print(f"{text}\n{values.get_help(include_special_flags=False)}")
-            return 0
-        if rest and not arguments:
-            raise ValueError(f"unexpected argument {rest[0]!r}: options are written --name=value, patterns in quotes")
-        for flag in required:
-            if not values[flag].value:
-                raise ValueError(f"--{flag} is missing: {example}")
-        if arguments and not rest:
-            raise ValueError(f"no {arguments}: {example}")
-        given: dict[str, Any] = {flag: values[flag].value for flag in values}
-        return body(given | {arguments: rest} if arguments else given) or 0
+        with ended_by_signals(f"{name}: {interrupted}"):
+            rest = values(argv)[1:]
+            if values["help"].value:
+                print(f"{text}\n{values.get_help(include_special_flags=False)}")
+                return 0
+            if rest and not arguments:
+                raise ValueError(
+                    f"unexpected argument {rest[0]!r}: options are written --name=value, patterns in quotes"
+                )
+            for flag in required:
+                if not values[flag].value:
+                    raise ValueError(f"--{flag} is missing: {example}")
+            if arguments and not rest:
+                raise ValueError(f"no {arguments}: {example}")
+            given: dict[str, Any] = {flag: values[flag].value for flag in values}
+            return body(given | {arguments: rest} if arguments else given) or 0
     except (flags.Error, ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
         print(f"{name}: {one_line(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(f"{name}: {interrupted}", file=sys.stderr)
-        return 130
+        return exit_code(interrupt)
 
 
 def one_line(error: BaseException) -> str:

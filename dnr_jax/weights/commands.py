@@ -13,7 +13,8 @@ the cache directory (two files), and name it with --weights_dir or DNR_JAX_CACHE
 Environment: DNR_JAX_CACHE is the cache directory, DNR_JAX_OFFLINE=1 forbids all network access, DNR_JAX_REGISTRY names
 another registry of sources, HTTPS_PROXY and its like are honoured.
 
-Exit codes: 0 done, 2 it could not be done (one line on stderr says why), 130 interrupted.
+Exit codes: 0 done, 2 it could not be done (one line on stderr says why), 128 and a
+signal's number where that ended it (130 for Control-C).
 """
 
 import inspect
@@ -25,6 +26,7 @@ from typing import Any
 from absl import flags
 
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
 from dnr_jax.weights import cache
 from dnr_jax.weights.registry import read_registry, registry_path
 
@@ -173,4 +175,4 @@ def _define_flags(command: str) -> flags.FlagValues:
 
 def run() -> None:
     """The entry point of the command."""
-    sys.exit(main(sys.argv))
+    end_process(main(sys.argv))

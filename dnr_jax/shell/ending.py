@@ -1,0 +1,153 @@
+"""How a command ends when SIGINT, SIGTERM or SIGHUP tells it to: within seconds, leaving nothing half-written.
+
+The signal becomes an exception in the main thread. While that is inside a long computation, which Python's signal
+handlers must wait for, a second thread ends the process instead.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NoReturn
+
+from dnr_jax.atomic import remove_unfinished
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+PATIENCE = 2.5
+"""Seconds from the signal to the end of the process, where the main thread does not come to its end before."""
+
+
+class Ended(KeyboardInterrupt):
+    """A signal told this process to end; `number` says which one."""
+
+    def __init__(self, number: int):
+        super().__init__(f"signal {number}")
+        self.number = number
+
+
+def exit_code(interrupt: KeyboardInterrupt) -> int:
+    """What a process returns that was told to end: 128 and the number of the signal."""
+    return 128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT)
+
+
+class _Held:
+    """Sections that must not be interrupted and are running, and the signal that came meanwhile."""
+
+    sections = 0
+    number: int | None = None
+
+
+_held = _Held()
+
+
+@contextlib.contextmanager
+def ended_by_signals(last_words: str) -> Iterator[None]:
+    """Within it, the first signal raises `Ended` in the main thread, and ends the process `PATIENCE` seconds later.
+
+    Signals that the process was started to ignore (by nohup, or in the background of a script) stay ignored. Outside
+    the main thread, where Python handles no signals, nothing changes.
+
+    Args:
+      last_words: what to say on stderr if the process is ended from outside the main thread.
+
+    Raises:
+      Ended: in place of whatever the body raises once a signal has come.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    _held.number = None
+
+    def handle(number: int, _: object) -> None:
+        if received:  # Whoever asks twice must not interrupt the tidying up.
+            return
+        received.append(number)
+        if _held.sections:
+            _held.number = number
+        else:
+            raise Ended(number)
+
+    over = threading.Event()
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    watcher = threading.Thread(target=_watch, args=(heard, over, last_words), daemon=True)
+    watcher.start()
+    before_fd = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    try:
+        for number in handlers:
+            signal.signal(number, handle)
+        yield
+    except Exception as error:
+        if received:  # An interrupt that a library has made an error of its own.
+            raise Ended(received[0]) from error
+        raise
+    finally:
+        over.set()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(before_fd)
+        os.write(told, b"\0")
+        watcher.join()
+        os.close(heard)
+        os.close(told)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Puts off `Ended` until the body, which must be short, has come to its end; for the main thread.
+
+    Raises:
+      Ended: a signal came meanwhile.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _held.sections += 1
+    try:
+        yield
+    finally:
+        _held.sections -= 1
+    if _held.number is not None and not _held.sections:
+        number, _held.number = _held.number, None
+        raise Ended(number)
+
+
+@contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Puts the handlers of `SIGNALS` back in their place after a body that installs others, be it below Python."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _watch(heard: int, over: threading.Event, last_words: str) -> None:
+    """Ends the process if the main thread has not come to its end `PATIENCE` seconds after a signal."""
+    while not over.is_set():
+        for number in os.read(heard, 64):
+            if number in SIGNALS and not over.wait(PATIENCE):
+                remove_unfinished()
+                with contextlib.suppress(OSError):
+                    os.write(2, f"{last_words}\n".encode())
+                os._exit(128 + number)
+
+
+def end_process(code: int) -> NoReturn:
+    """Ends a command with its exit code; without waiting for threads and children where a signal has ended it."""
+    if code <= 128:
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
