@@ -1,11 +1,15 @@
 """Arrays larger than what they hold: the valid part in their top-left corner, and sides in steps."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 Size = tuple[jax.Array, jax.Array]
 """The valid (height, width) of a padded array, int32 scalars that may be traced."""
+AnySize = tuple[Any, Any]
+"""The same; on the host, Python's whole numbers."""
 
 
 def valid_mask(shape: tuple[int, ...], size: Size) -> jax.Array:

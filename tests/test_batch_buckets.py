@@ -10,7 +10,7 @@ from dnr_jax.batch.buckets import STEPS_PER_OCTAVE, Bucket, canvases_of, find_bu
 from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.hosts import MOST_BALANCED, Shard, deal, is_many_processes, parse_shard, take_shard
 from dnr_jax.planning.importance import overview_size
-from dnr_jax.shapes import bucket_side
+from dnr_jax.shapes import Round, bucket_side
 
 
 @pytest.mark.parametrize("per_octave", STEPS_PER_OCTAVE)
@@ -29,7 +29,10 @@ def test_a_bucket_follows_from_the_photo_alone() -> None:
     assert (one.shape, one.canvas, one.sides) == ((320, 512), (320, 512), ("width",))
     seams = find_bucket((300, 500), (200, 400), importance_side=None, seams_only=True)
     assert (seams.canvas, seams.small, seams.sides) == ((224, 416), None, ("width", "height"))
-    assert find_bucket((64, 64), (64, 64), importance_side=None, seams_only=False).sides == ("width",)
+    assert find_bucket((64, 64), (64, 64), importance_side=None, seams_only=False).rounds == ()
+    # The warp ends beyond where the seams may lead.
+    wider = find_bucket((300, 500), (300, 1000), (330, 1100), importance_side=None, seams_only=False)
+    assert (wider.canvas, wider.rounds) == ((352, 1152), (Round("width", 768), Round("width", 1024)))
     assert str(seams) == "512x320 width+height on 416x224"
 
 
@@ -136,8 +139,10 @@ def test_launchers_are_recognised(environment: dict[str, str], expected: bool) -
 
 
 def test_canvases_rise_to_the_bucket_s() -> None:
-    wide = Bucket((64, 256), (64, 256), None, ("width",))
+    wide = Bucket((64, 256), (64, 256), None, (Round("width", 0),))
     assert canvases_of(wide) == ((64, 128), (64, 192), (64, 224), (64, 256))
     assert canvases_of(wide._replace(canvas=(64, 192))) == ((64, 192),)  # Seams alone.
-    both = Bucket((128, 64), (128, 64), None, ("width", "height"))
+    wider = wide._replace(canvas=(64, 384), rounds=(Round("width", 384),))
+    assert canvases_of(wider) == ((64, 384),)
+    both = Bucket((128, 64), (128, 64), None, (Round("width", 0), Round("height", 0)))
     assert canvases_of(both) == ((96, 64), (128, 64))

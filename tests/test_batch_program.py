@@ -11,15 +11,18 @@ from configs import paper_config
 
 from dnr_jax.batch.buckets import Bucket, canvases_of, find_bucket
 from dnr_jax.batch.devices import Devices, Shaped
-from dnr_jax.batch.program import Padded, Retargeted, retarget_padded, traced_numbers
+from dnr_jax.batch.program import Padded, Retargeted, retarget_padded
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.u2net import SIDE
 from dnr_jax.networks.u2net import salience as see_salience
-from dnr_jax.padding import traced_size
+from dnr_jax.padding import pad, traced_size
 from dnr_jax.pipeline import Result, retarget
 from dnr_jax.planning.importance import overview_size
+from dnr_jax.planning.masks import Masks
+from dnr_jax.planning.numbers import traced_numbers
 from dnr_jax.planning.reach import seam_target
 from dnr_jax.rendering.render import noise_image
+from dnr_jax.shapes import Round
 from dnr_jax.weights import Weights
 from dnr_jax.weights.objects import read_u2netp
 
@@ -31,31 +34,48 @@ class Case(NamedTuple):
     config: RetargetConfig
     sizes: tuple[tuple[int, int], ...]
     targets: tuple[tuple[int, int], ...]
-    sides: tuple[str, ...] = ("width", "height")
+    rounds: tuple[Round, ...] = (Round("width", 0), Round("height", 0))
+    opacity: bool = False
+    protected: bool = False
 
     @property
     def bucket(self) -> Bucket:
         """Of the largest of them."""
         height, width = (max(size[axis] for size in self.sizes) for axis in (0, 1))
         seams_only = self.config.importance_percentile == 100
-        target = tuple(max(wanted[axis] for wanted in self.targets) for axis in (0, 1))
+        target = (max(wanted[0] for wanted in self.targets), max(wanted[1] for wanted in self.targets))
         side = self.weights.network.importance_side
-        reach = seam_target((height, width), (target[0], target[1]), self.config)
-        found = find_bucket((height, width), reach, importance_side=side, seams_only=seams_only)
-        return found._replace(sides=self.sides)
+        reach = seam_target((height, width), target, self.config)
+        found = find_bucket((height, width), reach, target, importance_side=side, seams_only=seams_only)
+        return found._replace(rounds=self.rounds, opacity=self.opacity, protected=self.protected)
 
     def photos(self) -> list[np.ndarray]:
         photos = [tiny_photo(*size, seed=number).astype(np.float32) for number, size in enumerate(self.sizes)]
         photos[1][:] = (90, 120, 150)  # Flat but for a box: most seams tie.
         photos[1][20:30, 30:50] = 250
-        return photos
+        if self.opacity:
+            photos = [
+                np.dstack([photo, np.linspace(0, 255, photo[..., 0].size).reshape(photo.shape[:2])]) for photo in photos
+            ]
+        return [photo.astype(np.float32) for photo in photos]
+
+    def masks(self) -> list[Masks]:
+        """A box at another place of every photo."""
+        masks = []
+        for number, (height, width) in enumerate(self.sizes):
+            protect = np.zeros((height, width), bool)
+            protect[10:40, 15 * number + 5 : 15 * number + 45] = True
+            masks.append(Masks(protect=protect if self.protected else None))
+        return masks
 
     def run(self) -> Retargeted:
         members = []
-        for photo, size, target in zip(self.photos(), self.sizes, self.targets, strict=True):
+        for photo, mask, size, target in zip(self.photos(), self.masks(), self.sizes, self.targets, strict=True):
             # What lies outside the photo must not matter.
-            pixels = np.full((*self.bucket.shape, 3), 777, np.float32)
-            pixels[: size[0], : size[1]] = photo
+            pixels = np.full((*self.bucket.shape, 4), 777, np.float32)
+            pixels[: size[0], : size[1], : photo.shape[2]] = photo
+            pixels, opacity = pixels[..., :3], pixels[..., 3] / 255 if self.opacity else None
+            protect = None if mask.protect is None else pad(mask.protect, self.bucket.shape)
             side = self.weights.network.importance_side
             small = size if side is None else overview_size(size, side)
             reach = seam_target(size, target, self.config)
@@ -63,7 +83,7 @@ class Case(NamedTuple):
             salience = np.zeros((SIDE, SIDE), np.float32)
             if self.config.objects == "auto":
                 salience = np.asarray(see_salience(read_u2netp()[0], jnp.asarray(pixels), traced_size(size)))
-            members.append(Padded._make([pixels, *sizes, salience]))
+            members.append(Padded._make([pixels, opacity, protect, salience, *sizes]))
         batch = jax.tree.map(lambda *arrays: np.stack(arrays), *members)
         one = partial(retarget_padded, config=self.config, bucket=self.bucket, keep_seams=True)
         program = jax.jit(jax.vmap(one, in_axes=(None, 0, None)))
@@ -71,36 +91,38 @@ class Case(NamedTuple):
 
     def alone(self) -> list[Result]:
         return [
-            retarget(photo, target, self.config, self.weights)
-            for photo, target in zip(self.photos(), self.targets, strict=True)
+            retarget(photo, target, self.config, self.weights, masks=masks)
+            for photo, target, masks in zip(self.photos(), self.targets, self.masks(), strict=True)
         ]
 
 
 def assert_equal(case: Case) -> Retargeted:
     """Photo by photo; returns what the batch gave."""
-    together, alone = case.run(), case.alone()
-    for number, (result, target) in enumerate(zip(alone, case.targets, strict=True)):
+    together, singly = case.run(), case.alone()
+    for number, (result, target) in enumerate(zip(singly, case.targets, strict=True)):
         one = jax.tree.map(lambda array, number=number: array[number], together)
         assert tuple(one.mid) == result.record["intermediate_size"]
         assert np.isclose(one.threshold, result.record["importance_threshold"], rtol=1e-4)
-        taken = {step.side: step.carving.levels for step in result.passes}
-        for side, carving in zip(case.bucket.sides, one.carvings, strict=True):
-            for level, seams in enumerate(carving.levels):
-                if side not in taken:
+        taken = list(result.passes)
+        for step in one.passes:
+            alone = taken.pop(0) if taken and taken[0].side == step.side else None
+            for level, seams in enumerate(step.carving.levels):
+                if alone is None:
                     assert seams.removed == 0
                     continue
-                expected = taken[side][level]
+                expected = alone.carving.levels[level]
                 order = np.asarray(expected.order)
                 height, width = order.shape
                 assert seams.removed == expected.removed
                 # "None passed" is the width of the array, which padding changes.
                 order = np.where(order == width, seams.order.shape[1], order)
                 np.testing.assert_array_equal(seams.order[:height, :width], order)
+        assert not taken
         for stage, losses, steps in (
             ("reconstruction", one.reconstruct_losses, one.reconstruct_steps),
             ("refinement", one.refine_losses, one.refine_steps),
         ):
-            if case.config.init == "seam" and not result.passes:
+            if case.config.init == "seam" and not any(step.changes for step in result.passes):
                 # Alone, a photo without seams is not optimised at all; in a batch it is, and changes nothing.
                 assert result.record[stage]["losses"] == [0.0]
                 np.testing.assert_allclose(losses[: steps + 1], 0, atol=1e-3)
@@ -109,7 +131,7 @@ def assert_equal(case: Case) -> Retargeted:
             np.testing.assert_allclose(losses[: steps + 1], result.record[stage]["losses"], rtol=1e-3, atol=1e-4)
             assert np.isinf(losses[steps + 1 :]).all()
         image = one.image[: target[0], : target[1]]
-        assert np.abs(image - result.image).max() <= 1
+        assert np.abs(image - result.image).max() <= (2 if case.opacity else 1)
         assert image.shape == result.image.shape
     return together
 
@@ -117,7 +139,7 @@ def assert_equal(case: Case) -> Retargeted:
 def test_the_embedded_network_and_stopping_points(embedded: Weights) -> None:
     taps = ("block1_conv2", "block3_conv4", "block5_pool")
     config = paper_config(taps=taps, reconstruct_steps=14, refine_steps=3, tolerance=0.02)
-    case = Case(embedded, config, ((97, 129),) * 3, ((97, 100), (97, 120), (97, 129)), ("width",))
+    case = Case(embedded, config, ((97, 129),) * 3, ((97, 100), (97, 120), (97, 129)), (Round("width", 0),))
     together = assert_equal(case)
     assert len({int(steps) for steps in together.reconstruct_steps}) > 1
 
@@ -141,6 +163,28 @@ def test_the_defaults_whose_seams_are_chosen(embedded: Weights) -> None:
     config = RetargetConfig(reconstruct_steps=3, refine_steps=2, optimise="everywhere", init="linear")
     case = Case(embedded, config, ((97, 129),) * 3, ((97, 70), (97, 120), (90, 129)))
     assert_equal(case)
+
+
+def test_enlarging_in_rounds_with_opacity(embedded: Weights) -> None:
+    taps = ("block1_conv2", "block3_conv4")
+    config = paper_config(
+        taps=taps, importance_percentile=100, reconstruct_steps=3, refine_steps=2, optimise="everywhere"
+    )
+    rounds = (Round("width", 128), Round("width", 160))
+    case = Case(embedded, config, ((60, 80), (57, 71)), ((60, 150), (57, 90)), rounds, opacity=True)
+    together = assert_equal(case)
+    assert (together.removed[0] > 0).all()
+    assert (together.removed[1, 1] == 0).all(), "this photo needs one round only"
+    assert together.image.shape[-1] == 4
+
+
+def test_protected_photos_share_a_batch(embedded: Weights) -> None:
+    taps = ("block1_conv2", "block3_conv4")
+    config = RetargetConfig(taps=taps, reconstruct_steps=3, refine_steps=2, optimise="everywhere", init="linear")
+    case = Case(embedded, config, ((60, 80), (57, 91)), ((60, 50), (40, 91)), protected=True)
+    together = assert_equal(case)
+    without = assert_equal(case._replace(protected=False))
+    assert np.abs(together.image - without.image).max() > 8
 
 
 def test_photos_apart_are_optimised_near_joints_as_a_single_photo_is(embedded: Weights) -> None:

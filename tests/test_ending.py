@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def run(body):
     end_process(run_command("name", ["name"], values, body, text="", interrupted="interrupted, all is well"))
 
 """
+
+
+@pytest.fixture(autouse=True)
+def _heeded() -> Iterator[None]:
+    """What pytest itself was told to ignore (by nohup, or in the background of a script), commands here heed."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def start(body: str, folder: Path) -> subprocess.Popen[str]:
@@ -276,7 +288,7 @@ def test_resize_ends_in_time_with_its_files(tmp_path: Path, phase: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_resize_ends_in_time_while_it_optimises(tmp_path: Path, number: signal.Signals) -> None:
-    slow = ["--taps=block1_conv2", "--reconstruct_steps=60000", "--tolerance=0"]
+    slow = ["--taps=block1_conv2", "--importance_percentile=100", "--reconstruct_steps=60000", "--tolerance=0"]
     process = start_resize(tmp_path, "optimising", *slow, wait_for="reconstruction")
     assert "interrupted; no file is left half-written" in end(process, number)
     assert_untouched(tmp_path)

@@ -13,8 +13,11 @@ from dnr_jax.networks.taps import tap_size, tap_stride
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import insert_width
 from dnr_jax.planning.masks import Masks, check_masks, mask_bias, project_mask, widest
-from dnr_jax.planning.passes import Layers, Pass, find_passes, replay
+from dnr_jax.planning.numbers import traced_numbers
+from dnr_jax.planning.passes import AXES, Pass, find_passes, remove_marked, replay
+from dnr_jax.planning.seam_maps import SeamMaps
 from dnr_jax.planning.seams import find_seams
+from dnr_jax.shapes import find_rounds
 
 TAPS = ("block1_conv2", "block2_conv2", "block3_conv4")
 CONFIG = paper_config(taps=TAPS)
@@ -31,8 +34,14 @@ def passes_of(
     target: tuple[int, int],
     threshold: float = np.inf,
     bias: tuple[jax.Array, ...] | None = None,
-) -> tuple[list[Pass], Layers, tuple[int, int]]:
-    return find_passes(Layers(maps, bias), size, target, jnp.float32(threshold), CONFIG)
+) -> tuple[list[Pass], SeamMaps, tuple[int, int]]:
+    """What is marked for removal, then the rounds to the target, without those that were not asked for."""
+    numbers, end = traced_numbers(CONFIG), traced_size(target)
+    removals, left, size = remove_marked(SeamMaps(maps, bias), size, end, numbers, CONFIG)
+    limit, rounds = jnp.float32(threshold), find_rounds(size, target)
+    found, left, mid = find_passes(left, traced_size(size), end, end, limit, numbers, rounds=rounds, config=CONFIG)
+    passes = [step for step in map(Pass.on_host, found) if step.wanted != step.size[AXES[step.side]]]
+    return [*removals, *passes], left, (int(mid[0]), int(mid[1]))
 
 
 def insert_oracle(array: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import pytest
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import receptive_footprint, tap_stride
 from dnr_jax.rendering import optimise, tiles
-from dnr_jax.rendering.joints import Tiles, active_tiles, cut_tiles, find_joints, is_local, worthwhile
+from dnr_jax.rendering.joints import Tiles, active_tiles, cut_tiles, find_joints, worthwhile
 from dnr_jax.rendering.optimise import Schedule, minimise, minimise_traced
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
 from dnr_jax.rendering.refine import SampledLoss, SampledTargets
@@ -374,9 +374,9 @@ def test_a_loss_that_is_no_number_is_not_hidden(small_vgg: Weights) -> None:
 
 
 def test_where_tiles_serve(small_vgg: Weights, embedded: Weights) -> None:
-    assert is_local(small_vgg.network, ("block1_conv2", "block5_conv1"))
-    assert is_local(embedded.network, TWO)
-    assert not is_local(embedded.network, ("block1_conv2", "block4_conv4"))
+    assert small_vgg.network.is_local(("block1_conv2", "block5_conv1"))
+    assert embedded.network.is_local(TWO)
+    assert not embedded.network.is_local(("block1_conv2", "block4_conv4"))
     few = active_tiles(jnp.asarray(draw_joints("one")), ONE)
     assert bool(worthwhile(few))
     assert not bool(worthwhile(few._replace(active=jnp.int32(few.order.size))))

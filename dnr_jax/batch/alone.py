@@ -1,4 +1,8 @@
-"""Photos that cannot share a batch: enlarged, masked, moving or transparent ones, through `retarget_frames`."""
+"""Photos that cannot share a batch, through `retarget_frames`.
+
+How many rounds of seams it takes to remove what is marked shows only on the way; the frames of an animation share one
+plan and differ in number; and what a file holds may differ from what it said.
+"""
 
 from typing import Any, NamedTuple
 

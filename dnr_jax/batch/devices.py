@@ -13,22 +13,30 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from dnr_jax.batch.buckets import Bucket, canvases_of
-from dnr_jax.batch.program import Numbers, Padded, Retargeted, retarget_padded, traced_numbers
+from dnr_jax.batch.program import Padded, Retargeted, retarget_padded
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.u2net import SIDE
 from dnr_jax.networks.u2net import salience as see_salience
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.importance import overview_size
+from dnr_jax.planning.numbers import Numbers, traced_numbers
 from dnr_jax.planning.reach import seam_target
 from dnr_jax.weights.objects import read_u2netp
 
 
 class Shaped(NamedTuple):
-    """One photo for a batch: pixels [H, W, 3] in [0, 255], and the (height, width) wanted."""
+    """One photo for a batch.
+
+    Attributes:
+      pixels: [H, W, 3] in [0, 255], or [H, W, 4] with opacity likewise, as the bucket has it.
+      target: the (height, width) wanted.
+      protect: bool [H, W]; None where the bucket has no masks.
+    """
 
     pixels: np.ndarray
     target: tuple[int, int]
+    protect: np.ndarray | None = None
 
 
 class StepFailedError(RuntimeError):
@@ -118,16 +126,17 @@ class Devices:
             apart = jax.shard_map(
                 each, mesh=self._mesh, in_specs=(P(), P("batch"), P()), out_specs=P("batch"), check_vma=False
             )
-            inputs = ((*bucket.shape, 3), np.float32), *[((2,), np.int32)] * 4, ((SIDE, SIDE), np.float32)
-            shapes = [jax.ShapeDtypeStruct((batch, *shape), kind, sharding=self._sharding) for shape, kind in inputs]
-            self._programs[key] = jax.jit(apart).lower(self._network, Padded._make(shapes), self._numbers).compile()
+            shapes = jax.tree.map(
+                lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self._sharding),
+                self._pad(bucket, batch, ()),
+            )
+            self._programs[key] = jax.jit(apart).lower(self._network, shapes, self._numbers).compile()
             self.compile_seconds[key] = time.perf_counter() - start
         return self._programs[key]
 
     def _step(self, bucket: Bucket, batch: int, photos: Sequence[Shaped]) -> list[tuple[Retargeted, float]]:
         program = self.compile(bucket, batch)
-        arrays = jax.device_put(self._pad(bucket, batch, photos), self._sharding)
-        inputs = jax.block_until_ready(Padded._make(arrays))
+        inputs = jax.block_until_ready(jax.device_put(self._pad(bucket, batch, photos), self._sharding))
         start = time.perf_counter()
         outputs = jax.block_until_ready(program(self._network, inputs, self._numbers))
         seconds = time.perf_counter() - start
@@ -135,26 +144,35 @@ class Devices:
         host = jax.device_get(outputs)
         return [(_cut(host, i, photo.target), seconds / len(photos)) for i, photo in enumerate(photos)]
 
-    def _pad(self, bucket: Bucket, batch: int, photos: Sequence[Shaped]) -> tuple[np.ndarray, ...]:
-        """The fields of `Padded` for a full batch; places without a photo hold a black one."""
-        least = max(1, bucket.shape[0] // 2), max(1, bucket.shape[1] // 2)
-        pixels = np.zeros((batch, *bucket.shape, 3), np.float32)
-        sizes = np.tile(np.asarray(least, np.int32), (batch, 1))
-        small, targets, reaches = sizes.copy(), sizes.copy(), sizes.copy()
-        salience = np.zeros((batch, SIDE, SIDE), np.float32)
+    def _pad(self, bucket: Bucket, batch: int, photos: Sequence[Shaped]) -> Padded:
+        """A full batch on the host; places without a photo hold a black one."""
+        least = np.asarray([max(1, n // 2) for n in bucket.shape], np.int32)
+        small = least if bucket.small is None else np.minimum(least, np.asarray(bucket.small, np.int32))
+        fields: dict[str, Any] = {
+            "photo": np.zeros((batch, *bucket.shape, 3), np.float32),
+            "opacity": np.zeros((batch, *bucket.shape), np.float32) if bucket.opacity else None,
+            "protect": np.zeros((batch, *bucket.shape), bool) if bucket.protected else None,
+            "salience": np.zeros((batch, SIDE, SIDE), np.float32),
+            "size": np.tile(least, (batch, 1)),
+            "small": np.tile(small, (batch, 1)),
+            "target": np.tile(least, (batch, 1)),
+            "reach": np.tile(least, (batch, 1)),
+        }
         side = self._network.importance_side
         for i, photo in enumerate(photos):
-            height, width = photo.pixels.shape[:2]
-            pixels[i, :height, :width] = photo.pixels
-            sizes[i], targets[i] = (height, width), photo.target
-            reaches[i] = seam_target((height, width), photo.target, self._config)
+            height, width = size = (photo.pixels.shape[0], photo.pixels.shape[1])
+            fields["photo"][i, :height, :width] = photo.pixels[..., :3]
+            if bucket.opacity:
+                fields["opacity"][i, :height, :width] = photo.pixels[..., 3] / 255
+            if photo.protect is not None:
+                fields["protect"][i, :height, :width] = photo.protect
+            fields["size"][i], fields["target"][i] = size, photo.target
+            fields["small"][i] = size if side is None else overview_size(size, side)
+            fields["reach"][i] = seam_target(size, photo.target, self._config)
             if self._objects is not None:
-                salience[i] = see_salience(self._objects, jnp.asarray(pixels[i]), traced_size((height, width)))
-        for i, (height, width) in enumerate(sizes):
-            small[i] = (height, width) if side is None else overview_size((int(height), int(width)), side)
-        if bucket.small is not None:
-            small = np.minimum(small, np.asarray(bucket.small, np.int32))
-        return pixels, sizes, small, targets, reaches, salience
+                pixels = jnp.asarray(fields["photo"][i])
+                fields["salience"][i] = see_salience(self._objects, pixels, traced_size(size))
+        return Padded(**fields)
 
 
 def loss_record(losses: np.ndarray, steps: int, stage: str) -> tuple[list[float], str]:

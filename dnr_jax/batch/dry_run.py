@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from dnr_jax.batch.buckets import find_bucket
+from dnr_jax.batch.buckets import Bucket, find_bucket
 from dnr_jax.batch.devices import Devices, Shaped
 from dnr_jax.batch.jobs import Batch, count_recorded, make_batches
 from dnr_jax.batch.session import Session, open_jobs
@@ -52,7 +52,7 @@ def _estimate(session: Session, devices: Devices, batches: list[Batch]) -> str:
         bucket, size = find_bucket((256, 256), (256, 192), importance_side=side, seams_only=False), devices.count
     rng = np.random.default_rng(0)
     photos = [
-        Shaped(rng.uniform(0, 255, (*bucket.shape, 3)).astype(np.float32), _narrowed(bucket.canvas, bucket.sides))
+        Shaped(rng.uniform(0, 255, (*bucket.shape, 3 + bucket.opacity)).astype(np.float32), _change(bucket))
         for _ in range(size)
     ]
     start = time.perf_counter()
@@ -73,9 +73,10 @@ def _estimate(session: Session, devices: Devices, batches: list[Batch]) -> str:
     )
 
 
-def _narrowed(canvas: tuple[int, int], sides: tuple[str, ...]) -> tuple[int, int]:
-    """Three quarters of the sides that a bucket carves."""
-    return (
-        3 * canvas[0] // 4 if "height" in sides else canvas[0],
-        3 * canvas[1] // 4 if "width" in sides else canvas[1],
-    )
+def _change(bucket: Bucket) -> tuple[int, int]:
+    """A (height, width) that a photo as large as its bucket may be brought to: half as much again or three quarters."""
+    target: dict[str, int] = dict(zip(("height", "width"), bucket.shape, strict=True))
+    for this in bucket.rounds:
+        whole, most = bucket.shape[this.side == "width"], bucket.canvas[this.side == "width"]
+        target[this.side] = min(most, 3 * whole // 2) if this.room else min(most, 3 * whole // 4)
+    return target["height"], target["width"]

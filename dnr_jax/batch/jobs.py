@@ -63,7 +63,7 @@ class Job(NamedTuple):
       size: its (height, width); None where its file could not be opened.
       target: the (height, width) wanted; None likewise.
       bucket: whose batches it joins; None where it goes alone.
-      alone: why it does: "enlarging", "masks", "frames", "transparency", "unreadable", "too small".
+      alone: why it does: "something to remove", "frames", "unreadable", "too small".
       config_sha256: of everything asked for.
       recorded: "done" or "failed" where an earlier run's record still holds and nothing is to be done.
       failure: why it cannot be served; empty where nothing is known against it.
@@ -134,7 +134,7 @@ def map_in_threads(function: Callable[[Entry], Result], entries: Sequence[Entry]
 
 def _make_job(entry: Entry, request: Request, importance_side: int | None, weights_sha256: str, ledger: Ledger) -> Job:
     recorded = ledger.get(entry.output)
-    size, alone = _look_at(entry, recorded)
+    size, alone, opacity = _look_at(entry, recorded)
     target, failure = None, ""
     try:
         output_kind(entry.output)
@@ -150,15 +150,16 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
     if size is not None and target is not None and not alone:
         if min(size) < tap_stride(request.config.taps[-1]):
             alone = "too small"
-        elif target[0] > size[0] or target[1] > size[1]:
-            alone = "enlarging"
         else:
             bucket = find_bucket(
                 size,
                 seam_target(size, target, request.config),
+                target,
                 importance_side=importance_side,
                 seams_only=request.config.importance_percentile == 100,
                 per_octave=request.per_octave,
+                opacity=opacity,
+                protected=entry.protect is not None,
             )
     status = ""
     if recorded is not None and not (recorded.status == FAILED and request.retry_failed):
@@ -187,15 +188,14 @@ def request_sha256(entry: Entry, target: tuple[int, int] | None, request: Reques
     return config_sha256(request.config, target, version("dnr_jax"), **asked)
 
 
-def _look_at(entry: Entry, recorded: Recorded | None) -> tuple[tuple[int, int] | None, str]:
-    """Size, and why alone; without opening the file where its record has the size of a photo that ran in a batch."""
+def _look_at(entry: Entry, recorded: Recorded | None) -> tuple[tuple[int, int] | None, str, bool]:
+    """Size, why alone, and whether transparent; from the record of a photo that ran in a batch, without its file."""
     try:
         if recorded is not None and recorded.batched and recorded.size and file_stat(entry.files) == recorded.stat:
-            return recorded.size, ""
-        header = read_header(entry)
-        return header.size, header.alone
+            return recorded.size, "", recorded.opacity
+        return read_header(entry)
     except Exception:  # Damaged files make Pillow raise almost anything; decoding will say what it is.
-        return None, "unreadable"
+        return None, "unreadable", False
 
 
 def make_batches(jobs: Iterable[Job], request: Request, devices: int, *, whole: bool = True) -> Iterator[Batch]:

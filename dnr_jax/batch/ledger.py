@@ -33,6 +33,7 @@ class Recorded(NamedTuple):
       reason: why it failed.
       seconds: on the device.
       batched: whether it ran in a batch of its bucket.
+      opacity: whether that was a bucket of transparent photos.
     """
 
     status: str
@@ -45,6 +46,7 @@ class Recorded(NamedTuple):
     reason: str
     seconds: float
     batched: bool
+    opacity: bool
 
 
 class Ledger:
@@ -102,6 +104,7 @@ class Ledger:
                 line.get("reason", ""),
                 float(line.get("seconds", {}).get("device", 0)),
                 bool(line.get("bucket")),
+                bool(line.get("opacity")),
             )
             self._records[line["output"]] = recorded
         except (KeyError, TypeError, ValueError, IndexError):

@@ -27,10 +27,12 @@ class Header(NamedTuple):
     Attributes:
       size: upright (height, width).
       alone: why the photo cannot share a batch; empty where it can.
+      opacity: whether it may be transparent somewhere.
     """
 
     size: tuple[int, int]
     alone: str
+    opacity: bool
 
 
 class Decoded(NamedTuple):
@@ -72,13 +74,12 @@ def read_header(entry: Entry) -> Header:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION) in _TURNED
         alone = ""
-        if entry.protect is not None or entry.remove is not None:
-            alone = "masks"
+        if entry.remove is not None:
+            alone = "something to remove"
         elif getattr(image, "n_frames", 1) > 1:
             alone = "frames"
-        elif image.has_transparency_data:
-            alone = "transparency"
-    return Header((width, height) if turned else (height, width), alone)
+        opacity = image.has_transparency_data
+    return Header((width, height) if turned else (height, width), alone, opacity)
 
 
 def output_kind(path: str) -> str:

@@ -17,6 +17,7 @@ from dnr_jax.batch.ledger import DONE, FAILED, Ledger
 from dnr_jax.batch.photo_tasks import Decoded, Written, check_failure, decode_entry, encode_result
 from dnr_jax.batch.program import Retargeted
 from dnr_jax.batch.workers import WorkerDiedError, Workers
+from dnr_jax.planning.plan import too_wide
 from dnr_jax.shell.command_line import one_line
 from dnr_jax.shell.ending import uninterrupted
 from dnr_jax.weights import Weights
@@ -146,10 +147,10 @@ class Run:
             except _PHOTO_ERRORS as error:
                 self._fail(job, one_line(error))
                 continue
-            frames, masks = photo.decoded.frames, photo.decoded.masks
-            if batch.bucket is None or len(frames) > 1 or frames[0].shape[2] == 4 or masks:
+            frames = photo.decoded.frames
+            if batch.bucket is None or (frames[0].shape[2] == 4 and not batch.bucket.opacity):
                 alone.append(photo)
-            elif frames[0].shape[:2] != job.size:
+            elif len(frames) > 1 or frames[0].shape[:2] != job.size:
                 self._fail(job, f"{job.entry.path} changed while the run was going on: run again")
             else:
                 together.append(photo)
@@ -163,12 +164,15 @@ class Run:
     def _together(self, batch: Batch, photos: list[_Read]) -> "list[Finished | str]":
         """In the device thread: one batch."""
         assert batch.bucket is not None
-        shaped = [Shaped(photo.decoded.frames[0], _target(photo.job)) for photo in photos]
+        shaped = [
+            Shaped(_with_opacity(photo, batch.bucket.opacity), _target(photo.job), photo.decoded.masks.get("protect"))
+            for photo in photos
+        ]
         try:
             results = self._devices.run(batch.bucket, batch.size, shaped)
         except StepFailedError as error:
             return [f"{photo.job.entry.path}: {error}" for photo in photos]
-        return [_finished(photo.job, result, seconds) for photo, (result, seconds) in zip(photos, results, strict=True)]
+        return [_finished(photo, result, seconds) for photo, (result, seconds) in zip(photos, results, strict=True)]
 
     def _alone(self, photo: _Read) -> "list[Finished | str]":
         """In the device thread: one photo that cannot share a batch."""
@@ -243,17 +247,21 @@ class Run:
             "input_stat": stat,
             "size": job.size,
             "bucket": None if job.bucket is None else str(job.bucket),
+            "opacity": job.bucket is not None and job.bucket.opacity,
         }
 
 
-def _target(job: Job) -> tuple[int, int]:
-    assert job.target is not None
-    return job.target
+def _with_opacity(photo: _Read, opacity: bool) -> np.ndarray:
+    """The photo's pixels with a channel of opacity where its bucket has it: a file may announce one and be opaque."""
+    pixels = photo.decoded.frames[0]
+    if opacity and pixels.shape[2] == 3:
+        return np.concatenate([pixels, np.full((*pixels.shape[:2], 1), 255, pixels.dtype)], -1)
+    return pixels
 
 
-def _finished(job: Job, result: Retargeted, seconds: float) -> "Finished | str":
+def _finished(photo: _Read, result: Retargeted, seconds: float) -> "Finished | str":
     """One photo of a batch, or what was wrong with its optimisation."""
-    ends, steps = {}, {}
+    job, ends, steps = photo.job, {}, {}
     for stage, losses, count in (
         ("reconstruction", result.reconstruct_losses, result.reconstruct_steps),
         ("refinement", result.refine_losses, result.refine_steps),
@@ -267,5 +275,12 @@ def _finished(job: Job, result: Retargeted, seconds: float) -> "Finished | str":
         "target_size": list(_target(job)),
         "losses": ends,
         "steps": steps,
+        "notes": too_wide(photo.decoded.masks.get("protect"), _target(job)),
     }
-    return Finished([np.asarray(result.image)], record, seconds)
+    channels = photo.decoded.frames[0].shape[2]
+    return Finished([np.asarray(result.image)[..., :channels]], record, seconds)
+
+
+def _target(job: Job) -> tuple[int, int]:
+    assert job.target is not None
+    return job.target

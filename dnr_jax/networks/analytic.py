@@ -6,6 +6,7 @@ knows no semantics; VGG19 remains the paper's network.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from dnr_jax.networks.convolution import convolve
+from dnr_jax.networks.network import FeatureModule
 from dnr_jax.networks.taps import tap_depth
 from dnr_jax.networks.vgg import max_pool
 from dnr_jax.padding import Size, valid_mask
@@ -24,12 +26,14 @@ COLOUR_FLOORS = (0.04, 0.02, 0.02)
 ENERGY_FLOOR = 0.05
 
 
-class Embedded(nn.Module):
+class Embedded(FeatureModule):
     """Analytic contrast features behind VGG19's interface; holds no parameters.
 
     Attributes:
       precision: of the inputs of block 1's convolutions, as in `convolve`; the deeper taps use none.
     """
+
+    whole_from: ClassVar[str | None] = "block4_conv1"
 
     precision: str = "float32"
 

@@ -7,6 +7,7 @@ and the analytic network's colours and energies stand out from the photo's own b
 
 from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -22,6 +23,7 @@ from dnr_jax.networks.analytic import (
     colour_and_energy,
 )
 from dnr_jax.networks.convolution import convolve
+from dnr_jax.networks.network import FeatureModule
 from dnr_jax.networks.taps import TAPS, tap_depth
 from dnr_jax.networks.vgg import max_pool
 from dnr_jax.padding import Size, valid_mask
@@ -50,7 +52,7 @@ class RectifiedConvolution(nn.Module):
         return nn.relu(convolve(x, kernel, self.dilation, self.precision) + bias.reshape(1, 1, 1, -1))
 
 
-class Learned(nn.Module):
+class Learned(FeatureModule):
     """Learned features behind VGG19's interface.
 
     Attributes:
@@ -62,6 +64,8 @@ class Learned(nn.Module):
       layer: makes a layer for [b, h, w, c] from (channels, dilation, precision, name=).
       precision: of the convolutions' inputs, as in `convolve`.
     """
+
+    whole_from: ClassVar[str | None] = "block4_conv1"
 
     widths: tuple[int, ...] = (24, 48, 96, 96)
     dilations: tuple[tuple[int, ...], ...] = ((1, 2, 2, 1), (1, 2, 4, 1))

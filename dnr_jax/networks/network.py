@@ -1,11 +1,23 @@
 """A network ready to run: module, parameters and how its importance is to be computed. All networks look alike."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import flax.struct
 import jax
 
-from dnr_jax.networks.taps import conv_layers_below
+from dnr_jax.networks.taps import conv_layers_below, tap_depth
 from dnr_jax.padding import Size
+
+
+class FeatureModule(nn.Module):
+    """What all feature networks have in common.
+
+    Attributes:
+      whole_from: the tap from which on neurons see the whole image; None where every neuron has its receptive field.
+    """
+
+    whole_from: ClassVar[str | None] = None
 
 
 class Network(flax.struct.PyTreeNode):
@@ -20,7 +32,7 @@ class Network(flax.struct.PyTreeNode):
     """
 
     params: dict[str, dict[str, jax.Array]]
-    module: nn.Module = flax.struct.field(pytree_node=False)
+    module: FeatureModule = flax.struct.field(pytree_node=False)
     constant_layers: tuple[str, ...] = flax.struct.field(pytree_node=False, default=())
     importance_side: int | None = flax.struct.field(pytree_node=False, default=None)
 
@@ -39,6 +51,11 @@ class Network(flax.struct.PyTreeNode):
     def at_precision(self, precision: str) -> "Network":
         """The same network with its convolutions' inputs at `precision`; see `convolve`."""
         return self.replace(module=self.module.clone(precision=precision))
+
+    def is_local(self, taps: tuple[str, ...]) -> bool:
+        """Whether a window of the image is enough to evaluate `taps` at its middle."""
+        whole = self.module.whole_from
+        return whole is None or all(tap_depth(tap) < tap_depth(whole) for tap in taps)
 
     def check_taps(self, taps: tuple[str, ...]) -> None:
         """Raises ValueError when a tap needs layers that the parameters do not hold."""

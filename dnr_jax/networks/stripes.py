@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import receptive_footprint, tap_depth
-from dnr_jax.networks.vgg import VGG
+from dnr_jax.networks.taps import CONVS_PER_BLOCK, receptive_footprint, tap_depth
 from dnr_jax.padding import Size
 
 FORWARD_BYTES = 2**25
@@ -63,8 +62,7 @@ def cut(
 ) -> Stripes | None:
     """Bands for reading `taps` with activations of at most about `limit` bytes.
 
-    None where one piece will do, and where it must: taps past block 1 of networks other than VGG may see the whole
-    image.
+    None where one piece will do, and where it must: deep taps of some networks see the whole image.
 
     Args:
       network: whose taps they are.
@@ -77,8 +75,7 @@ def cut(
     halo = _up(max(footprint.before, footprint.after), stride)
     rows = _up(max(-(-shape[0] // count), 4 * halo), stride)
     window = rows + 2 * (halo + stride)
-    local = isinstance(network.module, VGG) or all(tap.startswith("block1_conv") for tap in taps)
-    if count == 1 or window >= shape[0] or not local:
+    if count == 1 or window >= shape[0] or not network.is_local(taps):
         return None
     return Stripes(-(-shape[0] // rows), rows, window, halo, stride, _up(shape[0], stride))
 
@@ -93,7 +90,7 @@ def features(
 ) -> dict[str, jax.Array]:
     """The activations of the taps in `keep`, and `reduce` of those in `reduced`, which are never held whole.
 
-    Large blocks of a VGG are evaluated in stripes, small ones and other networks in one piece.
+    Large blocks are evaluated in stripes, small ones and networks that see the whole image in one piece.
 
     Args:
       image: float32 [H, W, 3], RGB in [0, 255].
@@ -105,12 +102,13 @@ def features(
     def output(tap: str, x: jax.Array) -> jax.Array:
         return x if tap in keep else reduce(x)
 
-    if not isinstance(network.module, VGG):
+    if network.module.whole_from is not None:
         found = network.features(image, tuple(wanted), size)
         return {tap: output(tap, found[tap]) for tap in wanted}
     results: dict[str, jax.Array] = {}
     x, start = image, None
-    for block, channels in enumerate(network.module.widths, 1):
+    for block in range(1, len(CONVS_PER_BLOCK) + 1):
+        channels = network.params[f"block{block}_conv1"]["kernel"].shape[-1]
         pool = f"block{block}_pool"
         convs = tuple(tap for tap in wanted if tap.startswith(f"block{block}_conv"))
         deeper = tap_depth(wanted[-1]) >= tap_depth(pool)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from dnr_jax.networks.convolution import convolve
+from dnr_jax.networks.network import FeatureModule
 from dnr_jax.networks.taps import CONVS_PER_BLOCK, tap_depth
 from dnr_jax.padding import Size, valid_mask
 
@@ -60,7 +61,7 @@ class Convolution(nn.Module):
         return convolve(x[None], kernel, precision=self.precision)[0] + bias.reshape(1, 1, -1)
 
 
-class VGG(nn.Module):
+class VGG(FeatureModule):
     """VGG19's five convolutional blocks (Simonyan and Zisserman, 2015); 3x3 SAME convolutions with zero padding.
 
     Attributes:

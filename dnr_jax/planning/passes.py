@@ -4,218 +4,254 @@ Seams are written for width; here the height is transposed to and fro. A pass is
 replayed on whatever belongs to the same photo: features, pixels, transparency, other frames.
 """
 
+import dataclasses
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import fit, traced_size
+from dnr_jax.padding import AnySize, fit
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.planning.choice import Judged, choose_width
 from dnr_jax.planning.masks import widest
+from dnr_jax.planning.numbers import Numbers
 from dnr_jax.planning.objects import object_level
+from dnr_jax.planning.seam_maps import SeamMaps, transpose
 from dnr_jax.planning.seams import Seams
-from dnr_jax.shapes import bucket_side
+from dnr_jax.shapes import Round
 
 SIDES = ("width", "height")
 AXES = {"height": 0, "width": 1}
 
 
-class Pass(NamedTuple):
-    """One round of seams on one side.
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("carving", "size", "new_size", "wanted", "tried"),
+    meta_fields=("side", "room"),
+)
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """One round of seams on one side. Numbers are int32 scalars where it was traced, and Python's after `on_host`.
 
     Attributes:
       side: "width" or "height"; for the height, the carving's arrays are transposed.
-      grow: whether seams are inserted rather than removed.
+      room: for insertions, how long a side in pixels the arrays get that hold what they lead to; 0 for removals.
       carving: the seams of every level.
       size: valid (height, width) in pixels before the pass.
       new_size: valid (height, width) after it.
       wanted: pixels of the side that were asked for; the threshold may have stopped it short of them.
-      damage: by number of deepest seams, the damage of each choice that was tried; None where nothing was to choose.
+      tried: how many deepest seams were tried, int32 [n], and the damage of each choice, float32 [n], infinite where it
+        was not tried; None where nothing was to choose.
     """
 
     side: str
-    grow: bool
+    room: int
     carving: Carving
-    size: tuple[int, int]
-    new_size: tuple[int, int]
-    wanted: int
-    damage: dict[int, float] | None = None
+    size: AnySize
+    new_size: AnySize
+    wanted: Any
+    tried: tuple[jax.Array, jax.Array] | None = None
+
+    @property
+    def grow(self) -> bool:
+        """Whether seams are inserted rather than removed."""
+        return self.room > 0
 
     @property
     def changes(self) -> bool:
-        """Whether any seam goes."""
+        """Whether any seam goes; on the host only."""
         return self.new_size != self.size
 
+    @property
+    def damage(self) -> dict[int, float] | None:
+        """By number of deepest seams, the damage of each choice that was tried; on the host only."""
+        if self.tried is None:
+            return None
+        tried = zip(np.asarray(self.tried[0]), np.asarray(self.tried[1]), strict=True)
+        return {int(count): float(value) for count, value in tried if np.isfinite(value)}
 
-class Layers(NamedTuple):
-    """The maps that passes are found on; their valid part changes with every pass.
-
-    Attributes:
-      maps: S_l of each tap with its priors, float32 [h_l, w_l].
-      bias: what masks add to the costs, likewise; None without masks.
-      objects: what the warp goes by, float32 [h_l, w_l] at `object_level`; None where it goes by the maps.
-      look: what joints are judged by (`dnr_jax.planning.damage.look_of`), float32 [H, W, 4]; None where nothing is
-        to be chosen.
-    """
-
-    maps: tuple[jax.Array, ...]
-    bias: tuple[jax.Array, ...] | None
-    objects: jax.Array | None = None
-    look: jax.Array | None = None
-
-    def protected(self, taps: tuple[str, ...]) -> jax.Array | None:
-        """What a mask protects, bool at `object_level`; None without masks."""
-        return None if self.bias is None else self.bias[object_level(taps)] > 0
+    def on_host(self) -> "Pass":
+        """The same with Python's numbers."""
+        size, new_size = ((int(size[0]), int(size[1])) for size in (self.size, self.new_size))
+        return dataclasses.replace(self, size=size, new_size=new_size, wanted=int(self.wanted))
 
 
 def find_passes(
-    layers: Layers,
-    size: tuple[int, int],
-    target: tuple[int, int],
-    threshold: jax.Array | None,
-    config: RetargetConfig,
+    maps: SeamMaps,
+    size: AnySize,
+    reach: AnySize,
+    end: AnySize,
+    threshold: jax.Array,
+    numbers: Numbers,
     *,
-    end: tuple[int, int] | None = None,
-) -> tuple[list[Pass], Layers, tuple[int, int]]:
-    """Everything the seams do: first what is marked for removal goes, then width, then height approach the target.
+    rounds: tuple[Round, ...],
+    config: RetargetConfig,
+) -> tuple[tuple[Pass, ...], SeamMaps, AnySize]:
+    """The rounds of seams, one after the other. Pure and traced; one that is not needed changes nothing.
 
     Args:
-      layers: the photo's maps.
-      size: its (height, width) in pixels.
-      target: the (height, width) that seams may lead to.
-      threshold: the most mean importance of a deepest seam; None: as many go as do least damage.
-      config: options.
-      end: the (height, width) that the warp leads to, where that is another; for the damage.
+      maps: the photo's.
+      size: its valid (height, width) in pixels.
+      reach: the (height, width) that seams may lead to.
+      end: the (height, width) that the warp then leads to; for the damage.
+      threshold: the most mean importance of a deepest seam; counts nothing where importance_percentile is auto.
+      numbers: traced options.
+      rounds: which sides, and whether they grow.
+      config: static options.
 
     Returns:
       The passes in order, the maps they leave, and the valid (height, width) of those in pixels.
+    """
+    passes: list[Pass] = []
+    going: dict[str, jax.Array] = {side: jnp.asarray(True) for side in SIDES}
+    for number, this in enumerate(rounds):
+        axis = AXES[this.side]
+        length = jnp.asarray(size[axis], jnp.int32)
+        wanted = jnp.asarray(reach[axis], jnp.int32)
+        if this.room:
+            # At most half the side in one round of insertions, so that no seam is needed twice.
+            wanted = jnp.minimum(wanted, length + jnp.maximum(1, length // 2))
+        wanted = jnp.where(going[this.side], wanted, length)
+        step = _run_pass(maps, size, this, wanted, end, threshold, numbers, config)
+        # Where the threshold or the damage stopped a round, that was all.
+        going[this.side] &= step.new_size[axis] == wanted
+        if number == len(rounds) - 1:
+            maps = maps._replace(look=None)  # There is nothing left to judge.
+        maps = _leave(maps, step, config)
+        passes.append(step)
+        size = step.new_size
+    return tuple(passes), maps, size
+
+
+def remove_marked(
+    maps: SeamMaps, size: tuple[int, int], end: AnySize, numbers: Numbers, config: RetargetConfig
+) -> tuple[list[Pass], SeamMaps, tuple[int, int]]:
+    """The passes that take what is marked for removal; on the host, for how many it takes shows on the way.
+
+    Arguments and results as for `find_passes`.
 
     Raises:
       ValueError: the remove mask leaves nothing of a side.
     """
-    passes, layers, size = remove_marked(layers, size, config)
-    for side in SIDES:
-        while (length := size[AXES[side]]) != target[AXES[side]]:
-            # At most half the side in one round of insertions, so that no seam is needed twice.
-            wanted = min(target[AXES[side]], length + length // 2)
-            if threshold is None:
-                step, layers = _choose_pass(layers, size, side, wanted, end or target, config)
-            else:
-                step, layers = _run_pass(layers, size, side, wanted, threshold, config)
-            passes.append(step)
-            size = step.new_size
-            if size[AXES[side]] != wanted:
-                break
-    return passes, layers, size
-
-
-def remove_marked(
-    layers: Layers, size: tuple[int, int], config: RetargetConfig
-) -> tuple[list[Pass], Layers, tuple[int, int]]:
-    """The passes that take what is marked for removal; arguments and results as for `find_passes`."""
     passes: list[Pass] = []
-    while (marked := _marked(layers, size)) is not None:
+    config = dataclasses.replace(config, importance_percentile=100.0)
+    while (marked := _marked(maps, size)) is not None:
         extents = {"width": widest(marked), "height": widest(marked.T)}
         side = min(extents, key=extents.__getitem__)
         wanted = size[AXES[side]] - extents[side]
         if wanted < tap_stride(config.taps[-1]):
             raise ValueError(f"the remove mask leaves {wanted} pixels of the {side}: mark less")
-        step, layers = _run_pass(layers, size, side, wanted, jnp.float32(jnp.inf), config)
-        passes.append(step)
-        size = step.new_size
-    return passes, layers, size
+        lengths = (jnp.int32(size[0]), jnp.int32(size[1]))
+        step, maps = _remove(maps, lengths, jnp.int32(wanted), end, numbers, side=side, config=config)
+        passes.append(step.on_host())
+        size = (int(step.new_size[0]), int(step.new_size[1]))
+    return passes, maps, size
+
+
+@partial(jax.jit, static_argnames=("side", "config"))
+def _remove(
+    maps: SeamMaps,
+    size: AnySize,
+    wanted: jax.Array,
+    end: AnySize,
+    numbers: Numbers,
+    *,
+    side: str,
+    config: RetargetConfig,
+) -> tuple[Pass, SeamMaps]:
+    step = _run_pass(maps, size, Round(side, 0), wanted, end, jnp.float32(jnp.inf), numbers, config)
+    return step, _leave(maps, step, config)
 
 
 def _run_pass(
-    layers: Layers, size: tuple[int, int], side: str, wanted: int, limit: jax.Array, config: RetargetConfig
-) -> tuple[Pass, Layers]:
-    """One pass, and the maps that it leaves."""
-    turned = layers if side == "width" else transpose(layers)
-    carving = carve_width(
-        turned.maps,
-        size if side == "width" else size[::-1],
-        wanted,
-        limit,
-        config.alpha,
-        taps=config.taps,
-        region=config.region,
-        bias=turned.bias,
-        seam_kernel=config.seam_kernel,
-    )
-    return _make_pass(layers, carving, size, side, wanted, None, config)
-
-
-def _choose_pass(
-    layers: Layers, size: tuple[int, int], side: str, wanted: int, end: tuple[int, int], config: RetargetConfig
-) -> tuple[Pass, Layers]:
-    """The pass of least damage, which may change nothing, and the maps that it leaves."""
-    turned = layers if side == "width" else transpose(layers)
-    assert turned.objects is not None
-    turn = slice(None) if side == "width" else slice(None, None, -1)
-    room = bucket_side(wanted) // tap_stride(config.taps[object_level(config.taps)])
-    choice = choose_width(
-        turned.maps,
-        turned.bias,
-        Judged(turned.objects, turned.protected(config.taps), turned.look),
-        traced_size(size[turn]),
-        wanted,
-        traced_size(end[turn]),
-        config.alpha,
-        config.crop_share,
-        taps=config.taps,
-        region=config.region,
-        room=room if wanted > size[AXES[side]] else None,
-        seam_kernel=config.seam_kernel,
-    )
-    tried = zip(np.asarray(choice.counts), np.asarray(choice.damage), strict=True)
-    damage = {int(count): float(value) for count, value in tried if np.isfinite(value)}
-    return _make_pass(layers, choice.carving, size, side, wanted, damage, config)
-
-
-def _make_pass(
-    layers: Layers,
-    carving: Carving,
-    size: tuple[int, int],
-    side: str,
-    wanted: int,
-    damage: dict[int, float] | None,
+    maps: SeamMaps,
+    size: AnySize,
+    this: Round,
+    wanted: jax.Array,
+    end: AnySize,
+    threshold: jax.Array,
+    numbers: Numbers,
     config: RetargetConfig,
-) -> tuple[Pass, Layers]:
-    length = int(carving.width)
-    new_size = (size[0], length) if side == "width" else (length, size[1])
-    step = Pass(side, wanted > size[AXES[side]], carving, size, new_size, wanted, damage)
-    if new_size == size:
-        return step, layers
-    level = object_level(config.taps)
-    objects, look = layers.objects, layers.look
-    left = Layers(
-        tuple(replay([step], m, i, config) for i, m in enumerate(layers.maps)),
-        None if layers.bias is None else tuple(replay([step], b, i, config) for i, b in enumerate(layers.bias)),
-        None if objects is None else replay([step], objects, level, config),
-        None if look is None else replay([step], look, 0, config),
-    )
-    return step, left
+) -> Pass:
+    """One pass: that of least damage, which may change nothing, or as far as the threshold lets it go."""
+    turned, turn = (maps, slice(None)) if this.side == "width" else (transpose(maps), slice(None, None, -1))
+    tried = None
+    if config.importance_percentile == "auto":
+        assert turned.objects is not None
+        choice = choose_width(
+            turned.maps,
+            turned.bias,
+            Judged(turned.objects, turned.protected(config.taps), turned.look),
+            size[turn],
+            wanted,
+            end[turn],
+            numbers.alpha,
+            numbers.most_crop,
+            taps=config.taps,
+            region=config.region,
+            room=this.room // tap_stride(config.taps[object_level(config.taps)]) or None,
+            seam_kernel=config.seam_kernel,
+        )
+        carving, tried = choice.carving, (choice.counts, choice.damage)
+    else:
+        carving = carve_width(
+            turned.maps,
+            size[turn],
+            wanted,
+            threshold,
+            numbers.alpha,
+            taps=config.taps,
+            region=config.region,
+            bias=turned.bias,
+            seam_kernel=config.seam_kernel,
+        )
+    new_size = (size[0], carving.width) if this.side == "width" else (carving.width, size[1])
+    return Pass(this.side, this.room, carving, size, new_size, wanted, tried)
+
+
+def _leave(maps: SeamMaps, step: Pass, config: RetargetConfig) -> SeamMaps:
+    """What a pass leaves of the maps."""
+
+    def leave(maps: SeamMaps) -> SeamMaps:
+        at = partial(replay, [step])
+        return SeamMaps(
+            tuple(at(values, level, config) for level, values in enumerate(maps.maps)),
+            None if maps.bias is None else tuple(at(b, level, config) for level, b in enumerate(maps.bias)),
+            None if maps.objects is None else at(maps.objects, object_level(config.taps), config),
+            None if maps.look is None else at(maps.look, 0, config),
+        )
+
+    if step.grow:
+        return leave(maps)
+    gone = jnp.stack([seams.removed for seams in step.carving.levels]) > 0
+    return lax.cond(jnp.any(gone), leave, lambda maps: maps, maps)
 
 
 def replay(
-    passes: list[Pass], array: jax.Array, level: int, config: RetargetConfig, shape: tuple[int, int] | None = None
+    passes: Sequence[Pass],
+    array: jax.Array,
+    level: int,
+    config: RetargetConfig,
+    shape: tuple[int, int] | None = None,
 ) -> jax.Array:
     """Removes or inserts in an array of one level, [h_l, w_l] or [h_l, w_l, c], what the passes did there.
 
     A removal keeps the array's shape; an insertion gives it that of a canvas which holds the new size. With `shape` the
     result is cut or padded to it.
     """
-    passes = [step for step in passes if step.changes]
+    # On the host, what changes nothing costs nothing.
+    passes = [step for step in passes if not isinstance(step.wanted, int) or step.changes]
     if not passes:
         return array if shape is None else fit(array, shape)
     stride = tap_stride(config.taps[level])
     for number, step in enumerate(passes, 1):
-        room = bucket_side(step.new_size[AXES[step.side]]) // stride if step.grow else None
+        room = step.room // stride if step.grow else None
         seams, last = step.carving.levels[level], number == len(passes)
         array = replay_seams(array, seams, step.side == "height", room, shape if last else None)
     return array
@@ -238,15 +274,9 @@ def replay_seams(
     return array if shape is None else fit(array, shape)
 
 
-@jax.jit
-def transpose(layers: Layers) -> Layers:
-    """The same of the photo turned over its diagonal."""
-    return jax.tree.map(lambda array: jnp.swapaxes(array, 0, 1), layers)
-
-
-def _marked(layers: Layers, size: tuple[int, int]) -> np.ndarray | None:
+def _marked(maps: SeamMaps, size: tuple[int, int]) -> np.ndarray | None:
     """What is still to be removed at the finest level, bool [H, W]; None for nothing."""
-    if layers.bias is None:
+    if maps.bias is None:
         return None
-    marked = np.asarray(layers.bias[0] < 0)[: size[0], : size[1]]
+    marked = np.asarray(maps.bias[0] < 0)[: size[0], : size[1]]
     return marked if marked.any() else None

@@ -7,19 +7,35 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import Size, pad, traced_size
-from dnr_jax.planning.damage import look_of
-from dnr_jax.planning.importance import aggregate, percentile
-from dnr_jax.planning.masks import NO_MASKS, Masks, mask_bias, protect_importance, widest
-from dnr_jax.planning.objects import object_level, object_map, weigh_importance
-from dnr_jax.planning.passes import AXES, SIDES, Layers, Pass, find_passes, remove_marked
+from dnr_jax.padding import AnySize, fit, pad, traced_size
+from dnr_jax.planning.importance import aggregate
+from dnr_jax.planning.masks import NO_MASKS, Masks, protect_importance, widest
+from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
+from dnr_jax.planning.objects import object_level
+from dnr_jax.planning.passes import AXES, SIDES, Pass, find_passes, remove_marked
 from dnr_jax.planning.proportions import make_grid, plan_proportions
 from dnr_jax.planning.reach import seam_target
+from dnr_jax.planning.seam_maps import SeamMaps, make_seam_maps
 from dnr_jax.planning.warp import Warp, plan_warp, warp_width
-from dnr_jax.shapes import bucket_shape, bucket_side
+from dnr_jax.shapes import Round, bucket_shape, bucket_side, find_rounds
+
+
+class Moves(NamedTuple):
+    """A plan as the traced program has it.
+
+    Attributes:
+      passes: the seams, in order.
+      mid: (height, width) that they lead to.
+      warps: of the width, then of the height; identities where seams led to the target.
+    """
+
+    passes: tuple[Pass, ...]
+    mid: AnySize
+    warps: tuple[Warp, Warp]
 
 
 class Plan(NamedTuple):
@@ -65,7 +81,7 @@ def make_plan(
     photo: jax.Array | None = None,
     salience: jax.Array | None = None,
 ) -> Plan:
-    """Finds seams and warps.
+    """Finds seams and warps of one photo.
 
     Args:
       importance: S_l of each tap, float32 [h_l, w_l], without priors; padded or not.
@@ -79,53 +95,107 @@ def make_plan(
     Raises:
       ValueError: masks that leave nothing.
     """
-    taps, valid = config.taps, traced_size(size)
-    objects = object_map(importance, salience, valid, taps=taps)
-    importance = weigh_importance(
-        importance, None if salience is None else objects, config.centre_prior, valid, taps=taps
+    numbers, fixed = traced_numbers(config), program_config(config)
+    shape = (importance[0].shape[0], importance[0].shape[1])
+    protect, remove = (
+        None if mask is None else jnp.asarray(pad(mask, shape)) for mask in (masks.protect, masks.remove)
     )
-    bias, notes = None, []
-    if masks.protect is not None or masks.remove is not None:
-        shape = (importance[0].shape[0], importance[0].shape[1])
-        nothing = jnp.zeros(shape, bool)
-        protect, remove = (
-            nothing if mask is None else jnp.asarray(pad(mask, shape)) for mask in (masks.protect, masks.remove)
-        )
-        bias = mask_bias(importance, protect, remove, valid, strides=tuple(tap_stride(tap) for tap in taps))
-        notes = _too_wide(masks.protect, target)
-    automatic, proportional = config.importance_percentile == "auto", config.warp == "proportional"
-    look = look_of(photo, valid) if automatic and photo is not None and tap_stride(taps[0]) == 1 else None
-    layers = Layers(importance, bias, objects, look)
-    removals, layers, left = remove_marked(layers, size, config)
-    threshold = None
-    if config.importance_percentile != "auto":
-        deepest = tap_stride(taps[-1])
-        neurons = traced_size((size[0] // deepest, size[1] // deepest))
-        threshold = _threshold(importance[-1], jnp.float32(config.importance_percentile), neurons)
-    passes, layers, mid = find_passes(layers, left, seam_target(left, target, config), threshold, config, end=target)
-    warps = {}
-    if mid != target:
-        warps = (
-            _proportional_warps(layers, mid, target, config)
-            if proportional
-            else _find_warps(layers, mid, target, config)
-        )
-    limit = math.inf if threshold is None else float(threshold)
-    passes = [*removals, *passes]
-    return Plan(size, mid, target, bucket_shape(mid), passes, warps, limit, notes, importance, objects)
+    seen = make_seam_maps(importance, photo, salience, protect, remove, traced_size(size), numbers, config=fixed)
+    (maps, threshold), end = seen, traced_size(target)
+    removals, left, left_size = remove_marked(maps, size, end, numbers, fixed)
+    reach = seam_target(left_size, target, config)
+    moves = _find_moves(
+        left,
+        traced_size(left_size),
+        traced_size(reach),
+        end,
+        threshold,
+        numbers,
+        rounds=find_rounds(left_size, reach),
+        room=bucket_shape(target) if config.warp == "grid" else None,
+        config=fixed,
+    )
+    mid = (int(moves.mid[0]), int(moves.mid[1]))
+    passes = [*removals]
+    for step in map(Pass.on_host, moves.passes):
+        # What came after a round that was stopped was not asked for.
+        if step.wanted != step.size[AXES[step.side]]:
+            passes.append(step)
+    warps = {
+        side: warp
+        for side, warp in zip(SIDES, moves.warps, strict=True)
+        if not np.array_equal(warp.old_edges, warp.new_edges)
+    }
+    assert maps.objects is not None
+    limit = math.inf if config.importance_percentile == "auto" else float(threshold)
+    notes = too_wide(masks.protect, target)
+    return Plan(size, mid, target, bucket_shape(mid), passes, warps, limit, notes, maps.maps, maps.objects)
 
 
-def _proportional_warps(
-    layers: Layers, mid: tuple[int, int], target: tuple[int, int], config: RetargetConfig
-) -> dict[str, Warp]:
-    assert layers.objects is not None
-    stride = tap_stride(config.taps[object_level(config.taps)])
-    valid = traced_size((mid[0] // stride, mid[1] // stride))
-    grid = _make_grid(layers.objects, layers.protected(config.taps), valid)
-    warps = dict(
-        zip(SIDES, _plan_proportions(grid, traced_size(mid), traced_size(target), config.most_crop), strict=True)
+def find_moves(
+    maps: SeamMaps,
+    size: AnySize,
+    reach: AnySize,
+    target: AnySize,
+    threshold: jax.Array,
+    numbers: Numbers,
+    *,
+    rounds: tuple[Round, ...],
+    room: tuple[int, int] | None,
+    config: RetargetConfig,
+) -> Moves:
+    """Seams, and the warps of what they leave to do. Pure and traced.
+
+    Args:
+      maps: from `make_seam_maps`.
+      size: their valid (height, width) in pixels.
+      reach: the (height, width) that seams may lead to.
+      target: the (height, width) wanted.
+      threshold: from `make_seam_maps`.
+      numbers: traced options.
+      rounds: from `find_rounds`.
+      room: for the grid warp, the (height, width) of arrays that hold the target.
+      config: static options.
+    """
+    passes, left, mid = find_passes(maps, size, reach, target, threshold, numbers, rounds=rounds, config=config)
+    if config.warp == "proportional":
+        assert left.objects is not None
+        stride = tap_stride(config.taps[object_level(config.taps)])
+        grid = make_grid(left.objects, left.protected(config.taps), (mid[0] // stride, mid[1] // stride))
+        found = plan_proportions(grid, mid, target, numbers.most_crop)
+        there = jnp.asarray(mid[0] == target[0]) & jnp.asarray(mid[1] == target[1])
+        across, down = (_still_if(there, warp, target[AXES[side]]) for side, warp in zip(SIDES, found, strict=True))
+        return Moves(passes, mid, (across, down))
+    assert room is not None
+    return Moves(passes, mid, _grid_warps(left, mid, target, room, config))
+
+
+_find_moves = jax.jit(find_moves, static_argnames=("rounds", "room", "config"))
+
+
+def _still_if(still: jax.Array, warp: Warp, length: jax.Array | int) -> Warp:
+    """The warp, or the identity of a side of `length` pixels."""
+    same = jnp.linspace(0, 1, warp.old_edges.shape[0]) * jnp.asarray(length, jnp.float32)
+    return Warp(jnp.where(still, same, warp.old_edges), jnp.where(still, same, warp.new_edges))
+
+
+def _grid_warps(
+    maps: SeamMaps, mid: AnySize, target: AnySize, room: tuple[int, int], config: RetargetConfig
+) -> tuple[Warp, Warp]:
+    """The grid warp of the width, then that of the height on what it leaves."""
+    strides = tuple(tap_stride(tap) for tap in config.taps)
+    # Pooling leaves over up to a neuron less one pixel.
+    height, width = (bucket_side(strides[0] * (n + 1) - 1) for n in maps.maps[0].shape)
+    importance = warp_importance(maps, mid, strides=strides, shape=(height, width))
+    across = plan_warp(importance, mid, target[1], config.warp_cell)
+    narrowed = lax.cond(
+        jnp.asarray(mid[1] == target[1]),
+        lambda values: fit(values, (height, room[1])),
+        lambda values: warp_side(values[..., None], across, "width", room[1])[..., 0],
+        importance,
     )
-    return {side: warp for side, warp in warps.items() if not np.array_equal(warp.old_edges, warp.new_edges)}
+    down = plan_warp(narrowed.T, (target[1], mid[0]), target[0], config.warp_cell)
+    return across, down
 
 
 def apply_warps(image: jax.Array, plan: Plan) -> jax.Array:
@@ -135,18 +205,7 @@ def apply_warps(image: jax.Array, plan: Plan) -> jax.Array:
     return image
 
 
-def importance_threshold(deepest: jax.Array, q: float | jax.Array, size: Size | None = None) -> jax.Array:
-    """The most mean importance of a deepest seam: the q-th percentile of S_L, and no limit at all for 100.
-
-    Args:
-      deepest: S_L, float32 [h, w].
-      q: from 0 to 100.
-      size: its valid (height, width); None for all of it.
-    """
-    return jnp.where(jnp.asarray(q) < 100, percentile(deepest, q, size), jnp.inf)
-
-
-def _too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:
+def too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:
     """One line for each side on which the protect mask does not fit into the target."""
     if protect is None:
         return []
@@ -159,32 +218,15 @@ def _too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:
     ]
 
 
-def _find_warps(
-    layers: Layers, mid: tuple[int, int], target: tuple[int, int], config: RetargetConfig
-) -> dict[str, Warp]:
-    strides = tuple(tap_stride(tap) for tap in config.taps)
-    canvas = (bucket_side(mid[0]), bucket_side(mid[1]))
-    importance = warp_importance(layers, (jnp.int32(mid[0]), jnp.int32(mid[1])), strides=strides, shape=canvas)
-    warps, now = {}, mid
-    for side in SIDES:
-        wanted = target[AXES[side]]
-        if now[AXES[side]] != wanted:
-            turned, size = (importance, now) if side == "width" else (importance.T, now[::-1])
-            warps[side] = plan_warp(turned, size, wanted, config.warp_cell)
-            importance = warp_side(importance[..., None], warps[side], side, bucket_side(wanted))[..., 0]
-            now = (now[0], wanted) if side == "width" else (wanted, now[1])
-    return warps
-
-
 @partial(jax.jit, static_argnames=("strides", "shape"))
-def warp_importance(layers: Layers, size: Size, *, strides: tuple[int, ...], shape: tuple[int, int]) -> jax.Array:
+def warp_importance(maps: SeamMaps, size: AnySize, *, strides: tuple[int, ...], shape: tuple[int, int]) -> jax.Array:
     """The carved maps' normalised sum in pixels (mu of Eq. 3 before the mean over cells), float32 of `shape`."""
     sizes = tuple((size[0] // stride, size[1] // stride) for stride in strides)
-    importance = aggregate(layers.maps, sizes, strides, shape)
-    if layers.bias is None:
+    importance = aggregate(maps.maps, sizes, strides, shape)
+    if maps.bias is None:
         return importance
     rows, columns = (jnp.arange(n) // strides[0] for n in shape)
-    bias = layers.bias[0]
+    bias = maps.bias[0]
     bias = bias[jnp.minimum(rows, bias.shape[0] - 1)[:, None], jnp.minimum(columns, bias.shape[1] - 1)[None, :]]
     return protect_importance(importance, bias)
 
@@ -195,8 +237,3 @@ def warp_side(image: jax.Array, warp: Warp, side: str, length: int) -> jax.Array
     if side == "width":
         return warp_width(image, warp, length)
     return jnp.swapaxes(warp_width(jnp.swapaxes(image, 0, 1), warp, length), 0, 1)
-
-
-_threshold = jax.jit(importance_threshold)
-_make_grid = jax.jit(make_grid)
-_plan_proportions = jax.jit(plan_proportions)

@@ -12,9 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import receptive_footprint, tap_depth, tap_stride
-from dnr_jax.networks.vgg import VGG
 from dnr_jax.padding import Size, valid_mask
 
 TILE = 16
@@ -76,11 +74,6 @@ def cut_tiles(shape: tuple[int, ...], taps: tuple[str, ...]) -> Grid:
     halo = _up(max(footprint.before, footprint.after), stride)
     tile = _up(max(TILE, 4 * halo), stride)
     return Grid(tile, halo, stride, -(-shape[0] // tile), -(-shape[1] // tile))
-
-
-def is_local(network: Network, taps: tuple[str, ...]) -> bool:
-    """Whether a window is enough to evaluate `taps`: blocks 4 and 5 of networks other than VGG see the whole image."""
-    return isinstance(network.module, VGG) or all(tap_depth(tap) < tap_depth("block4_conv1") for tap in taps)
 
 
 @jax.jit

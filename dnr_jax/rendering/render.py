@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,12 +13,13 @@ import numpy as np
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import traced_size
+from dnr_jax.padding import AnySize, traced_size
 from dnr_jax.planning.importance import Overview, analyse
-from dnr_jax.planning.passes import replay
+from dnr_jax.planning.numbers import Numbers, traced_numbers
+from dnr_jax.planning.passes import Pass, replay
 from dnr_jax.planning.plan import Plan, apply_warps, warp_side
 from dnr_jax.planning.warp import uniform_warp
-from dnr_jax.rendering.joints import Tiles, active_tiles, find_joints, is_local, worthwhile
+from dnr_jax.rendering.joints import Tiles, active_tiles, find_joints, worthwhile
 from dnr_jax.rendering.optimise import Minimum, Schedule
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstruct
 from dnr_jax.rendering.refine import refine
@@ -49,6 +50,77 @@ class Rendering(NamedTuple):
     refined: np.ndarray
 
 
+class Prepared(NamedTuple):
+    """What an optimisation needs to begin.
+
+    Attributes:
+      targets: the carved features, and what they belong to.
+      start: the image to begin with, float32 [*canvas, 3], valid in the intermediate size.
+      tiles: the parts near joints, where only these are optimised; None for the whole image.
+    """
+
+    targets: FeatureTargets
+    start: jax.Array
+    tiles: Tiles | None
+
+
+def prepare(
+    network: Network,
+    features: dict[str, jax.Array],
+    photo: jax.Array,
+    passes: Sequence[Pass],
+    size: AnySize,
+    mid: AnySize,
+    numbers: Numbers,
+    *,
+    canvas: tuple[int, int],
+    config: RetargetConfig,
+    near_joints: bool,
+) -> Prepared:
+    """Carves features and pixels by the seams found. Pure; traced in batches, piece by piece for single photos.
+
+    Args:
+      network: whose features they are.
+      features: of the loss's taps, float32 [h_l, w_l, C], from `loss_features`.
+      photo: float32 [H, W, 3], the photo in the corner of its padded array.
+      passes: the seams.
+      size: the valid (height, width) of the photo.
+      mid: the (height, width) that the seams lead to.
+      numbers: traced options.
+      canvas: (height, width) of the arrays that hold the intermediate image.
+      config: static options.
+      near_joints: whether the parts near joints are looked for.
+    """
+
+    def carve(array: jax.Array, tap: str) -> jax.Array:
+        stride = tap_stride(tap)
+        shape = (canvas[0] // stride, canvas[1] // stride)
+        return replay(passes, array, config.taps.index(tap), config, shape)
+
+    carved = tuple(carve(features[tap], tap) for tap in config.loss_taps)
+    targets = FeatureTargets(network, carved, mid, numbers.loss_weights)
+    first = config.taps[0]
+    if config.init == "seam":
+        start = carve(photo, first)
+    elif config.init == "noise":
+        start = noise_image(numbers.seed, canvas)
+    else:
+        start = scaled_image(photo, size, mid, canvas)
+    if not near_joints:
+        return Prepared(targets, start, None)
+    sources = {}
+    for tap in dict.fromkeys((first, *config.loss_taps)):
+        stride = tap_stride(tap)
+        sources[tap] = carve(places((photo.shape[0] // stride, photo.shape[1] // stride)), tap)
+    joints = find_joints(sources.pop(first), mid, size, neurons=sources or None)
+    return Prepared(targets, start, active_tiles(joints, config.loss_taps))
+
+
+def loss_features(network: Network, photo: jax.Array, size: AnySize, config: RetargetConfig) -> dict[str, jax.Array]:
+    """F_l of the loss's taps, float32 [h_l, w_l, C], of a photo, float32 [H, W, 3], valid in `size`."""
+    return analyse(network, photo, (), config.loss_taps, Overview(size, size)).features
+
+
 def render(
     photo: jax.Array,
     plan: Plan,
@@ -59,7 +131,7 @@ def render(
     progress: Progress | None = None,
     seconds: dict[str, float] | None = None,
 ) -> Rendering:
-    """Renders a photo by a plan.
+    """Renders a photo by a plan, on the host: with progress, snapshots and no more work than there is.
 
     Args:
       photo: float32 [*, *, 3], the photo in the corner of its padded array.
@@ -72,24 +144,33 @@ def render(
     """
     seconds = {} if seconds is None else seconds
     mid, canvas = plan.mid, plan.canvas
-    valid = (jnp.int32(mid[0]), jnp.int32(mid[1]))
+    size, valid = traced_size(plan.size), traced_size(mid)
     if config.init == "seam" and not plan.has_seams:
         return _warp_only(photo, plan, alpha, seconds)
     with timed(seconds, "features"):
-        size = traced_size(plan.size)
-        seen = analyse(network, photo, (), config.loss_taps, Overview(size, size))
-        features = dict(jax.block_until_ready(seen.features))
+        features = jax.block_until_ready(loss_features(network, photo, size, config))
     with timed(seconds, "seams"):
-        carved = tuple(carve_features(features.pop(tap), tap, plan, config) for tap in config.loss_taps)
-        targets = FeatureTargets(network, carved, valid, config.positive_loss_weights)
-        start = jax.block_until_ready(_start(photo, plan, config))
+        targets, start, tiles = jax.block_until_ready(
+            prepare(
+                network,
+                features,
+                photo,
+                plan.passes,
+                size,
+                valid,
+                traced_numbers(config),
+                canvas=canvas,
+                config=config,
+                near_joints=only_near_joints(config, network),
+            )
+        )
+        del features
 
     loss = FeatureLoss(config.loss_taps, config.loss)
     told = {stage: None if progress is None else partial(progress, stage) for stage in ("reconstruction", "refinement")}
     with timed(seconds, "reconstruction"):
         rates = _schedule(config, config.reconstruct_steps, config.reconstruct_rate)
         options: Any = {"snapshot_every": config.snapshot_every, "progress": told["reconstruction"]}
-        tiles = _tiles(photo.shape, plan, config) if only_near_joints(config, network) else None
         # Where joints are nearly everywhere, the image in one piece costs no more than its tiles.
         if tiles is None or not worthwhile(tiles):
             tiled, built = None, reconstruct(loss, start, targets, rates, **options)
@@ -115,20 +196,7 @@ def render(
 
 def only_near_joints(config: RetargetConfig, network: Network) -> bool:
     """Whether pixels away from joints are left as they are: the option, where start and network allow it."""
-    return config.optimise == "joints" and config.init == "seam" and is_local(network, config.loss_taps)
-
-
-def _tiles(shape: tuple[int, ...], plan: Plan, config: RetargetConfig) -> Tiles:
-    """The tiles near joints of the carved image; `shape` is that of the photo's array."""
-    sources = {}
-    for tap in dict.fromkeys((config.taps[0], *config.loss_taps)):
-        stride, level = tap_stride(tap), config.taps.index(tap)
-        positions = places((shape[0] // stride, shape[1] // stride))
-        canvas = (plan.canvas[0] // stride, plan.canvas[1] // stride)
-        sources[tap] = replay(plan.passes, positions, level, config, canvas)
-    first = sources.pop(config.taps[0])
-    joints = find_joints(first, traced_size(plan.mid), traced_size(plan.size), neurons=sources or None)
-    return active_tiles(joints, config.loss_taps)
+    return config.optimise == "joints" and config.init == "seam" and network.is_local(config.loss_taps)
 
 
 @partial(jax.jit, static_argnames=("shape",))
@@ -148,23 +216,6 @@ def _warp_only(photo: jax.Array, plan: Plan, alpha: jax.Array | None, seconds: d
     return Rendering(image, opacity, whole, still, unmoved, whole)
 
 
-def carve_features(features: jax.Array, tap: str, plan: Plan, config: RetargetConfig) -> jax.Array:
-    """The features of one tap, float32 [h, w, c], after all seams, in the corner of the canvas."""
-    stride = tap_stride(tap)
-    shape = (plan.canvas[0] // stride, plan.canvas[1] // stride)
-    return replay(plan.passes, features, config.taps.index(tap), config, shape)
-
-
-def _start(photo: jax.Array, plan: Plan, config: RetargetConfig) -> jax.Array:
-    """The image to begin with, float32 [*canvas, 3], valid in `plan.mid`."""
-    mid, canvas = plan.mid, plan.canvas
-    if config.init == "seam":
-        return replay(plan.passes, photo, 0, config, canvas)
-    if config.init == "noise":
-        return noise_image(config.seed, canvas)
-    return scaled_image(photo, plan.size, mid, canvas)
-
-
 @partial(jax.jit, static_argnames=("shape",))
 def noise_image(seed: int | jax.Array, shape: tuple[int, int]) -> jax.Array:
     """Uniform noise in [0, 255], float32 [*shape, 3]; a pixel's value depends on its place, not on the shape."""
@@ -178,8 +229,8 @@ def noise_image(seed: int | jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 def scaled_image(
     photo: jax.Array,
-    size: tuple[jax.Array | int, jax.Array | int],
-    mid: tuple[jax.Array | int, jax.Array | int],
+    size: AnySize,
+    mid: AnySize,
     canvas: tuple[int, int],
 ) -> jax.Array:
     """A photo, float32 [H, W, 3] valid in `size`, scaled uniformly to `mid` in the corner of [*canvas, 3].

@@ -75,27 +75,28 @@ def dnr_jax_stages(photo: np.ndarray, target: tuple[int, int], config: "Retarget
     import jax
     import jax.numpy as jnp
 
+    from dnr_jax.padding import traced_size
     from dnr_jax.pipeline import retarget
     from dnr_jax.planning.carve import carve_width
     from dnr_jax.planning.importance import analyse
-    from dnr_jax.planning.passes import replay
+    from dnr_jax.planning.numbers import traced_numbers
     from dnr_jax.planning.plan import apply_warps, make_plan
     from dnr_jax.rendering.optimise import Schedule
-    from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstruct
+    from dnr_jax.rendering.reconstruct import FeatureLoss, reconstruct
     from dnr_jax.rendering.refine import refine
-    from dnr_jax.rendering.render import carve_features
+    from dnr_jax.rendering.render import prepare
 
     ready, network = jax.block_until_ready, weights.network
     image = jnp.asarray(photo, jnp.float32)
     analysis = ready(analyse(network, image, config.taps, config.loss_taps))
     size = (photo.shape[0], photo.shape[1])
     plan = make_plan(analysis.importance, size, target, config)
-    valid = (jnp.int32(plan.mid[0]), jnp.int32(plan.mid[1]))
 
-    def gather() -> tuple[FeatureTargets, jax.Array]:
-        carved = tuple(carve_features(analysis.features[tap], tap, plan, config) for tap in config.loss_taps)
-        start = replay(plan.passes, image, 0, config, plan.canvas)
-        return ready((FeatureTargets(network, carved, valid, config.positive_loss_weights), start))
+    def gather() -> tuple[Any, jax.Array]:
+        options: Any = {"canvas": plan.canvas, "config": config, "near_joints": False}
+        sizes = traced_size(size), traced_size(plan.mid)
+        prepared = prepare(network, analysis.features, image, plan.passes, *sizes, traced_numbers(config), **options)
+        return ready((prepared.targets, prepared.start))
 
     targets, start = gather()
     loss, steps = FeatureLoss(config.loss_taps, config.loss), {}

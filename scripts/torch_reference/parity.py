@@ -147,13 +147,15 @@ def dnr_jax_outputs(
     import jax.numpy as jnp
 
     from dnr_jax.networks.taps import tap_stride
-    from dnr_jax.padding import fit
+    from dnr_jax.padding import fit, traced_size
     from dnr_jax.pipeline import retarget
     from dnr_jax.planning.importance import analyse
-    from dnr_jax.planning.passes import Pass, replay
+    from dnr_jax.planning.numbers import traced_numbers
+    from dnr_jax.planning.passes import Pass
     from dnr_jax.planning.plan import apply_warps, make_plan
-    from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
+    from dnr_jax.rendering.reconstruct import FeatureLoss
     from dnr_jax.rendering.refine import SampledLoss, SampledTargets
+    from dnr_jax.rendering.render import prepare
 
     def kept(passes: Sequence[Pass]) -> list[np.ndarray]:
         maps = []
@@ -168,17 +170,18 @@ def dnr_jax_outputs(
     analysis = analyse(weights.network, photo, config.taps, config.taps)
     plan = make_plan(analysis.importance, size, target, config)
     (rows, columns), canvas = plan.mid, plan.canvas
-    carved = tuple(
-        fit(
-            replay(plan.passes, analysis.features[tap], config.taps.index(tap), config),
-            (canvas[0] // tap_stride(tap), canvas[1] // tap_stride(tap)),
-        )
-        for tap in config.loss_taps
+    targets, start, _ = prepare(
+        weights.network,
+        analysis.features,
+        photo,
+        plan.passes,
+        traced_size(size),
+        traced_size(plan.mid),
+        traced_numbers(config),
+        canvas=canvas,
+        config=config,
+        near_joints=False,
     )
-    targets = FeatureTargets(
-        weights.network, carved, (jnp.int32(rows), jnp.int32(columns)), config.positive_loss_weights
-    )
-    start = fit(replay(plan.passes, photo, 0, config), canvas)
     feature_loss = FeatureLoss(config.loss_taps, config.loss)
     loss, gradient = jax.jit(jax.value_and_grad(feature_loss))(start, targets)
     shift = fit(jnp.asarray(displacements(plan.mid)), canvas)

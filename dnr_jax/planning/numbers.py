@@ -1,0 +1,73 @@
+"""A config in two parts: the options that are traced, and what a compiled program is made for."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dnr_jax.config import RetargetConfig
+
+
+class Numbers(NamedTuple):
+    """The options that are traced, so that other values of them ask for no other program.
+
+    Attributes:
+      percentile: of `importance_threshold`, float32; 100 where the seams are chosen.
+      alpha: of Eq. 2, float32.
+      centre_prior: of `centre_weight`, float32.
+      most_crop: of `plan_proportions`, float32; 0 for the grid warp, which crops nothing.
+      reconstruct_rate: in grey levels a step, float32.
+      refine_rate: in pixels a step, float32.
+      tolerance: float32.
+      loss_weights: lambda of each tap of the loss, float32.
+      seed: of the noise that init=noise starts from, uint32.
+    """
+
+    percentile: jax.Array
+    alpha: jax.Array
+    centre_prior: jax.Array
+    most_crop: jax.Array
+    reconstruct_rate: jax.Array
+    refine_rate: jax.Array
+    tolerance: jax.Array
+    loss_weights: tuple[jax.Array, ...]
+    seed: jax.Array
+
+
+def traced_numbers(config: RetargetConfig) -> Numbers:
+    """The traced options of a config."""
+    return Numbers(
+        jnp.asarray(100 if config.importance_percentile == "auto" else config.importance_percentile, jnp.float32),
+        jnp.asarray(config.alpha, jnp.float32),
+        jnp.asarray(config.centre_prior, jnp.float32),
+        jnp.asarray(config.crop_share, jnp.float32),
+        jnp.asarray(config.reconstruct_rate, jnp.float32),
+        jnp.asarray(config.refine_rate, jnp.float32),
+        jnp.asarray(config.tolerance, jnp.float32),
+        tuple(jnp.asarray(weight, jnp.float32) for weight in config.positive_loss_weights),
+        jnp.asarray(config.seed, jnp.uint32),
+    )
+
+
+def program_config(config: RetargetConfig) -> RetargetConfig:
+    """The config with every traced option, and those that the host alone reads, at one value: equal for one program.
+
+    Example:
+      >>> program_config(RetargetConfig(alpha=0.1, seed=3)) == program_config(RetargetConfig())
+      True
+    """
+    percentile = config.importance_percentile
+    return dataclasses.replace(
+        config,
+        importance_percentile=percentile if percentile == "auto" else 20.0,
+        loss_weights=tuple(float(weight > 0) for weight in config.loss_weights),
+        **{name: _DEFAULTS[name] for name in _ELSEWHERE},
+    )
+
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetargetConfig)}
+_ELSEWHERE = (
+    *("alpha", "centre_prior", "most_crop", "reconstruct_rate", "refine_rate", "tolerance", "seed"),
+    *("reconstruct_steps", "refine_steps", "rate_schedule", "snapshot_every", "precision"),
+)

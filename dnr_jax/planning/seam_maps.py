@@ -1,0 +1,97 @@
+"""The maps that seams are found on: importance with its priors, what masks add, and what damage is judged by."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.padding import Size
+from dnr_jax.planning.damage import look_of
+from dnr_jax.planning.importance import percentile
+from dnr_jax.planning.masks import mask_bias
+from dnr_jax.planning.numbers import Numbers
+from dnr_jax.planning.objects import object_level, object_map, weigh_importance
+
+
+class SeamMaps(NamedTuple):
+    """What seams are found on; its valid part changes with every round of them.
+
+    Attributes:
+      maps: S_l of each tap with its priors, float32 [h_l, w_l].
+      bias: what masks add to the costs, likewise; None without masks.
+      objects: what the warp goes by, float32 [h_l, w_l] in [0, 1] at `object_level`; None where it goes by the maps.
+      look: what joints are judged by (`dnr_jax.planning.damage.look_of`), float32 [H, W, 4]; None where nothing is
+        to be chosen, or no level has the photo's resolution.
+    """
+
+    maps: tuple[jax.Array, ...]
+    bias: tuple[jax.Array, ...] | None = None
+    objects: jax.Array | None = None
+    look: jax.Array | None = None
+
+    def protected(self, taps: tuple[str, ...]) -> jax.Array | None:
+        """What a mask protects, bool at `object_level`; None without masks."""
+        return None if self.bias is None else self.bias[object_level(taps)] > 0
+
+
+@partial(jax.jit, static_argnames=("config",))
+def make_seam_maps(
+    importance: tuple[jax.Array, ...],
+    photo: jax.Array | None,
+    salience: jax.Array | None,
+    protect: jax.Array | None,
+    remove: jax.Array | None,
+    size: Size,
+    numbers: Numbers,
+    *,
+    config: RetargetConfig,
+) -> tuple[SeamMaps, jax.Array]:
+    """Puts together what is known of a photo before any seam goes.
+
+    Args:
+      importance: S_l of each tap, float32 [h_l, w_l], without priors; padded or not.
+      photo: float32 [H, W, 3] in [0, 255]; without it what joints break is not counted.
+      salience: float32 [h, w] in [0, 1], of any resolution, covering the photo; None for no such prior.
+      protect: bool, of the shape of the first map times its stride; None for nothing.
+      remove: likewise.
+      size: the valid (height, width) of the photo in pixels.
+      numbers: traced options.
+      config: static options; from `program_config`.
+
+    Returns:
+      The maps; and the most mean importance that a deepest seam may have, float32.
+    """
+    taps = config.taps
+    objects = object_map(importance, salience, size, taps=taps)
+    prior = None if salience is None else objects
+    weighted = weigh_importance(importance, prior, numbers.centre_prior, size, taps=taps)
+    bias = None
+    if protect is not None or remove is not None:
+        shape = weighted[0].shape
+        marks = (jnp.zeros(shape, bool) if mask is None else mask for mask in (protect, remove))
+        bias = mask_bias(weighted, *marks, size, strides=tuple(tap_stride(tap) for tap in taps))
+    judges = config.importance_percentile == "auto" and photo is not None and tap_stride(taps[0]) == 1
+    look = look_of(photo, size) if judges and photo is not None else None
+    deepest = tap_stride(taps[-1])
+    threshold = importance_threshold(weighted[-1], numbers.percentile, (size[0] // deepest, size[1] // deepest))
+    return SeamMaps(weighted, bias, objects, look), threshold
+
+
+def importance_threshold(deepest: jax.Array, q: float | jax.Array, size: Size | None = None) -> jax.Array:
+    """The most mean importance of a deepest seam: the q-th percentile of S_L, and no limit at all for 100.
+
+    Args:
+      deepest: S_L, float32 [h, w].
+      q: from 0 to 100.
+      size: its valid (height, width); None for all of it.
+    """
+    return jnp.where(jnp.asarray(q) < 100, percentile(deepest, q, size), jnp.inf)
+
+
+@jax.jit
+def transpose(maps: SeamMaps) -> SeamMaps:
+    """The same of the photo turned over its diagonal."""
+    return jax.tree.map(lambda array: jnp.swapaxes(array, 0, 1), maps)
