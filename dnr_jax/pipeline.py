@@ -21,8 +21,9 @@ from dnr_jax.planning.passes import AXES, Pass
 from dnr_jax.planning.plan import Plan, make_plan
 from dnr_jax.planning.warp import Warp
 from dnr_jax.program_limit import make_room
+from dnr_jax.progress import Progress
 from dnr_jax.rendering.optimise import Minimum
-from dnr_jax.rendering.render import Progress, Rendering, crop, render, timed
+from dnr_jax.rendering.render import Rendering, crop, render, timed
 from dnr_jax.shapes import bucket_shape, largest_overview
 from dnr_jax.weights import Weights
 from dnr_jax.weights.objects import read_u2netp

@@ -38,7 +38,7 @@ from dnr_jax.shell.progress import ProgressLine
 
 if TYPE_CHECKING:
     from dnr_jax.evaluation.dataset import Case
-    from dnr_jax.evaluation.methods import Method
+    from dnr_jax.evaluation.rivals import Method
     from dnr_jax.evaluation.runs import Settings
     from dnr_jax.evaluation.tables import Summary
 
@@ -95,7 +95,7 @@ def define_flags() -> flags.FlagValues:
 def compare(options: dict[str, Any]) -> str:
     """Runs the comparison, at every ratio if any, and writes all files; returns the table."""
     from dnr_jax.evaluation.dataset import read_dataset
-    from dnr_jax.evaluation.methods import parse_methods
+    from dnr_jax.evaluation.rivals import parse_methods
 
     if not 0 < options["scale"] <= 1:
         raise ValueError(f"--scale is {options['scale']:g}: give a factor above 0 and up to 1")
@@ -105,7 +105,7 @@ def compare(options: dict[str, Any]) -> str:
     from dnr_jax.atomic import write_atomically
     from dnr_jax.evaluation.measures import Judge
     from dnr_jax.evaluation.outlines import read_outlines
-    from dnr_jax.evaluation.runs import Photo, Settings
+    from dnr_jax.evaluation.runs import Settings, Subject
     from dnr_jax.evaluation.targets import folder_name, parse_ratios, ratios_csv, ratios_text, scaling_summary
     from dnr_jax.weights.load import load_chosen
 
@@ -137,11 +137,11 @@ def compare(options: dict[str, Any]) -> str:
     found, pages = {}, []
     for ratio in ratios:
         here = dataclasses.replace(settings, out=make_directory(out / folder_name(ratio)), aspect=ratio)
-        changed = [case for case in cases if (photo := Photo(case, here)).target != photo.image.shape[:2]]
+        changed = [case for case in cases if (photo := Subject(case, here)).target != photo.image.shape[:2]]
         if not changed:
             raise ValueError(f"--ratios has {ratio}, which every photo has already: leave it out")
         _, summaries = compare_at(here, changed, methods, options)
-        found[ratio] = [*summaries, scaling_summary([Photo(case, here) for case in changed], options["seed"])]
+        found[ratio] = [*summaries, scaling_summary([Subject(case, here) for case in changed], options["seed"])]
         pages.append(f"{here.out / 'report.html'}\n")
     table = ratios_text(found)
     write_atomically(out / "ratios.csv", ratios_csv(found).encode())
@@ -155,7 +155,7 @@ def compare_at(
     """Compares at one target for each photo and writes the files; returns the table and its numbers."""
     from dnr_jax.atomic import write_atomically
     from dnr_jax.evaluation.report import write_report
-    from dnr_jax.evaluation.runs import Photo, run_all
+    from dnr_jax.evaluation.runs import Subject, run_all
     from dnr_jax.evaluation.tables import results_csv, summarise, summary_csv, summary_text
     from dnr_jax.evaluation.targets import outlines_line, scaling_line, scaling_summary
 
@@ -163,7 +163,7 @@ def compare_at(
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
         outcomes = run_all(cases, methods, settings, line.update)
     summaries = summarise(outcomes, seed)
-    photos = [Photo(case, settings) for case in cases]
+    photos = [Subject(case, settings) for case in cases]
     outlined = [photo for photo in photos if photo.objects is not None]
     left_out = outlines_line(photos)
     notes = [scaling_line(scaling_summary(outlined, seed))] if outlined else []

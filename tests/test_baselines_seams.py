@@ -10,7 +10,7 @@ from published import difference, photo, result, target
 from test_pipeline import disc_photo, textured_photo
 
 from dnr_jax.baselines import METHODS, Context
-from dnr_jax.baselines.seam_carving import carve_width, find_pixel_seams, luma
+from dnr_jax.baselines.seam_carving import carve_photo, find_pixel_seams, luma
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import Weights
 
@@ -50,7 +50,7 @@ def test_the_energy_is_computed_anew_after_each_removal(energy: str) -> None:
     image = np.random.default_rng(1).uniform(0, 255, (9, 14, 3)).astype(np.float32)
     for width in (13, 8, 2):
         np.testing.assert_allclose(
-            carve_width(image, width, energy, Context()), oracle.carve(image, width, energy), atol=1e-4
+            carve_photo(image, width, energy, Context()), oracle.carve(image, width, energy), atol=1e-4
         )
     both = METHODS[NAMES[energy]](image, (6, 9))
     width_first = oracle.carve(image, 9, energy)

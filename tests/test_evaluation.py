@@ -13,8 +13,8 @@ from scipy.stats import beta, norm
 from dnr_jax.config import RetargetConfig, preset_config
 from dnr_jax.evaluation.dataset import Case, read_dataset
 from dnr_jax.evaluation.measures import MEASURES, Judge, weights_digest
-from dnr_jax.evaluation.methods import parse_methods
-from dnr_jax.evaluation.runs import Outcome
+from dnr_jax.evaluation.rivals import parse_methods
+from dnr_jax.evaluation.runs import Scored
 from dnr_jax.evaluation.statistics import bootstrap_mean, vote_share
 from dnr_jax.evaluation.tables import results_csv, summarise, summary_csv, summary_text
 from dnr_jax.evaluation.votes import Ballot, Vote, merge_ballots, read_ballot, tally, tally_text
@@ -161,10 +161,10 @@ def test_binomial_intervals_are_the_textbooks() -> None:
     assert vote_share(0, 0)[1:] == (0, 1, 0)
 
 
-def outcome(photo: str, method: str, value: float) -> Outcome:
+def outcome(photo: str, method: str, value: float) -> Scored:
     values = {measure.key: value for measure in MEASURES}
     seconds = float("nan") if method.startswith("published") else 1.5
-    return Outcome(photo, method, Path("x.png"), None, (40, 45), seconds, values)
+    return Scored(photo, method, Path("x.png"), None, (40, 45), seconds, values)
 
 
 @pytest.fixture

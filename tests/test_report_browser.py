@@ -14,7 +14,7 @@ import pytest
 from dnr_jax.evaluation.dataset import Case
 from dnr_jax.evaluation.measures import MEASURES, Judge
 from dnr_jax.evaluation.report import write_report
-from dnr_jax.evaluation.runs import Outcome, Photo, Settings
+from dnr_jax.evaluation.runs import Scored, Settings, Subject
 from dnr_jax.evaluation.tables import summarise
 from dnr_jax.evaluation.votes import merge_ballots, read_ballot, tally
 from dnr_jax.weights import Weights
@@ -39,7 +39,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, embedded: Weights) -> Path:
     settings = Settings(out, embedded, Judge(embedded, "block5_conv1"))
     photos, outcomes = [], []
     for number, name in enumerate(PHOTOS):
-        photo = Photo(Case(name, Path(), None, {}), settings)
+        photo = Subject(Case(name, Path(), None, {}), settings)
         photo.folder.mkdir(parents=True)
         pixels = oracles_metrics.textured((64, 96), number).astype(np.uint8)
         PIL.Image.fromarray(pixels).save(photo.source_file)
@@ -48,7 +48,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, embedded: Weights) -> Path:
             file = photo.folder / f"{place}.png"
             PIL.Image.fromarray(pixels[:, place : place + 72]).save(file)
             values = {measure.key: 0.1 * (place + 1) for measure in MEASURES}
-            outcomes.append(Outcome(name, method, file, None, (64, 72), 2.0, values))
+            outcomes.append(Scored(name, method, file, None, (64, 72), 2.0, values))
         photos.append(photo)
     rows = [("data set", "made up")]
     return write_report(out, photos, outcomes, summarise(outcomes, 0), settings.judge, rows=rows)

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnr_jax.config import RetargetConfig
+from dnr_jax.progress import Progress
 
 if TYPE_CHECKING:
     from dnr_jax.networks.network import Network
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, steps done, most steps)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

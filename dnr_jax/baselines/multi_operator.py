@@ -26,7 +26,7 @@ import numpy as np
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.bidirectional_warping import bidirectional_warping
 from dnr_jax.baselines.scaling import scale
-from dnr_jax.baselines.seam_carving import carve_width, find_pixel_seams, gradient_energy, luma
+from dnr_jax.baselines.seam_carving import carve_photo, find_pixel_seams, gradient_energy, luma
 from dnr_jax.planning.carve import apply_width, insert_width
 
 SEARCH_SIDE = 64
@@ -108,7 +108,7 @@ def apply_sequence(image: np.ndarray, width: int, operators: tuple[str, ...]) ->
         if name == "scale":
             image = scale(image, (image.shape[0], widths[step]))
         elif name == "seam":
-            image = carve_width(image, widths[step], "forward", _SILENT, canvas=max(widths))
+            image = carve_photo(image, widths[step], "forward", _SILENT, canvas=max(widths))
         else:
             start = image.shape[1] - widths[step] if name == "crop_left" else 0
             image = image[:, start : start + widths[step]]

@@ -35,11 +35,11 @@ def carve_forward(image: np.ndarray, target: tuple[int, int], context: Context) 
 
 def carve(image: np.ndarray, target: tuple[int, int], energy: str, context: Context) -> np.ndarray:
     """Removes or inserts seams until an image float32 [H, W, C] has the target's size, width first."""
-    image = carve_width(image, target[1], energy, context)
-    return carve_width(image.swapaxes(0, 1), target[0], energy, context).swapaxes(0, 1)
+    image = carve_photo(image, target[1], energy, context)
+    return carve_photo(image.swapaxes(0, 1), target[0], energy, context).swapaxes(0, 1)
 
 
-def carve_width(image: np.ndarray, width: int, energy: str, context: Context, canvas: int | None = None) -> np.ndarray:
+def carve_photo(image: np.ndarray, width: int, energy: str, context: Context, canvas: int | None = None) -> np.ndarray:
     """Brings an image float32 [H, W, C] to `width` columns.
 
     Seams are inserted as DNR inserts them: found as if to remove them, each followed by the mean of itself and its

@@ -19,7 +19,7 @@ import PIL.Image
 
 from dnr_jax.atomic import write_atomically
 from dnr_jax.evaluation.measures import MEASURES, Judge
-from dnr_jax.evaluation.runs import Outcome, Photo
+from dnr_jax.evaluation.runs import Scored, Subject
 from dnr_jax.evaluation.tables import Summary, measure_name, measure_title, show, show_value, table_1_line
 from dnr_jax.evaluation.votes import FORMAT
 
@@ -27,7 +27,7 @@ PICTURES = "report_pictures"
 PAIRS = ("first", "all")
 
 
-class Picture(NamedTuple):
+class Shown(NamedTuple):
     """A picture of the report: its name relative to the page, and (height, width)."""
 
     file: str
@@ -36,8 +36,8 @@ class Picture(NamedTuple):
 
 def write_report(
     out: Path,
-    photos: Sequence[Photo],
-    outcomes: Sequence[Outcome],
+    photos: Sequence[Subject],
+    outcomes: Sequence[Scored],
     summaries: Sequence[Summary],
     judge: Judge,
     *,
@@ -86,26 +86,26 @@ def write_report(
     return path
 
 
-def _pairs(outcomes: Sequence[Outcome], first: str, pairs: str) -> list[tuple[Outcome, Outcome]]:
+def _pairs(outcomes: Sequence[Scored], first: str, pairs: str) -> list[tuple[Scored, Scored]]:
     every = itertools.combinations(outcomes, 2)
     return [pair for pair in every if pairs == "all" or first in (pair[0].method, pair[1].method)]
 
 
-def _place(image: Path, folder: Path) -> Picture:
+def _place(image: Path, folder: Path) -> Shown:
     """Copies a picture under the name of its digest."""
     data = image.read_bytes()
     name = f"{hashlib.sha256(data).hexdigest()[:16]}.png"
     if not (folder / name).is_file():
         write_atomically(folder / name, data)
     with PIL.Image.open(image) as opened:
-        return Picture(f"{folder.name}/{name}", (opened.height, opened.width))
+        return Shown(f"{folder.name}/{name}", (opened.height, opened.width))
 
 
-def _told(picture: Picture) -> dict[str, Any]:
+def _told(picture: Shown) -> dict[str, Any]:
     return {"file": picture.file, "height": picture.size[0], "width": picture.size[1]}
 
 
-def _section(photo: Photo, outcomes: Sequence[Outcome], shown: dict[Path, Picture], folder: Path, weights: str) -> str:
+def _section(photo: Subject, outcomes: Sequence[Scored], shown: dict[Path, Shown], folder: Path, weights: str) -> str:
     """A photo: a row of results, and below it a row of maps."""
     name = escape(photo.case.name)
     results = [_figure(_place(photo.source_file, folder), "photo", "")]
@@ -124,7 +124,7 @@ def _section(photo: Photo, outcomes: Sequence[Outcome], shown: dict[Path, Pictur
     return f'<section id="{name}"><h2>{name}</h2>{rows}</section>'
 
 
-def _figure(picture: Picture, caption: str, below: str) -> str:
+def _figure(picture: Shown, caption: str, below: str) -> str:
     height, width = picture.size
     return (
         f'<figure><img src="{picture.file}" width="{width}" height="{height}" loading="lazy" alt="{escape(caption)}">'

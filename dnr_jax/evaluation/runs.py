@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -25,20 +25,19 @@ from dnr_jax.atomic import write_atomically
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.evaluation.dataset import Case
 from dnr_jax.evaluation.measures import Judge, weights_digest
-from dnr_jax.evaluation.methods import Method
 from dnr_jax.evaluation.outlines import Outlines, draw_objects
+from dnr_jax.evaluation.rivals import Method
 from dnr_jax.inspection import drawing
 from dnr_jax.inspection.sections import effective_map
 from dnr_jax.metrics.pairs import area_scale
 from dnr_jax.photos.files import read_image
 from dnr_jax.pipeline import Result, retarget
+from dnr_jax.progress import Progress
 from dnr_jax.shell.sizes import parse_side, parse_target
 from dnr_jax.weights import Weights
 
-Progress = Callable[[str, int, int], None]
 
-
-class Outcome(NamedTuple):
+class Scored(NamedTuple):
     """A result and what was measured.
 
     Attributes:
@@ -93,7 +92,7 @@ class Settings:
         return {"weights": weights_digest(self.weights), "judge": _digest(judge)}
 
 
-class Photo:
+class Subject:
     """One photo of the data set, read when it is first needed."""
 
     def __init__(self, case: Case, settings: Settings):
@@ -149,7 +148,7 @@ class Photo:
 
 def run_all(
     cases: Sequence[Case], methods: Sequence[Method], settings: Settings, progress: Progress | None = None
-) -> list[Outcome]:
+) -> list[Scored]:
     """Runs every method on every photo; published results that a photo lacks are left out.
 
     Whatever is done is on disk at once: after a failure or interrupt the next call goes on from there.
@@ -160,7 +159,7 @@ def run_all(
     """
     outcomes = []
     for number, case in enumerate(cases):
-        photo = Photo(case, settings)
+        photo = Subject(case, settings)
         photo.folder.mkdir(parents=True, exist_ok=True)
         _write_pictures(photo, settings)
         for place, method in enumerate(methods):
@@ -175,7 +174,7 @@ def run_all(
     return outcomes
 
 
-def run_one(photo: Photo, method: Method, settings: Settings, progress: Progress | None = None) -> Outcome:
+def run_one(photo: Subject, method: Method, settings: Settings, progress: Progress | None = None) -> Scored:
     """Runs one method on one photo and measures the result, or reads what an earlier call left."""
     image_file, record_file = (photo.folder / f"{method.slug}.{suffix}" for suffix in ("png", "json"))
     map_file = photo.folder / f"{method.slug}.map.png" if method.config is not None else None
@@ -201,10 +200,10 @@ def run_one(photo: Photo, method: Method, settings: Settings, progress: Progress
         _write_record(record_file, record)
     seconds = float("nan") if method.published is not None else record["seconds"]
     size = (record["size"][0], record["size"][1])
-    return Outcome(photo.case.name, method.name, image_file, map_file, size, seconds, record["values"])
+    return Scored(photo.case.name, method.name, image_file, map_file, size, seconds, record["values"])
 
 
-def _result_key(photo: Photo, method: Method, settings: Settings) -> str:
+def _result_key(photo: Subject, method: Method, settings: Settings) -> str:
     """Names everything that the result depends on."""
     told: dict[str, Any] = {"photo": photo.digest, "target": photo.target, "version": version("dnr_jax")}
     if method.config is not None:
@@ -220,7 +219,7 @@ def _result_key(photo: Photo, method: Method, settings: Settings) -> str:
 
 
 def _make(
-    photo: Photo, method: Method, settings: Settings, progress: Progress | None
+    photo: Subject, method: Method, settings: Settings, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray | None, float | None]:
     """The result, uint8 [H', W', 3], DNR's effective map as a picture, and DNR's own count of seconds."""
     if method.config is not None:
@@ -247,7 +246,7 @@ def _draw_map(result: Result, method: Method) -> np.ndarray:
     return drawing.colour_map(effective_map(maps, method.config.taps, size))
 
 
-def _write_pictures(photo: Photo, settings: Settings) -> None:
+def _write_pictures(photo: Subject, settings: Settings) -> None:
     """The photo and the judge's map, where they are not there as they should be."""
     record_file = photo.folder / "source.json"
     key = _digest([photo.digest, settings.digests["judge"]])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnr_jax.evaluation.measures import MEASURES, Judge, Measure
-from dnr_jax.evaluation.runs import Outcome
+from dnr_jax.evaluation.runs import Scored
 from dnr_jax.evaluation.statistics import Estimate, bootstrap_mean
 from dnr_jax.metrics.semantic import TABLE_1
 
@@ -28,7 +28,7 @@ class Summary(NamedTuple):
     differences: dict[str, Estimate]
 
 
-def summarise(outcomes: Sequence[Outcome], seed: int) -> list[Summary]:
+def summarise(outcomes: Sequence[Scored], seed: int) -> list[Summary]:
     """Means over photos and paired differences from the first method, with 95 % bootstrap intervals.
 
     Args:
@@ -51,7 +51,7 @@ def summarise(outcomes: Sequence[Outcome], seed: int) -> list[Summary]:
     return summaries
 
 
-def results_csv(outcomes: Sequence[Outcome], judge: Judge) -> str:
+def results_csv(outcomes: Sequence[Scored], judge: Judge) -> str:
     """Every photo and method; the semantic score's layer and weights stand beside it in each row."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

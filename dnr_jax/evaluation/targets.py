@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dnr_jax.evaluation.measures import OBJECT_MEASURES, measure_objects
-from dnr_jax.evaluation.runs import Photo
+from dnr_jax.evaluation.runs import Subject
 from dnr_jax.evaluation.statistics import bootstrap_mean
 from dnr_jax.evaluation.tables import Summary, align, show
 from dnr_jax.metrics import scaling_map
@@ -42,7 +42,7 @@ def folder_name(ratio: str) -> str:
     return ratio.replace(":", "x").replace("/", "x").replace(" ", "")
 
 
-def scaling_summary(photos: Sequence[Photo], seed: int) -> Summary:
+def scaling_summary(photos: Sequence[Subject], seed: int) -> Summary:
     """`OBJECT_MEASURES` of uniform scaling to the photos' targets, by its exact map; what any method has to beat."""
     values: dict[str, list[float]] = {measure.key: [] for measure in OBJECT_MEASURES}
     for photo in photos:
@@ -58,7 +58,7 @@ def scaling_line(summary: Summary) -> str:
     return f"Uniform scaling to the same sizes, exactly: {means}."
 
 
-def outlines_line(photos: Sequence[Photo]) -> str | None:
+def outlines_line(photos: Sequence[Subject]) -> str | None:
     """Which photos the measures of objects leave out, for the terminal; None where all have outlines."""
     names = [photo.case.name for photo in photos if photo.objects is None]
     if not names:

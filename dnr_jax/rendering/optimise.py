@@ -1,6 +1,5 @@
 """Adam in one compiled loop, for any objective: early stop, rate schedule, every step's loss, snapshots."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -10,11 +9,11 @@ import numpy as np
 import optax
 from jax import lax
 
+from dnr_jax.progress import StepProgress
+
 PATIENCE = 10
 """Steps over which the loss must have changed by the tolerance."""
 _CAPACITY = 256  # Loss records come in multiples of this, so that other step counts compile nothing.
-
-Progress = Callable[[int, int], None]
 
 
 class Objective(Protocol):
@@ -75,7 +74,7 @@ def minimise(
     *,
     stage: str,
     snapshot_every: int = 0,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Minimum:
     """Minimises `objective(value, data)` with Adam from `start` (Kingma and Ba, 2015; beta 0.9 and 0.999).
 

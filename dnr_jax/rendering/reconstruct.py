@@ -12,7 +12,8 @@ from dnr_jax.networks import stripes
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import Size, valid_mask
-from dnr_jax.rendering.optimise import Minimum, Objective, Progress, Schedule, minimise
+from dnr_jax.progress import StepProgress
+from dnr_jax.rendering.optimise import Minimum, Objective, Schedule, minimise
 
 
 class FeatureTargets(NamedTuple):
@@ -106,7 +107,7 @@ def reconstruct(
     schedule: Schedule,
     *,
     snapshot_every: int = 0,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Minimum:
     """The image of least feature loss, by Adam from `start`, float32 [H, W, 3] in [0, 255] throughout.
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dnr_jax.rendering.optimise import Minimum, Progress, Schedule, minimise
+from dnr_jax.progress import StepProgress
+from dnr_jax.rendering.optimise import Minimum, Schedule, minimise
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
 from dnr_jax.rendering.sampler import sample
 
@@ -39,7 +40,7 @@ def refine(
     targets: FeatureTargets,
     schedule: Schedule,
     *,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Minimum:
     """The displacements, float32 [H, W, 2] in pixels, of least feature loss of `sample(image, displacement)`."""
     start = jnp.zeros((*image.shape[:2], 2), jnp.float32)

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,15 +19,13 @@ from dnr_jax.planning.numbers import Numbers, traced_numbers
 from dnr_jax.planning.passes import Pass, replay
 from dnr_jax.planning.plan import Plan, apply_warps, warp_side
 from dnr_jax.planning.warp import uniform_warp
+from dnr_jax.progress import Progress
 from dnr_jax.rendering.joints import Tiles, active_tiles, find_joints, worthwhile
 from dnr_jax.rendering.optimise import Minimum, Schedule
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstruct
 from dnr_jax.rendering.refine import refine
 from dnr_jax.rendering.sampler import sample
 from dnr_jax.rendering.tiles import reconstruct_tiles, refine_tiles, tile_targets
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, steps done, most steps)."""
 
 
 class Rendering(NamedTuple):

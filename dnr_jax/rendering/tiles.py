@@ -20,8 +20,9 @@ from jax import lax
 
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import fit, valid_mask
+from dnr_jax.progress import StepProgress
 from dnr_jax.rendering.joints import Grid, Tiles, cut_tiles
-from dnr_jax.rendering.optimise import Minimum, Progress, Schedule, minimise
+from dnr_jax.rendering.optimise import Minimum, Schedule, minimise
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstruct, sum_squares
 from dnr_jax.rendering.sampler import sample
 
@@ -108,7 +109,7 @@ def reconstruct_tiles(
     schedule: Schedule,
     *,
     snapshot_every: int = 0,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Minimum:
     """As `reconstruct`, of the free pixels; all others are the start's, to the bit, where they lie in [0, 255]."""
     return reconstruct(TiledLoss(loss), start, targets, schedule, snapshot_every=snapshot_every, progress=progress)
@@ -120,7 +121,7 @@ def refine_tiles(
     targets: TiledTargets,
     schedule: Schedule,
     *,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Minimum:
     """As `refine`, of the free pixels' displacements; all others are 0, which leaves pixels as they are, to the bit."""
     start = jnp.zeros((*image.shape[:2], 2), jnp.float32)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnr_jax.baselines import METHODS, Context, Progress
+from dnr_jax.baselines import METHODS, Context
 from dnr_jax.config import PAPER_GEOMETRY, RetargetConfig
 from dnr_jax.inspection.drawing import to_picture
 from dnr_jax.inspection.table import show_size
@@ -16,6 +16,7 @@ from dnr_jax.pipeline import Result, retarget
 from dnr_jax.planning.importance import analyse
 from dnr_jax.planning.passes import replay
 from dnr_jax.planning.plan import Plan, make_plan
+from dnr_jax.progress import Progress
 from dnr_jax.rendering.render import crop
 from dnr_jax.weights import Weights
 
