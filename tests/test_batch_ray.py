@@ -15,14 +15,13 @@ from batch_photos import TINY, environment, results, write_photos
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("ray", reason="the extra ray is not installed")
-
 COUNT = 160
 
 
 @pytest.fixture
 def ray_folder() -> Iterator[str]:
     """Ray's own files; their names must be short."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         yield folder
 
