@@ -1,6 +1,6 @@
 """Looks at an installed wheel from outside, and lays out what .ci/check_wheel runs it on: photos and README's Python.
 
-  python .ci/wheel_contents.py WHEEL CHECKOUT FOLDER
+python .ci/wheel_contents.py WHEEL CHECKOUT FOLDER
 """
 
 import re
