@@ -1,4 +1,4 @@
-"""A folder of everything that a file system allows, through both commands: a photo, or one clear line; never a trace."""
+"""A folder of everything that a file system allows, through both commands: a photo or one clear line, never a trace."""
 
 import contextlib
 import os
