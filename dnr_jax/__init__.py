@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dnr_jax.xla_faults import keep_out
+
 if TYPE_CHECKING:
     from dnr_jax.config import RetargetConfig as RetargetConfig
     from dnr_jax.config import preset_config as preset_config
@@ -33,6 +35,8 @@ __all__ = [
     "retarget",
     "retarget_frames",
 ]
+
+keep_out()
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,8 @@ def remove_unfinished() -> None:
 
 def temporary_path(path: Path, folder: Path | None = None) -> Path:
     """A hidden name that nobody else has, for what will become `path`; in `folder`, or beside it."""
-    return (folder or path.parent) / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    # A name may have 255 bytes, which the temporary one must not exceed either: 40 letters are 160 at most.
+    return (folder or path.parent) / f".{path.name[:40]}.{secrets.token_hex(4)}.tmp"
 
 
 def create_file(path: Path) -> int:

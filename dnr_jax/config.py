@@ -9,9 +9,7 @@ import itertools
 import math
 from typing import Any, Literal
 
-from dnr_jax.networks.taps import check_tap, tap_depth, tap_stride
-
-DEFAULT_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_pool")
+from dnr_jax.networks.taps import DEFAULT_TAPS, AutomaticTaps, check_tap, tap_depth, tap_stride
 
 
 def _option(default: Any, help_text: str, *choices: str, word: str | None = None) -> Any:
@@ -35,7 +33,9 @@ class RetargetConfig:
     """
 
     taps: tuple[str, ...] = _option(
-        DEFAULT_TAPS, "Feature maps to carve, shallow to deep, by Keras layer name (post-ReLU convolutions or pools)."
+        AutomaticTaps(DEFAULT_TAPS),
+        "Feature maps to carve, shallow to deep, by Keras layer name (post-ReLU convolutions or pools). auto:"
+        f" {','.join(DEFAULT_TAPS)}, without those whose neurons span more pixels than a small photo has.",
     )
     importance_percentile: float | Literal["auto"] = _option(
         "auto",
@@ -128,6 +128,8 @@ class RetargetConfig:
     )
 
     def __post_init__(self) -> None:
+        if self.taps in ("auto", ("auto",)):
+            object.__setattr__(self, "taps", AutomaticTaps(DEFAULT_TAPS))
         _check_types(self)
         _check_taps(self)
         _check_loss_weights(self)
@@ -148,6 +150,31 @@ class RetargetConfig:
         for name in ("reconstruct_rate", "refine_rate"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} is {getattr(self, name)}: give a positive number")
+
+    def resolve(self, size: tuple[int, int]) -> "RetargetConfig":
+        """The config for a photo of (height, width) `size`: with `taps=auto` only the taps that fit it.
+
+        Loss weights of taps that are left out go with them; if no other is above 0, the deepest tap that is left gets
+        the first of them. Taps given by name stay.
+
+        Example:
+          >>> RetargetConfig().resolve((20, 300)).taps[-1], RetargetConfig().resolve((600, 800)).taps[-1]
+          ('block4_conv4', 'block5_pool')
+        """
+        if not isinstance(self.taps, AutomaticTaps):
+            return self
+        taps = self.taps.for_photo(size)
+        weights = self.loss_weights[: len(taps)]
+        if not any(weights):
+            weights = (*(0.0,) * (len(taps) - 1), self.positive_loss_weights[0])
+        return dataclasses.replace(self, taps=taps, loss_weights=weights)
+
+    @property
+    def tap_notes(self) -> list[str]:
+        """One line where `resolve` left taps out; else nothing."""
+        if not isinstance(self.taps, AutomaticTaps) or len(self.taps) == len(DEFAULT_TAPS):
+            return []
+        return [f"the photo is too small for {', '.join(DEFAULT_TAPS[len(self.taps) :])}: without them (taps=auto)"]
 
     @property
     def loss_taps(self) -> tuple[str, ...]:
@@ -170,7 +197,7 @@ def _check_types(config: RetargetConfig) -> None:
         value, word = getattr(config, field.name), field.metadata["word"]
         if word is not None and value == word:
             continue
-        kind = float if word is not None else type(field.default)
+        kind = float if word is not None else next(kind for kind in _KINDS if isinstance(field.default, kind))
         allowed = (int, float) if kind is float else kind
         if not isinstance(value, allowed) or isinstance(value, bool):
             raise ValueError(f"{field.name} is {value!r}: give {_KINDS[kind]}{f' or {word}' if word else ''}")
@@ -181,7 +208,7 @@ _KINDS = {int: "a whole number", float: "a number", str: "text", tuple: "a tuple
 
 def _check_taps(config: RetargetConfig) -> None:
     if not config.taps:
-        raise ValueError("taps is empty: name at least one layer, for instance block1_conv2")
+        raise ValueError("taps is empty: name at least one layer, for instance block1_conv2, or give auto")
     depths = [tap_depth(check_tap(tap)) for tap in config.taps]
     if any(a >= b for a, b in itertools.pairwise(depths)):
         raise ValueError(f"taps must run from shallow to deep, each once: {', '.join(config.taps)}")

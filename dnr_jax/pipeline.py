@@ -82,9 +82,9 @@ def retarget(
     """Retargets one photo by Deep Network Resizing (the paper's Sec. 3).
 
     Args:
-      image: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the deepest tap's stride; or [H, W], grey,
-        which stays grey; or [H, W, 4], whose fourth channel is opacity in [0, 255], which follows the same seams,
-        displacements and warp; or a PIL image.
+      image: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the stride of the deepest tap that is named;
+        or [H, W], grey, which stays grey; or [H, W, 4], whose fourth channel is opacity in [0, 255], which follows the
+        same seams, displacements and warp; or a PIL image.
       target: (height, width), each from 1 to four times the photo's. What a mask removes comes off first.
       config: options.
       weights: from `load_weights`.
@@ -131,6 +131,7 @@ def retarget_frames(
       >>> [result.image.shape for result in retarget_frames(frames, (32, 40), config, load_weights("embedded"))]
       [(32, 40, 3), (32, 40, 3)]
     """
+    config = config.resolve(frames[0].shape[:2])
     photos = [_check_image(frame, config) for frame in frames]
     if any(frame.shape != frames[0].shape for frame in frames):
         raise ValueError("the frames differ in size: give frames of one size")
@@ -227,7 +228,8 @@ def _result(
             "importance_threshold": plan.threshold,
             "passes": [_describe_pass(step, config) for step in plan.passes],
             "warps": {side: _describe_warp(warp, plan.mid[AXES[side]]) for side, warp in plan.warps.items()},
-            "notes": plan.notes,
+            "taps": config.taps,
+            "notes": [*config.tap_notes, *plan.notes],
             "reconstruction": _describe(built, config.reconstruct_steps),
             "refinement": _describe(shifted, config.refine_steps),
             "seconds": seconds,
@@ -276,7 +278,7 @@ def _check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, 
         if pixels < smallest:
             raise ValueError(
                 f"the photo's {side} is {pixels} pixels: tap {config.taps[-1]} needs at least {smallest} on both sides;"
-                " name shallower taps for a smaller photo"
+                " name shallower taps for a smaller photo, or leave the choice to taps=auto"
             )
     photo = np.asarray(image, np.float32)
     if not (np.isfinite(photo).all() and photo.min() >= 0 and photo.max() <= 255):

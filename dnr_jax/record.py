@@ -19,6 +19,7 @@ def run_record(result: Result, config: RetargetConfig, weights: Weights) -> dict
 
     An infinite threshold (importance_percentile 100) is None, because JSON has no infinity.
     """
+    config = config.resolve(result.record["size"])
     threshold = result.record["importance_threshold"]
     passes = [{**step, "why_stopped": stop_reason(step, threshold, config)} for step in result.record["passes"]]
     return {

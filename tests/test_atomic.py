@@ -30,6 +30,12 @@ def test_a_file_has_the_permissions_of_any_new_file(tmp_path: Path, umask: int, 
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("name", ["n" * 255, "日" * 85, "😀" * 63])
+def test_a_name_may_be_as_long_as_a_file_system_allows(tmp_path: Path, name: str) -> None:
+    write_atomically(tmp_path / name, b"content")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_the_umask_of_the_process_is_never_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int) -> int:  # Even for a moment, the files that other threads make then have other permissions.
         raise AssertionError

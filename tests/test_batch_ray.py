@@ -1,4 +1,4 @@
-"""The Ray engine on a local cluster of two actors, one of which is killed at work."""
+"""The Ray engine on a local cluster of two actors: a few photos, and one actor killed at work."""
 
 import json
 import os
@@ -13,20 +13,36 @@ from pathlib import Path
 import pytest
 from batch_photos import TINY, environment, results, write_photos
 
-pytestmark = pytest.mark.slow
-
-pytest.importorskip("ray", reason="the extra ray is not installed")
-
 COUNT = 160
 
 
 @pytest.fixture
 def ray_folder() -> Iterator[str]:
     """Ray's own files; their names must be short."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         yield folder
 
 
+def test_two_actors_share_a_few_photos(tmp_path: Path, programs: Path, ray_folder: str) -> None:
+    write_photos(tmp_path / "in", [(40, 50)] * 6)
+    out = tmp_path / "out"
+    args = [sys.executable, "-m", "dnr_jax.batch", f"--input={tmp_path / 'in'}", f"--output_dir={out}", *TINY]
+    done = subprocess.run(
+        [*args, "--engine=ray", "--ray_actors=2", "--workers=0", "--batch_size=1"],
+        env=environment(programs, RAY_USAGE_STATS_ENABLED="0", RAY_TMPDIR=ray_folder),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "6 done, 0 failed" in done.stdout
+    assert len(results(out)) == 6
+    assert not list((out / ".dnr-batch").glob("temporary-ray-*"))
+
+
+@pytest.mark.slow
 def test_two_actors_one_of_them_killed(tmp_path: Path, programs: Path, ray_folder: str) -> None:
     write_photos(tmp_path / "in", [(40 + i % 3, 50) for i in range(COUNT)])
     (tmp_path / "in/bad.png").write_bytes(b"no photo")

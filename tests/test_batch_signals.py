@@ -105,6 +105,16 @@ def test_a_batch_ends_in_time_and_goes_on(tmp_path: Path, programs: Path, phase:
     assert assert_sound(tmp_path) == COUNT
 
 
+def test_a_killed_batch_goes_on(tmp_path: Path, programs: Path) -> None:
+    process = start_batch(tmp_path, programs, "computing", "--workers=0")
+    process.kill()
+    process.communicate()
+    done = assert_sound(tmp_path, COUNT)
+    assert 0 < done < COUNT
+    assert f"{COUNT - done} done, 0 failed, {done} done before" in go_on(tmp_path, programs)
+    assert assert_sound(tmp_path) == COUNT
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_to_all_of_its_processes_loses_nothing(tmp_path: Path, programs: Path, number: signal.Signals) -> None:

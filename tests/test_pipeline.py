@@ -192,7 +192,6 @@ def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
     cases = [
         (photo[..., :2], (64, 72), "uint8 \\(64, 96, 2\\)"),
         (photo.astype(np.int32), (64, 72), "int32"),
-        (photo[:20], (20, 72), "height is 20 pixels: tap block5_pool needs at least 32.*shallower"),
         (photo * 2.0, (64, 72), r"outside \[0, 255\]"),
         (np.full((64, 96, 3), np.nan), (64, 72), r"outside \[0, 255\]"),
         (photo, (64, 0), "target width is 0"),
@@ -201,6 +200,11 @@ def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
     for image, target, message in cases:
         with pytest.raises(ValueError, match=message):
             retarget(image, target, QUICK, embedded)
+    named = dataclasses.replace(QUICK, taps=tuple(QUICK.taps))
+    with pytest.raises(
+        ValueError, match=r"height is 20 pixels: tap block5_pool needs at least 32.*shallower.*taps=auto"
+    ):
+        retarget(photo[:20], (20, 72), named, embedded)
     shallow = {layer: p for layer, p in small_vgg.network.params.items() if layer < "block4"}
     weights = small_vgg._replace(network=small_vgg.network.replace(params=shallow))
     with pytest.raises(ValueError, match="block4_conv4 needs layers"):

@@ -239,6 +239,8 @@ def test_compiled_loss_and_features_are_the_eager_ones(small_vgg: Weights) -> No
 def test_options_that_the_reference_lacks_are_refused() -> None:
     with pytest.raises(ValueError, match="no centre_prior: leave it at"):
         reference_options(dataclasses.replace(CONFIG, centre_prior=0.3))
+    with pytest.raises(ValueError, match="no objects: leave it at none"):
+        reference_options(dataclasses.replace(CONFIG, objects="auto"))
 
 
 def test_the_benchmark_gives_ratios_with_parity(

@@ -87,6 +87,7 @@ class Method:
         check_target(target, (photo.shape[0], photo.shape[1]))
         if self.needs_network and context.network is None:
             raise ValueError(f"method {self.name} looks through a network: give one, for instance the embedded one")
+        context = dataclasses.replace(context, config=context.config.resolve((photo.shape[0], photo.shape[1])))
         pixels = photo.astype(np.float32)
         if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 255):
             raise ValueError("image holds values outside [0, 255]: scale it to that range")

@@ -145,10 +145,11 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
             target = find_target(entry, size, request.sizes)
         except ValueError as error:
             failure = f"{entry.path}: {error}"
-    digest = request_sha256(entry, target, request)
+    config = request.config if size is None else request.config.resolve(size)
+    digest = request_sha256(entry, target, request, config)
     bucket = None
     if size is not None and target is not None and not alone:
-        if min(size) < tap_stride(request.config.taps[-1]):
+        if min(size) < tap_stride(request.config.taps[-1]):  # With taps=auto it goes alone, with the taps that fit.
             alone = "too small"
         else:
             bucket = find_bucket(
@@ -176,8 +177,8 @@ def find_target(entry: Entry, size: tuple[int, int], sizes: dict[str, Any]) -> t
     return target.height, target.width
 
 
-def request_sha256(entry: Entry, target: tuple[int, int] | None, request: Request) -> str:
-    """The digest that ties a record to what was asked for."""
+def request_sha256(entry: Entry, target: tuple[int, int] | None, request: Request, config: RetargetConfig) -> str:
+    """The digest that ties a record to what was asked for; `config` is the request's for this photo."""
     asked = {
         "output": entry.output,
         "background": None if request.background is None else ",".join(map(str, request.background)),
@@ -185,7 +186,7 @@ def request_sha256(entry: Entry, target: tuple[int, int] | None, request: Reques
         "max_megapixels": request.max_megapixels,
         "masks": f"{entry.protect is not None} {entry.remove is not None}",
     }
-    return config_sha256(request.config, target, version("dnr_jax"), **asked)
+    return config_sha256(config, target, version("dnr_jax"), **asked)
 
 
 def _look_at(entry: Entry, recorded: Recorded | None) -> tuple[tuple[int, int] | None, str, bool]:

@@ -243,7 +243,7 @@ def _draw_map(result: Result, method: Method) -> np.ndarray:
         size, maps = first.size, tuple(np.asarray(values) for values in first.carving.guided)
         if first.side == "height":
             maps = tuple(values.T for values in maps)
-    return drawing.colour_map(effective_map(maps, method.config.taps, size))
+    return drawing.colour_map(effective_map(maps, result.record["taps"], size))
 
 
 def _write_pictures(photo: Subject, settings: Settings) -> None:

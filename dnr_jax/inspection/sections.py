@@ -64,7 +64,7 @@ def write_inspection(directory: Path, photo: np.ndarray, result: Result, config:
         directory.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise ValueError(f"{directory} is no directory: name one to write the inspection to") from None
-    chapters = []
+    config, chapters = config.resolve(result.record["size"]), []
     for section in draw_sections(photo, result, config):
         figures = []
         for picture in section.pictures:
@@ -80,7 +80,7 @@ def write_inspection(directory: Path, photo: np.ndarray, result: Result, config:
 
 def draw_sections(photo: np.ndarray, result: Result, config: RetargetConfig) -> Iterator[Section]:
     """Draws a run, one step of the method after the other. Args as in `write_inspection`."""
-    picture = drawing.to_picture(photo)
+    picture, config = drawing.to_picture(photo), config.resolve(result.record["size"])
     yield Section("Photo", "What was given.", [Picture("1_photo", picture, show_size(picture.shape))])
     yield _objects(picture, result, config)
     yield _importance(picture, result, config)

@@ -14,6 +14,28 @@ TAPS = tuple(
     for layer in (*(f"conv{c}" for c in range(1, n + 1)), "pool")
 )
 """Every tap, shallow to deep."""
+DEFAULT_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_pool")
+"""The last layer of each block: what is carved unless others are named."""
+
+
+class AutomaticTaps(tuple[str, ...]):
+    """What `taps=auto` stands for: the standard taps, or those of them that a photo is large enough for.
+
+    It equals a plain tuple of the same names, so that the same programs serve both.
+    """
+
+    def __str__(self) -> str:
+        return "auto"
+
+    def for_photo(self, size: tuple[int, int]) -> "AutomaticTaps":
+        """The standard taps of which a photo of (height, width) `size` holds a whole neuron; at least the first.
+
+        Example:
+          >>> list(AutomaticTaps(DEFAULT_TAPS).for_photo((300, 9)))
+          ['block1_conv2', 'block2_conv2', 'block3_conv4', 'block4_conv4']
+        """
+        fitting = (tap for tap in DEFAULT_TAPS if tap_stride(tap) <= max(1, min(size)))
+        return AutomaticTaps(fitting)
 
 
 def check_tap(tap: str) -> str:

@@ -7,7 +7,13 @@ memory, follow at once, while the next row is already being fetched. A sweep lea
 cheapest way up goes: sixteen rows to a word, in shared memory where they fit, so that the walk back, a chain of
 dependent loads, never waits for global memory.
 
-On other platforms the kernel is interpreted, which is slow and exact.
+Lowering semantics: the kernel is written for those that Pallas calls Lane, in which each operation becomes instructions
+of the 128 threads at once, rows lie over them as `_strided` says, and Pallas puts barriers around loads and stores of
+shared memory. They are asked for by name, because they are the default up to JAX 0.10.2 only: from 0.11 on it is
+Warpgroup, which infers layouts by passes of its own that this kernel was never tried with.
+
+On other platforms the kernel is interpreted, which is slow and exact: one operation after the other on whole arrays,
+with no threads, layouts or barriers, so that what it shows is the algorithm and not the lowering.
 """
 
 from functools import partial
@@ -137,6 +143,7 @@ def _find_in_batch(
             grid=(batch,),
             grid_names=("photo",),
             kernel_name="find_seams",
+            compiler_params=plgpu.CompilerParams(lowering_semantics=plgpu.LoweringSemantics.Lane),
         )
     order, columns, costs, removed, *_ = run(padded, numbers, threshold)
     return order[:, :height, :width], columns[:, :height, :width], costs[:, :width], removed

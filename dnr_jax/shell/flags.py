@@ -105,4 +105,4 @@ def size_arguments(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show(default: Any) -> str:
-    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    return ",".join(map(str, default)) if type(default) is tuple else str(default)

@@ -13,6 +13,7 @@ a fetched network must have.
 import json
 import os
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class Registry(NamedTuple):
 
 def shipped_path(name: str) -> Path:
     """Where a file that ships with the package lies."""
-    return Path(__file__).parent / "data" / name
+    return Path(str(files("dnr_jax.weights.data") / name))
 
 
 def registry_path() -> Path:

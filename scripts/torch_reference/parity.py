@@ -249,6 +249,10 @@ def reference_outputs(
     )
 
 
+_ONLY = {"objects": "none", "warp": "grid", "optimise": "everywhere"}
+"""What the reference does where dnr_jax has a choice: the paper's method, on all pixels."""
+
+
 def reference_options(config: "RetargetConfig") -> dict[str, Any]:
     """The keyword options of `Reference.retarget` for a config.
 
@@ -263,8 +267,9 @@ def reference_options(config: "RetargetConfig") -> dict[str, Any]:
     options = dataclasses.asdict(config)
     taken = inspect.signature(Reference.retarget).parameters
     # Its taps are its own, and the others change nothing in what both compute.
-    apart = {"taps", "snapshot_every", "seed", "seam_kernel"}
+    apart = {"taps", "snapshot_every", "seed", "seam_kernel", "most_crop"}
     for field in dataclasses.fields(config):
-        if field.name not in taken and field.name not in apart and options[field.name] != field.default:
-            raise ValueError(f"the PyTorch reference has no {field.name}: leave it at {field.default}")
+        only = _ONLY.get(field.name, field.default)
+        if field.name not in taken and field.name not in apart and options[field.name] != only:
+            raise ValueError(f"the PyTorch reference has no {field.name}: leave it at {only}")
     return {name: value for name, value in options.items() if name in taken}

@@ -1,0 +1,66 @@
+"""A fault of XLA's CPU compiler, and the option that keeps it out: set when the package is imported, before JAX starts.
+
+From jaxlib 0.10.2 on XLA hands fusions of products and sums to YNNPACK, and some come back wrong without a word, in
+float32: a matrix-vector product under `vmap`, squared and summed, from row 32,769 on (jax #39103; 0.10.2), and a batch
+of matrix products with a constant matrix, multiplied elementwise and summed (0.10.2, 0.11.2 and 0.12.0.1). Others end
+the process (jax #39257, #40412; 0.10.2 and 0.11.0). An empty list of what may be fused so is right everywhere.
+
+XLA reads $XLA_FLAGS once, when JAX computes first, and has no other door for an option of all programs: hence this one
+effect of importing the package. Programs that other code compiles in the same process are compiled so as well.
+"""
+
+import os
+import sys
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+
+OPTION = "--xla_cpu_experimental_ynn_fusion_type"
+FIRST_FAULTY, FIRST_UNKNOWN = (0, 10, 2), (0, 13)
+"""The versions of jaxlib that get the option. Newer ones may not know it, and XLA ends a process for a flag that it
+does not know; `tests/test_xla_faults.py` says whether they need it."""
+
+
+def keep_out() -> None:
+    """Adds the option to $XLA_FLAGS for this process and those it starts; warns where JAX has started already."""
+    try:
+        jaxlib = version("jaxlib")
+    except PackageNotFoundError:
+        return
+    flags = os.environ.get("XLA_FLAGS", "")
+    wanted = add_option(flags, jaxlib)
+    if wanted == flags:
+        return
+    os.environ["XLA_FLAGS"] = wanted
+    if _jax_has_started():
+        warnings.warn(
+            f"JAX has started before dnr_jax was imported: on a CPU, jaxlib {jaxlib} may compute wrong results. Import"
+            f" dnr_jax first, or set XLA_FLAGS={OPTION}=",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def add_option(flags: str, jaxlib: str) -> str:
+    """$XLA_FLAGS with the option, where this version of jaxlib needs it and the user has not set it.
+
+    Args:
+      flags: $XLA_FLAGS as it is; where it names a file of flags, it stays so.
+      jaxlib: a version.
+
+    Example:
+      >>> add_option("--xla_cpu_enable_fast_math=false", "0.10.2")
+      '--xla_cpu_enable_fast_math=false --xla_cpu_experimental_ynn_fusion_type='
+      >>> add_option("", "0.10.1")
+      ''
+    """
+    numbers = tuple(int(part) for part in jaxlib.split(".")[:3] if part.isdecimal())
+    names_a_file = bool(flags.strip()) and not flags.lstrip().startswith("-")
+    if not FIRST_FAULTY <= numbers < FIRST_UNKNOWN or OPTION in flags or names_a_file:
+        return flags
+    return f"{flags} {OPTION}=".lstrip()
+
+
+def _jax_has_started() -> bool:
+    """Whether a backend is there already; False where JAX does not say."""
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    return bool(getattr(bridge, "backends_are_initialized", lambda: False)())
