@@ -6,7 +6,7 @@ import numpy as np
 import oracles_baselines as oracle
 import pytest
 from configs import paper_config
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
 
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.baselines import deepir as d

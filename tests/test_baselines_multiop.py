@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import oracles_baselines as oracle
 import pytest
+from drawn_photos import textured_photo
 from published import photo, result, target
-from test_pipeline import textured_photo
 
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.baselines import multi_operator as mo

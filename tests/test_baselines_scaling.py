@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from configs import paper_config
+from drawn_photos import disc_photo, textured_photo
 from published import difference, photo, result, target
-from test_pipeline import disc_photo, textured_photo
 
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.baselines.scaling import best_window, window_size

@@ -6,8 +6,8 @@ import numpy as np
 import oracles_baselines as oracle
 import pytest
 from configs import paper_config
+from drawn_photos import disc_photo, textured_photo
 from published import difference, photo, result, target
-from test_pipeline import disc_photo, textured_photo
 
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.baselines.seam_carving import carve_photo, find_pixel_seams, luma

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import oracles_baselines as oracle
 import pytest
+from drawn_photos import disc_aspect, disc_photo
 from published import difference, photo, result, target
-from test_pipeline import disc_aspect, disc_photo
 
 from dnr_jax.baselines import METHODS, wolf_warp
 from dnr_jax.baselines.wolf_warp import saliency, warp_edges, warp_rows

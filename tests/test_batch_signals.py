@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from batch_photos import TINY, environment, results, write_photos
-from test_ending import SIGNALS, end
+from signals import SIGNALS, end
 
 COUNT = 8
 RUN = """

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 from configs import paper_config
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
 
 from dnr_jax import compilation_cache
 from dnr_jax.photos.files import write_image

@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 from absl import flags
 from batch_photos import environment
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
+from signals import SIGNALS, end
 
 from dnr_jax.photos.files import write_image
 from dnr_jax.shell.command_line import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
-LIMIT = 5.0
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 COMMAND = """
 import hashlib, os, sys, time
 from pathlib import Path
@@ -68,18 +67,6 @@ def start(body: str, folder: Path) -> subprocess.Popen[str]:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", process.communicate()[1]
     return process
-
-
-def end(process: subprocess.Popen[str], number: signal.Signals, limit: float = LIMIT) -> str:
-    """Sends a signal; returns what is said on stderr, once the process has ended in time and with the right code."""
-    begin = time.monotonic()
-    process.send_signal(number)
-    process.wait(timeout=60)
-    seconds = time.monotonic() - begin
-    _, complaint = process.communicate(timeout=60)
-    assert seconds < limit
-    assert process.returncode == 128 + number, complaint
-    return complaint
 
 
 @pytest.mark.parametrize("number", SIGNALS)

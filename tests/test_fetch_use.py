@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from drawn_photos import textured_photo
 from fetch_fixtures import CACHED, QUICK, cached_files, publish, run
-from test_pipeline import textured_photo
 from weight_server import Server
 
 from dnr_jax import resize

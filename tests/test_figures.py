@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import PIL.PngImagePlugin
 import pytest
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
 
 import draw_figures
 from dnr_jax.baselines import METHODS

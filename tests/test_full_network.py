@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from conftest import random_layers
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
 from weight_files import write_keras
 from weight_server import serving, write_registry
 

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from configs import paper_config
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.inspection import sections, write_inspection

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from conftest import random_layers
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
 from weight_files import torchvision_arrays, write_keras, write_keras3_weights, write_matconvnet, write_torch
 
 from dnr_jax.networks.taps import CONV_LAYERS

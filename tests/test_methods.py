@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from test_pipeline import textured_photo
-from test_resize import FAST, run
+from drawn_photos import textured_photo
+from resize_runs import FAST, run
 
 from dnr_jax.baselines import METHODS
 from dnr_jax.config import RetargetConfig

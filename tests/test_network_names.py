@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
 
 from dnr_jax import resize
 from dnr_jax.batch import command

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from batch_photos import TINY, tiny_photo
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
 
 from dnr_jax import resize
 from dnr_jax.batch import command

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import oracles_networks as oracles
 import pytest
-from test_pipeline import QUICK, textured_photo
+from drawn_photos import QUICK, textured_photo
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.convolution import convolve, round_to

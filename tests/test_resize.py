@@ -8,25 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
+from resize_runs import FAST, run
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.photos.files import read_image, write_image
-from dnr_jax.resize import define_flags, main
-
-FAST = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1"]
-SEAMS = ["--importance_percentile=100"]
-"""Seams alone, whatever they damage."""
+from dnr_jax.resize import define_flags
 
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     write_image(tmp_path / "photo.png", textured_photo(64, 96))
     return tmp_path / "photo.png"
-
-
-def run(*args: str) -> int:
-    return main(["resize", *args])
 
 
 @pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.webp"])

@@ -9,9 +9,9 @@ import numpy as np
 import PIL.Image
 import pytest
 from conftest import random_layers
+from drawn_photos import textured_photo
 from photo_files import file_bytes
-from test_pipeline import textured_photo
-from test_resize import FAST, run
+from resize_runs import FAST, run
 
 from dnr_jax import atomic
 from dnr_jax.networks.vgg import KERAS_PREPROCESSING

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from test_pipeline import disc_photo
-from test_resize import FAST, run
+from drawn_photos import disc_photo
+from resize_runs import FAST, run
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from test_pipeline import disc_photo, textured_photo
-from test_resize import FAST, SEAMS, run
+from drawn_photos import disc_photo, textured_photo
+from resize_runs import FAST, SEAMS, run
 
 from dnr_jax.photos.files import read_image, write_image
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from test_pipeline import QUICK, textured_photo
-from test_seams import check
+from drawn_photos import QUICK, textured_photo
+from seam_checks import check
 
 from dnr_jax.pipeline import Result, retarget
 from dnr_jax.planning import seams_pallas as kernel

@@ -19,7 +19,7 @@ import PIL.Image
 import pytest
 from configs import paper_config
 from conftest import random_layers
-from test_pipeline import textured_photo
+from drawn_photos import textured_photo
 
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import TAPS, tap_stride
