@@ -1,4 +1,15 @@
-"""The command line: flags, their checks, and the exit code."""
+"""Content-aware resizing of many photos: folders, globs, manifests; on all devices, on many machines.
+
+  python -m dnr_jax.batch --input=photos --output_dir=narrow --width=75%
+
+retargets every photo below the directory photos and mirrors its tree below narrow. Started again, it does only what is
+missing or changed. --input also takes a quoted pattern ('photos/**/*.jpg'), a manifest (.jsonl or .csv with the columns
+path and, where wanted, width, height, protect, remove, output), or - for JSON lines on standard input. --dry_run says
+what would be done. --shard=0/4 to --shard=3/4 on four machines share the work; under Slurm, Open MPI and on TPU pods
+the shards are found by themselves; --engine=ray uses a Ray cluster. The exit code is 0 when every photo is done, 1
+when some failed (they are listed), 2 for bad input, 128 and a signal's number when that ended it: what is done is
+recorded, and the command started again goes on from there.
+"""
 
 import contextlib
 import io
@@ -29,14 +40,12 @@ _FORMATS = {extension[1:]: extension for extension in FORMATS}
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns 0 for all done, 1 for failed photos, 2 for bad input, 128 and a signal's number."""
-    from dnr_jax.batch import __main__ as page
-
     return run_command(
         "dnr_jax.batch",
         argv,
         define_flags(),
         _run,
-        text=page.__doc__,
+        text=__doc__,
         required=("input", "output_dir"),
         example=_EXAMPLE,
         interrupted="interrupted; what is finished is recorded, run again to go on",
