@@ -10,6 +10,7 @@ from published import difference, photo, result, target
 
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.baselines.scaling import best_window, window_size
+from dnr_jax.config import DEFAULT_TAPS, RetargetConfig
 from dnr_jax.weights import Weights
 
 
@@ -93,7 +94,7 @@ def test_one_signature(name: str) -> None:
 
 
 def test_bad_input_is_refused(embedded: Weights) -> None:
-    image = textured_photo(24, 40)
+    image, named = textured_photo(24, 40), RetargetConfig(taps=DEFAULT_TAPS)
     for bad, message in ((image[..., :2], "uint8 or float"), (np.full((4, 4, 3), 300.0), r"outside \[0, 255\]")):
         with pytest.raises(ValueError, match=message):
             METHODS["scl"](bad, (4, 4))
@@ -103,7 +104,7 @@ def test_bad_input_is_refused(embedded: Weights) -> None:
         with pytest.raises(ValueError, match="looks through a network"):
             METHODS[name](image, (24, 30))
         with pytest.raises(ValueError, match="needs at least"):
-            METHODS[name](image[:10], (10, 30), Context(network=embedded.network))
+            METHODS[name](image[:10], (10, 30), Context(network=embedded.network, config=named))
 
 
 def test_published_scaling_is_ours_to_a_few_grey_levels(shared: Path) -> None:
