@@ -25,7 +25,8 @@ MOST_FACES = 64
 """So many faces of a photo at most; the likeliest ones."""
 MOST_CANDIDATES = 256
 """Boxes of each resolution that are merged; the likeliest ones."""
-LEAST_SCORE = 0.6
+LEAST_SCORE, LEAST_VOTE = 0.6, 0.2
+"""The score that a face has at least, and boxes that are averaged with it."""
 LEAST_SIDE = 12.0
 """Pixels of the network's resolution that the root of a box's area has at least; smaller ones are mostly noise."""
 OVERLAP, CONTAINED = 0.3, 0.7
@@ -69,20 +70,15 @@ def find_faces(network: FaceNetwork, image: jax.Array, size: Size | None = None)
       Boxes from the brows to the chin, float32 [n, 4], (top, left, bottom, right) in pixels, not beyond the photo's
       borders; and scores, float32 [n], from LEAST_SCORE to 1, falling. n is at most MOST_FACES.
     """
-    return boxed_faces(network, boxed(image, size), image.shape[:2] if size is None else size)
-
-
-def boxed_faces(network: FaceNetwork, box: Letterbox, size: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """`find_faces` for a photo of `size` that is letterboxed already."""
-    levels = pyramid(box)
-    found = [candidates(network, level) for level in levels]
+    box = boxed(image, size)
+    levels = [candidates(network, level) for level in pyramid(box)]
     faces = merge(
-        jnp.concatenate([level.boxes * 2**n for n, level in enumerate(found)]),
-        jnp.concatenate([level.scores for level in found]),
+        jnp.concatenate([level.boxes * 2**n for n, level in enumerate(levels)]),
+        jnp.concatenate([level.scores for level in levels]),
     )
     boxes, scores = np.asarray(faces.boxes), np.asarray(faces.scores)
-    lengths = np.array([*size, *size], np.float32)
-    scale = lengths / np.array([*box.size, *box.size], np.float32)
+    lengths = np.array([int(n) for n in (image.shape[:2] if size is None else size)] * 2, np.float32)
+    scale = lengths / np.array([int(n) for n in box.size] * 2, np.float32)
     return np.clip(boxes * scale, 0, lengths)[scores > 0], scores[scores > 0]
 
 
@@ -117,19 +113,20 @@ def merge(boxes: jax.Array, scores: jax.Array, *, most: int = MOST_FACES) -> Fac
 
     Args:
       boxes: float32 [n, 4], (top, left, bottom, right).
-      scores: float32 [n]; boxes below LEAST_SCORE count nothing.
+      scores: float32 [n]; boxes below LEAST_VOTE count nothing.
       most: boxes to return; the likeliest come first.
     """
 
     def step(n: jax.Array, state: tuple[jax.Array, Faces]) -> tuple[jax.Array, Faces]:
         left, found = state
         best = jnp.argmax(left)
-        weights = jnp.where(same_face(boxes[best], boxes), left, 0)
+        sure = left[best] >= LEAST_SCORE
+        weights = jnp.where(sure & same_face(boxes[best], boxes), left, 0)
         mean = jnp.sum(weights[:, None] * boxes, 0) / jnp.maximum(jnp.sum(weights), jnp.finfo(jnp.float32).tiny)
-        faces = Faces(found.boxes.at[n].set(mean), found.scores.at[n].set(left[best]))
+        faces = Faces(found.boxes.at[n].set(mean), found.scores.at[n].set(jnp.where(sure, left[best], 0)))
         return jnp.where(weights > 0, 0, left), faces
 
-    left = jnp.where(scores >= LEAST_SCORE, scores, 0)
+    left = jnp.where(scores >= LEAST_VOTE, scores, 0)
     nothing = Faces(jnp.zeros((most, 4), jnp.float32), jnp.zeros(most, jnp.float32))
     return lax.fori_loop(0, most, step, (left, nothing))[1]
 

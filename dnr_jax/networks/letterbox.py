@@ -65,27 +65,21 @@ def letterbox(image: jax.Array, size: Size | None = None, *, longer: int = LONGE
     lengths = tuple(jnp.int32(n) for n in image.shape[:2]) if size is None else size
     if size is not None:
         image = jnp.where(valid_mask(image.shape, size), image, 0)
-    scale = jnp.minimum(MOST_ENLARGED, longer / jnp.maximum(*lengths))
-    return scaled_into(image, lengths, canvas_shape(image.shape, longer), scale)
+    canvas, scale = canvas_shape(image.shape, longer), jnp.minimum(MOST_ENLARGED, longer / jnp.maximum(*lengths))
+    for n, m in zip(canvas, lengths, strict=True):
+        scale = jnp.minimum(scale, n / m)  # Fits in any case.
+    height, width = (
+        jnp.clip(jnp.round(m * scale).astype(jnp.int32), 1, n) for n, m in zip(canvas, lengths, strict=True)
+    )
+    rows = triangle_weights(image.shape[0], lengths[0], canvas[0], height)
+    columns = triangle_weights(image.shape[1], lengths[1], canvas[1], width)
+    scaled = jnp.einsum("yh,hwc->ywc", rows, image, precision=lax.Precision.HIGHEST)
+    scaled = jnp.einsum("xw,ywc->yxc", columns, scaled, precision=lax.Precision.HIGHEST)
+    return Letterbox(jnp.where(inside(canvas, (height, width))[:, :, None], scaled, 0), (height, width))
 
 
 boxed = jax.jit(letterbox, static_argnames=("longer",))
 """`letterbox`, compiled."""
-
-
-def scaled_into(image: jax.Array, size: Size, canvas: tuple[int, int], scale: jax.Array | float) -> Letterbox:
-    """The valid part of `image`, which has finite values elsewhere, scaled into a letterbox of shape `canvas`.
-
-    By `scale`, or by as much as fits.
-    """
-    for n, m in zip(canvas, size, strict=True):
-        scale = jnp.minimum(jnp.asarray(scale, jnp.float32), n / m)
-    height, width = (jnp.clip(jnp.round(m * scale).astype(jnp.int32), 1, n) for n, m in zip(canvas, size, strict=True))
-    rows = triangle_weights(image.shape[0], size[0], canvas[0], height)
-    columns = triangle_weights(image.shape[1], size[1], canvas[1], width)
-    scaled = jnp.einsum("yh,hwc->ywc", rows, image, precision=lax.Precision.HIGHEST)
-    scaled = jnp.einsum("xw,ywc->yxc", columns, scaled, precision=lax.Precision.HIGHEST)
-    return Letterbox(jnp.where(inside(canvas, (height, width))[:, :, None], scaled, 0), (height, width))
 
 
 def triangle_weights(length: int, valid: jax.Array, count: int, wanted: jax.Array | int) -> jax.Array:

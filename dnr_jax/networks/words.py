@@ -1,6 +1,6 @@
 """Words of a photo, as turned rectangles around lines of text.
 
-The network (`dbnet`) sees the whole photo at two resolutions, 768 and 512 pixels on the longer side, and the mean of
+The network (`dbnet`) sees the whole photo at two resolutions, 768 and 640 pixels on the longer side, and the mean of
 both is taken: what is text is text at both, while ornaments, petals and wheels that pass for text at one seldom do so
 at the other. What is likely makes connected parts; each part's smallest rectangle is a line's core, which is widened
 as the network's training shrank it.
@@ -16,14 +16,14 @@ from jax import lax
 from scipy import ndimage
 
 from dnr_jax.networks.dbnet import COARSEST, TextDetector, network_input
-from dnr_jax.networks.letterbox import LONGER, Letterbox, boxed, rounded_up, scaled_into, triangle_weights
+from dnr_jax.networks.letterbox import Letterbox, boxed, rounded_up, triangle_weights
 from dnr_jax.networks.mobile import Size, inside
 
-SECOND_LONGER = 512
+SECOND_LONGER = 640
 """Pixels of the longer side at the second resolution."""
 THRESHOLD = 0.2
 """The probability from which a pixel belongs to a line's core."""
-LEAST_SCORE, LEAST_FILL = 0.6, 0.6
+LEAST_SCORE, LEAST_FILL = 0.55, 0.6
 """What a core's mean probability, and the share of its rectangle that it fills, are at least."""
 LEAST_SIDE = 6.0
 """Pixels, at the first resolution, of the shorter side of a core's rectangle at least."""
@@ -75,33 +75,24 @@ def find_words(network: WordNetwork, image: jax.Array, size: Size | None = None)
       Corners of turned rectangles, float32 [n, 4, 2], (row, column) in pixels, which may lie a little beyond the photo;
       and scores, float32 [n], from LEAST_SCORE to 1, falling.
     """
-    return boxed_words(network, boxed(image, size), image.shape[:2] if size is None else size)
+    boxes = word_boxes(image, size)
+    height, width = (int(n) for n in boxes[0].size)
+    corners, scores = lines(np.asarray(text_probability(network, *boxes))[:height, :width])
+    lengths = image.shape[:2] if size is None else size
+    return corners * np.array([int(lengths[0]) / height, int(lengths[1]) / width], np.float32), scores
 
 
-def boxed_words(network: WordNetwork, box: Letterbox, size: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """`find_words` for a photo of `size` that is letterboxed already."""
-    height, width = (int(n) for n in box.size)
-    probability = np.asarray(text_probability(network, box))[:height, :width]
-    corners, scores = lines(probability)
-    scale = np.array([int(size[0]) / height, int(size[1]) / width], np.float32)
-    return corners * scale, scores
+def word_boxes(image: jax.Array, size: Size | None = None) -> tuple[Letterbox, Letterbox]:
+    """The photo letterboxed at both resolutions; arguments are those of `find_words`."""
+    return boxed(image, size), boxed(image, size, longer=SECOND_LONGER)
 
 
-def text_probability(network: WordNetwork, box: Letterbox) -> jax.Array:
-    """How likely each pixel of a letterboxed photo lies in the core of a line of text, float32 [Hc, Wc] in [0, 1].
+def text_probability(network: WordNetwork, fine: Letterbox, coarse: Letterbox) -> jax.Array:
+    """How likely each pixel of `fine` lies in the core of a line of text, float32 [Hc, Wc] in [0, 1].
 
-    The mean of two resolutions. What it holds outside the photo means nothing.
+    The mean over a photo's two letterboxes. What it holds outside the photo means nothing.
     """
-    coarse = shrunk(box)
-    return _mean_at(_probability(network, box), box, _probability(network, coarse), coarse)
-
-
-@jax.jit
-def shrunk(box: Letterbox) -> Letterbox:
-    """The letterbox at the second resolution."""
-    height, width, _ = box.image.shape
-    canvas = [-(-n * SECOND_LONGER // (LONGER * COARSEST)) * COARSEST for n in (height, width)]
-    return scaled_into(box.image, box.size, (canvas[0], canvas[1]), SECOND_LONGER / LONGER)
+    return _mean_at(_probability(network, fine), fine, _probability(network, coarse), coarse)
 
 
 @jax.jit
