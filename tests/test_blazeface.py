@@ -32,7 +32,9 @@ def noise(*shape: int, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize(("name", "entering", "block"), [("down0_0", 32, Block(32, 8)), ("down1_0", 32, Block(48, 12, 2))])
+@pytest.mark.parametrize(
+    ("name", "entering", "block"), [("down0_0", 32, Block(32, 8)), ("down1_0", 32, Block(48, 12, 2))]
+)
 def test_a_block_is_the_oracles(name: str, entering: int, block: Block) -> None:
     x = noise(2, 6, 8, entering)
     found = jax.jit(lambda x: BlazeBlock(block).apply({"params": params()[name]}, x, None))(x)

@@ -163,8 +163,8 @@ def network_input(image: jax.Array) -> jax.Array:
 def layer_shapes() -> dict[str, tuple[int, ...]]:
     """The kernel's shape of every layer by name, in the published file's order of use.
 
-    [height, width, in, out], or [height, width, channels] where every channel is by itself. A bias has the kernel's last
-    length; the layers that `has_bias` excludes have none.
+    [height, width, in, out], or [height, width, channels] where every channel is by itself. A bias has the kernel's
+    last length; the layers that `has_bias` excludes have none.
     """
     shapes: dict[str, tuple[int, ...]] = {name: (side, side, *ends) for name, (side, *ends) in STEM.items()}
 

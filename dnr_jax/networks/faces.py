@@ -7,7 +7,7 @@ resolutions are merged.
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.struct
 import jax
@@ -84,7 +84,7 @@ def find_faces(network: FaceNetwork, image: jax.Array, size: Size | None = None)
 
 @jax.jit
 def pyramid(box: Letterbox) -> tuple[Letterbox, ...]:
-    """The letterbox at LEVELS resolutions; all but the finest are square, so that the network compiles once for them."""
+    """The letterbox at LEVELS resolutions; all but the finest are square, so that they compile once for all photos."""
     levels = [box]
     for n in range(1, LEVELS):
         levels.append(fit_letterbox(halved(levels[-1]), (LONGER >> n, LONGER >> n)))
@@ -95,12 +95,13 @@ def pyramid(box: Letterbox) -> tuple[Letterbox, ...]:
 def candidates(network: FaceNetwork, box: Letterbox) -> Faces:
     """The likeliest boxes at one resolution in pixels of `box`, MOST_CANDIDATES at most."""
     size = rounded_up(box.size, COARSEST)
-    logits, values = BlazeFace().apply({"params": network.params}, box.image[None] / 127.5 - 1, size)
+    outputs = BlazeFace().apply({"params": network.params}, box.image[None] / 127.5 - 1, size)
+    logits, values = cast("tuple[jax.Array, jax.Array]", outputs)
     places = inside(logits.shape[1:], (-(-box.size[0] // STRIDE), -(-box.size[1] // STRIDE)))
     logits = jnp.where(places, logits[0], -jnp.inf).reshape(-1)
     best, chosen = lax.top_k(logits, min(MOST_CANDIDATES, logits.size))
     values = values[0].reshape(logits.size, -1)[chosen]
-    middle = jnp.asarray(centres(places.shape)).reshape(-1, 2)[chosen] + values[:, :2]
+    middle = jnp.asarray(centres((places.shape[0], places.shape[1]))).reshape(-1, 2)[chosen] + values[:, :2]
     half = values[:, 2:4] / 2
     boxes = jnp.concatenate([middle - half, middle + half], -1)[:, jnp.array([1, 0, 3, 2])]
     large = jnp.all(half > 0, -1) & (jnp.prod(2 * half, -1) >= LEAST_SIDE**2)
@@ -133,7 +134,7 @@ def merge(boxes: jax.Array, scores: jax.Array, *, most: int = MOST_FACES) -> Fac
 
 def same_face(box: jax.Array, boxes: jax.Array) -> jax.Array:
     """Which of `boxes` [n, 4] are of the same face as `box` [4], bool [n]."""
-    shared = jnp.minimum(box[2:], boxes[:, 2:]) - jnp.maximum(box[:2], boxes[:, :2])
+    shared = jnp.minimum(box[None, 2:], boxes[:, 2:]) - jnp.maximum(box[None, :2], boxes[:, :2])
     common = jnp.prod(jnp.maximum(shared, 0), -1)
     areas, area = jnp.prod(boxes[:, 2:] - boxes[:, :2], -1), jnp.prod(box[2:] - box[:2])
     return (common > OVERLAP * (area + areas - common)) | (common > CONTAINED * jnp.minimum(area, areas))

@@ -122,7 +122,7 @@ def lines(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
       Corners, float32 [n, 4, 2], (row, column) in pixels of the map, and mean probabilities, float32 [n], falling.
     """
-    parts, _ = ndimage.label(probability >= THRESHOLD, np.ones((3, 3)))
+    parts, _ = cast("tuple[np.ndarray, int]", ndimage.label(probability >= THRESHOLD, np.ones((3, 3))))
     found: list[tuple[float, np.ndarray]] = []
     for n, window in enumerate(ndimage.find_objects(parts), 1):
         rows, columns = np.nonzero(parts[window] == n)

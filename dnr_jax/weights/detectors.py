@@ -44,7 +44,7 @@ def read_faces() -> tuple[FaceNetwork, Provenance]:
 
 @cache
 def read_words() -> tuple[WordNetwork, Provenance]:
-    """The package's network that finds words, and where it comes from; read once in a process; raises as `read_faces`."""
+    """The package's network that finds words, and where it comes from; otherwise as `read_faces`."""
     return read_word_network(shipped_path(WORDS.file))
 
 

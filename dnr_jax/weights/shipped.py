@@ -47,7 +47,9 @@ def read_shipped(path: Path, network: ShippedNetwork) -> tuple[dict[str, Any], P
         raise FileNotFoundError(f"{path} is missing: install the package again")
     metadata = read_metadata(path)
     if metadata.get("format") != network.format:
-        raise ValueError(f"{path} has format {metadata.get('format')!r}, not {network.format!r}: convert its source again")
+        raise ValueError(
+            f"{path} has format {metadata.get('format')!r}, not {network.format!r}: convert its source again"
+        )
     absent = [field for field in Provenance._fields if not metadata.get(field)]
     if absent:
         raise ValueError(f"{path} has metadata without {', '.join(absent)}: convert its source again")

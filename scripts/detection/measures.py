@@ -96,7 +96,9 @@ def count_words(drawn: Drawn, corners: np.ndarray) -> Count:
     text = fill(drawn.size, drawn.words + drawn.unsure_words)
     words = [word for word in drawn.words if height(word) >= LEAST_WORD]
     found = sum(cover[fill(drawn.size, [word])].mean() >= COVERED for word in words)
-    false = sum(bool(inside.any()) and text[inside].mean() < ON_TEXT for inside in (fill(drawn.size, [c]) for c in corners))
+    false = sum(
+        bool(inside.any()) and text[inside].mean() < ON_TEXT for inside in (fill(drawn.size, [c]) for c in corners)
+    )
     return Count(int(found), len(words), int(false))
 
 
