@@ -28,7 +28,10 @@ PROVENANCE = {
         "BlazeFace (full range, dense) by Valentin Bazarevsky, Yury Kartynnik, Andrey Vakunov, Karthik Raveendran, "
         "Matthias Grundmann and the MediaPipe authors, Google, https://github.com/google-ai-edge/mediapipe, Apache-2.0"
     ),
-    "changes": "converted from TFLite to safetensors; kernels transposed to [height, width, in, out] or [height, width, channels]; layers renamed",
+    "changes": (
+        "converted from TFLite to safetensors; kernels transposed to [height, width, in, out] or [height, width, "
+        "channels]; layers renamed"
+    ),
 }
 
 
