@@ -54,7 +54,7 @@ def read_tflite(path: Path) -> Arrays:
     """
     data = read_source(path, FACES, SOURCE)
     try:
-        import tflite
+        import tflite  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ImportError("reading a TFLite file needs tflite: pip install 'dnr_jax[convert]'") from None
     model: Any = tflite.Model.GetRootAs(data, 0)
