@@ -47,6 +47,13 @@ def test_what_is_unlikely_small_or_ragged_is_no_line() -> None:
     assert (corners.shape, scores.shape) == ((0, 4, 2), (0,))
 
 
+def test_what_covers_the_photo_is_no_line() -> None:
+    assert len(lines(np.full((100, 150), 0.9, np.float32))[1]) == 0
+    probability = np.zeros((100, 150), np.float32)
+    probability[40:52, 5:145] = 0.9
+    assert len(lines(probability)[1]) == 1
+
+
 def test_lines_come_with_the_surest_first() -> None:
     probability = np.zeros((100, 100), np.float32)
     probability[10:20, 10:80], probability[50:60, 10:80] = 0.7, 0.95

@@ -27,6 +27,8 @@ LEAST_SCORE, LEAST_FILL = 0.55, 0.6
 """What a core's mean probability, and the share of its rectangle that it fills, are at least."""
 LEAST_SIDE = 6.0
 """Pixels, at the first resolution, of the shorter side of a core's rectangle at least."""
+MOST_SHARE = 0.3
+"""The share of the photo that a line covers at most: what is larger is mostly sea or sky, and leaves nothing beside."""
 WIDENING = 1.5
 """By how much of area over perimeter a core's rectangle is widened on all sides."""
 _ANGLES = np.deg2rad(np.arange(0, 90, 3))  # Directions that the smallest rectangle is chosen from.
@@ -132,7 +134,9 @@ def lines(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         core = smallest_rectangle(columns + window[1].start, rows + window[0].start)
         if score < LEAST_SCORE or core.half.min() * 2 < LEAST_SIDE or len(rows) < LEAST_FILL * 4 * core.half.prod():
             continue
-        found.append((score, core.widened(WIDENING).corners()))
+        line = core.widened(WIDENING)
+        if 4 * line.half.prod() <= MOST_SHARE * probability.size:
+            found.append((score, line.corners()))
     found.sort(key=lambda line: -line[0])
     corners = np.array([line for _, line in found], np.float32).reshape(-1, 4, 2)
     return corners, np.array([score for score, _ in found], np.float32)
