@@ -7,7 +7,6 @@ rounded network differs at most from the float32 network's on them, and writes n
 Needs the extra `convert`.
 """
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +18,12 @@ import safetensors.numpy
 from absl import flags
 from PIL import Image
 
+from conversion import command as conversion
 from dnr_jax.atomic import write_atomically
 from dnr_jax.networks.u2net import SalienceNetwork, layer_shapes, salience
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
-from dnr_jax.weights.objects import FORMAT, MOST_BYTES, SOURCE_SHA256, check_arrays, params_of
+from dnr_jax.weights.objects import SOURCE_SHA256, U2NETP, check_arrays, params_of
 
 KEPT_LAYERS = ("stage1/", "stage2d/up1/")
 """What the names of kernels begin with that stay float32, as all biases do.
@@ -85,10 +85,7 @@ def read_onnx(path: Path) -> dict[str, np.ndarray]:
       ImportError: onnx is not installed.
       OSError: the file cannot be read.
     """
-    data = path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != SOURCE_SHA256:
-        raise ValueError(f"{path} is not the authors' u2netp.onnx: its SHA-256 is {digest}, not {SOURCE_SHA256}")
+    data = conversion.read_source(path, U2NETP, "u2netp.onnx")
     try:
         import onnx
     except ImportError:
@@ -111,18 +108,13 @@ def encode(arrays: dict[str, np.ndarray]) -> bytes:
     Raises:
       ValueError: a weight is too large for float16, or the file would be too large for the package.
     """
-    rounded = {}
-    for name, array in arrays.items():
-        kept = name.endswith("/bias") or name.startswith(KEPT_LAYERS)
-        with np.errstate(over="ignore"):  # What does not fit is found here.
-            rounded[name] = np.ascontiguousarray(array, np.float32 if kept else np.float16)
-        if not np.isfinite(rounded[name]).all():
-            raise ValueError(f"{name} holds a value too large for {rounded[name].dtype}: add it to KEPT_LAYERS")
     changes = "kernels transposed to [height, width, in, out], most of them rounded to float16; layers renamed"
-    data = safetensors.numpy.save(rounded, {"format": FORMAT, **PROVENANCE, "changes": changes})
-    if len(data) > MOST_BYTES:
-        raise ValueError(f"the file would have {len(data)} bytes, more than {MOST_BYTES}")
-    return data
+    metadata = {**PROVENANCE, "changes": changes}
+    return conversion.encode(arrays, U2NETP, metadata, _stays_float32, "add it to KEPT_LAYERS")
+
+
+def _stays_float32(name: str) -> bool:
+    return name.endswith("/bias") or name.startswith(KEPT_LAYERS)
 
 
 def largest_change(full: dict[str, np.ndarray], rounded: dict[str, np.ndarray], photos: Sequence[Path]) -> float:

@@ -8,9 +8,12 @@ import pytest
 from absl import flags
 
 import compare_stores
+import convert_faces
 import convert_u2net
+import convert_words
 import draw_figures
 import evaluate
+import evaluate_detectors
 import evaluate_importance
 import run_benchmark
 import tally_votes
@@ -23,8 +26,8 @@ from dnr_jax.weights import commands as weights
 COMMANDS = {
     module.__name__: module.main
     for module in (
-        *(resize, batch, compare_stores, convert_u2net, draw_figures, evaluate, evaluate_importance),
-        *(run_benchmark, tally_votes, train_embedded),
+        *(resize, batch, compare_stores, convert_faces, convert_u2net, convert_words, draw_figures, evaluate),
+        *(evaluate_detectors, evaluate_importance, run_benchmark, tally_votes, train_embedded),
     )
 } | {f"weights {name}": lambda argv, name=name: weights.main([argv[0], name, *argv[1:]]) for name in weights._COMMANDS}
 

@@ -1,0 +1,122 @@
+"""Faces and words of a photo as soft maps, of the same form as the salience that `objects` joins with importance.
+
+A salience network sees one main object. Faces and words matter wherever they are and however small: people notice at
+once when one is bent. Both maps have the salience's 320 x 320 places and span the photo whatever its shape, so that the
+larger of the three at each place can stand wherever salience does. That is finer than any level at which objects count
+(every eighth pixel) for photos up to 2,500 pixels.
+"""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from dnr_jax.networks.faces import FaceNetwork, find_faces
+from dnr_jax.networks.u2net import SIDE
+from dnr_jax.networks.words import WordNetwork, find_words
+from dnr_jax.padding import Size
+
+HAIR_AND_NECK, EARS = 0.35, 0.2
+"""By how much of its height a face's box is widened above and below, and of its width on either side."""
+FACE_EDGE = 0.3
+"""The share of the ellipse's radius over which a face's map falls to 0 outside it."""
+WORD_MARGIN, WORD_EDGE = 0.1, 0.4
+"""Shares of a line's height by which its rectangle is widened, and over which its map then falls to 0."""
+
+
+class Seen(NamedTuple):
+    """The faces and words of a photo.
+
+    Attributes:
+      faces: float32 [n, 4], boxes (top, left, bottom, right) in pixels.
+      face_scores: float32 [n] in [0, 1], falling.
+      words: float32 [m, 4, 2], corners (row, column) in pixels of turned rectangles around lines of text.
+      word_scores: float32 [m] in [0, 1], falling.
+      face_map: float32 [SIDE, SIDE] in [0, 1], which spans the photo.
+      word_map: likewise.
+    """
+
+    faces: np.ndarray
+    face_scores: np.ndarray
+    words: np.ndarray
+    word_scores: np.ndarray
+    face_map: np.ndarray
+    word_map: np.ndarray
+
+
+def see(faces: FaceNetwork, words: WordNetwork, photo: jax.Array, size: Size | None = None) -> Seen:
+    """Finds a photo's faces and words and draws their maps.
+
+    Runs compiled programs and reads their results: it cannot be traced itself.
+
+    Args:
+      faces: the network that finds faces.
+      words: the network that finds words.
+      photo: float32 [H, W, 3], RGB in [0, 255].
+      size: int32 (height, width), at least 1: only the top-left part of that size is a photo, and what lies outside
+        (not finite values included) changes nothing; None for all of `photo`.
+    """
+    height, width = photo.shape[:2] if size is None else size
+    lengths = int(height), int(width)
+    boxes, face_scores = find_faces(faces, photo, size)
+    lines, word_scores = find_words(words, photo, size)
+    return Seen(boxes, face_scores, lines, word_scores, draw_faces(boxes, lengths), draw_words(lines, lengths))
+
+
+def draw_faces(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The map of faces: 1 in an ellipse that holds each box with hair and neck, falling to 0 around it.
+
+    Args:
+      boxes: [n, 4], (top, left, bottom, right) in pixels.
+      size: the photo's (height, width).
+
+    Returns:
+      float32 [SIDE, SIDE] in [0, 1].
+    """
+    result = np.zeros((SIDE, SIDE), np.float32)
+    for box in boxes.astype(np.float64):
+        middle, lengths = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+        radii = np.maximum((0.5 + np.array([HAIR_AND_NECK, EARS])) * lengths, places(size) / 2)
+        window, y, x = _window(size, middle - (1 + FACE_EDGE) * radii, middle + (1 + FACE_EDGE) * radii)
+        distance = np.hypot((y - middle[0]) / radii[0], (x - middle[1]) / radii[1])
+        result[window] = np.maximum(result[window], np.clip(1 - (distance - 1) / FACE_EDGE, 0, 1))
+    return result
+
+
+def draw_words(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The map of words: 1 in each rectangle and a little beyond, falling to 0 around it.
+
+    Args:
+      corners: [n, 4, 2], (row, column) in pixels, in the order of going round.
+      size: the photo's (height, width).
+
+    Returns:
+      float32 [SIDE, SIDE] in [0, 1].
+    """
+    result = np.zeros((SIDE, SIDE), np.float32)
+    for line in corners.astype(np.float64):
+        middle, sides = line.mean(0), (line[1] - line[0], line[2] - line[1])
+        lengths = [float(np.hypot(*side)) for side in sides]
+        margin, edge = WORD_MARGIN * min(lengths), max(WORD_EDGE * min(lengths), *places(size))
+        window, y, x = _window(size, line.min(0) - 2 * margin - edge, line.max(0) + 2 * margin + edge)
+        beyond = [
+            np.maximum(np.abs((y - middle[0]) * side[0] + (x - middle[1]) * side[1]) / length - length / 2 - margin, 0)
+            for side, length in zip(sides, lengths, strict=True)
+        ]
+        result[window] = np.maximum(result[window], np.clip(1 - np.hypot(*beyond) / edge, 0, 1))
+    return result
+
+
+def places(size: tuple[int, int]) -> np.ndarray:
+    """Rows and columns of pixels from one place of a map to the next, float64 [2]."""
+    return np.array(size, np.float64) / SIDE
+
+
+def _window(
+    size: tuple[int, int], first: np.ndarray, last: np.ndarray
+) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
+    """The part of a map from pixel (row, column) `first` to `last`: its slices, and its places' rows and columns."""
+    start = np.clip(np.floor(first / places(size)), 0, SIDE).astype(int)
+    stop = np.clip(np.ceil(last / places(size)), 0, SIDE).astype(int)
+    y, x = ((np.arange(a, b) + 0.5) * step for a, b, step in zip(start, stop, places(size), strict=True))
+    return (slice(start[0], stop[0]), slice(start[1], stop[1])), y[:, None], x[None, :]

@@ -1,0 +1,137 @@
+"""Measures of found faces and words against boxes drawn by hand.
+
+Boxes are (top, left, bottom, right), polygons lists of (row, column), all in pixels. What the person who drew them was
+not sure about (hidden, cut off, drawn, illegible, single letters) counts neither as missed nor as false.
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+SAME_FACE = 0.4
+"""Intersection over union from which a found box is a drawn one's."""
+LEAST_FACE = 20.0
+"""Pixels that the root of a face's area has at least to be counted."""
+COVERED = 0.5
+"""The share of a word that found rectangles cover at least where it is found."""
+LEAST_WORD = 12.0
+"""Pixels that a word's height has at least to be counted."""
+ON_TEXT = 0.3
+"""The share of a found rectangle that lies on text at least, else it is false."""
+
+
+class Drawn(NamedTuple):
+    """What was drawn on one photo; `size` is its (height, width)."""
+
+    size: tuple[int, int]
+    faces: list[list[float]]
+    unsure_faces: list[list[float]]
+    words: list[list[list[float]]]
+    unsure_words: list[list[list[float]]]
+
+
+class Count(NamedTuple):
+    """How many were found of how many, how many found ones are false, and on how many photos."""
+
+    found: int
+    drawn: int
+    false: int
+    photos: int = 1
+
+    def __add__(self, other: object) -> "Count":
+        assert isinstance(other, Count)
+        return Count(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def load_drawn(path: Path) -> dict[str, Drawn]:
+    """What was drawn, by the photo's name.
+
+    Raises:
+      ValueError: the file is not of this kind.
+    """
+    try:
+        entries = json.loads(path.read_text("utf-8"))
+        return {name: Drawn(tuple(entry.pop("size")), **entry) for name, entry in entries.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} holds no boxes of faces and words: {error}") from None
+
+
+def count_faces(drawn: Drawn, boxes: np.ndarray) -> Count:
+    """Counts faces of LEAST_FACE or more; each found box belongs to one drawn face at most.
+
+    Args:
+      drawn: what was drawn on the photo.
+      boxes: [n, 4], the likeliest first.
+    """
+    used: set[int] = set()
+    found = counted = 0
+    for face in drawn.faces:
+        shares = [overlap(face, box) if n not in used else 0.0 for n, box in enumerate(boxes)]
+        best = int(np.argmax(shares)) if shares else -1
+        hit = best >= 0 and shares[best] >= SAME_FACE
+        if hit:
+            used.add(best)
+        if (face[2] - face[0]) * (face[3] - face[1]) >= LEAST_FACE**2:
+            counted, found = counted + 1, found + hit
+    false = 0
+    for n, box in enumerate(boxes):
+        unsure = any(
+            overlap(box, other) >= SAME_FACE or shared(box, other) >= 0.5 * area(box) for other in drawn.unsure_faces
+        )
+        false += n not in used and not unsure
+    return Count(found, counted, false)
+
+
+def count_words(drawn: Drawn, corners: np.ndarray) -> Count:
+    """Counts words of LEAST_WORD or more.
+
+    Args:
+      drawn: what was drawn on the photo.
+      corners: [n, 4, 2], (row, column).
+    """
+    cover = fill(drawn.size, corners.tolist())
+    text = fill(drawn.size, drawn.words + drawn.unsure_words)
+    words = [word for word in drawn.words if height(word) >= LEAST_WORD]
+    found = sum(cover[fill(drawn.size, [word])].mean() >= COVERED for word in words)
+    false = sum(
+        bool(inside.any()) and text[inside].mean() < ON_TEXT for inside in (fill(drawn.size, [c]) for c in corners)
+    )
+    return Count(int(found), len(words), int(false))
+
+
+def area(box: list[float] | np.ndarray) -> float:
+    """Of a box, in pixels."""
+    return max(0.0, float(box[2] - box[0])) * max(0.0, float(box[3] - box[1]))
+
+
+def shared(first: list[float] | np.ndarray, second: list[float] | np.ndarray) -> float:
+    """The area that two boxes share."""
+    return area(np.concatenate([np.maximum(first[:2], second[:2]), np.minimum(first[2:], second[2:])]))
+
+
+def overlap(first: list[float] | np.ndarray, second: list[float] | np.ndarray) -> float:
+    """Intersection over union of two boxes."""
+    common = shared(first, second)
+    return common / max(area(first) + area(second) - common, 1e-9)
+
+
+def fill(size: tuple[int, int], polygons: list) -> np.ndarray:
+    """Which pixels lie in any of `polygons`, bool [h, w]."""
+    picture = Image.new("L", (size[1], size[0]))
+    for polygon in polygons:
+        ImageDraw.Draw(picture).polygon([(x, y) for y, x in polygon], fill=1)
+    return np.asarray(picture, bool)
+
+
+def height(polygon: list[list[float]]) -> float:
+    """The least extent of a polygon across any of its sides: the height of a line of text."""
+    points, least = np.array(polygon, float), np.inf
+    for first, second in zip(points, np.roll(points, -1, 0), strict=True):
+        across = np.array([first[1] - second[1], second[0] - first[0]])
+        if across.any():
+            places = points @ across / np.hypot(*across)
+            least = min(least, float(np.ptp(places)))
+    return least

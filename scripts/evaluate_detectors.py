@@ -1,0 +1,111 @@
+"""Measures how well faces and words are found, against boxes drawn by hand.
+
+python scripts/evaluate_detectors.py --photos=retargetme/,photos/
+
+Prints recall on faces of 20 pixels or more (the root of their area) and on words of 12 pixels or more in height, and
+false boxes a photo: for the half of the photos on which thresholds were chosen, for the other half, and for all. With
+--haar, OpenCV's cascade of Haar features beside it for faces (OpenCV before 5).
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import end_process
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from detection.measures import Count
+
+BOXES = Path(__file__).parents[1] / "tests/data/face_and_word_boxes.json"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measures; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
+    values = flags.FlagValues()
+    text = {"flag_values": values, "module_name": "evaluate_detectors"}
+    flags.DEFINE_list("photos", None, "Folders of photos, NAME.* or NAME/src.* for each entry of --boxes.", **text)
+    flags.DEFINE_string("boxes", str(BOXES), "JSON file of what was drawn.", **text)
+    flags.DEFINE_boolean("haar", False, "Measure OpenCV's cascade too.", **text)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
+    return run_command(
+        "evaluate_detectors", argv, values, _measure, text=__doc__, required=("photos",), example="--photos=DIR"
+    )
+
+
+def _measure(options: dict[str, Any]) -> None:
+    import jax.numpy as jnp
+    import numpy as np
+    from PIL import Image
+
+    from detection.measures import count_faces, count_words, load_drawn
+    from dnr_jax import compilation_cache
+    from dnr_jax.planning.people_and_words import see
+    from dnr_jax.weights.detectors import read_faces, read_words
+
+    compilation_cache.enable()
+    faces, words = read_faces()[0], read_words()[0]
+    cascade = haar() if options["haar"] else None
+    folders = [Path(folder) for folder in options["photos"]]
+    counts: dict[str, list[Count]] = {"faces": [], "words": []} | ({"faces, Haar": []} if cascade else {})
+    for name, drawn in sorted(load_drawn(Path(options["boxes"])).items()):
+        photo = np.asarray(Image.open(find_photo(folders, name)).convert("RGB"))
+        if photo.shape[:2] != drawn.size:
+            raise ValueError(f"{name} is {photo.shape[:2]} pixels, but was drawn on at {drawn.size}")
+        seen = see(faces, words, jnp.asarray(photo, jnp.float32))
+        counts["faces"].append(count_faces(drawn, seen.faces))
+        counts["words"].append(count_words(drawn, seen.words))
+        if cascade:
+            counts["faces, Haar"].append(count_faces(drawn, cascade(photo)))
+    print(f"{'':14}{'chosen on':>28}{'others':>28}{'all':>28}")
+    for title, of_photos in counts.items():
+        # Photos were taken in turn, by name.
+        cells = (of_photos[::2], of_photos[1::2], of_photos)
+        print(f"{title:14}" + "".join(f"{describe(cell):>28}" for cell in cells))
+
+
+def describe(counts: "list[Count]") -> str:
+    """Recall and false boxes a photo."""
+    from detection.measures import Count
+
+    total = sum(counts, start=Count(0, 0, 0, 0))
+    recall = total.found / max(total.drawn, 1)
+    return f"{recall:.2f} ({total.found}/{total.drawn}), {total.false / max(total.photos, 1):.2f} false"
+
+
+def find_photo(folders: Sequence[Path], name: str) -> Path:
+    """The photo of a name in any of `folders`; FileNotFoundError when it is in none."""
+    for folder in folders:
+        found = sorted([*folder.glob(f"{name}.*"), *folder.glob(f"{name}/src.*")])
+        if found:
+            return found[0]
+    raise FileNotFoundError(f"no photo {name} in {', '.join(map(str, folders))}")
+
+
+def haar() -> "Callable[[np.ndarray], np.ndarray]":
+    """OpenCV's frontal faces: a function from a photo, uint8 [H, W, 3] RGB, to boxes [n, 4]."""
+    import numpy as np
+
+    try:
+        import cv2  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise ImportError("--haar needs OpenCV: pip install 'opencv-python-headless<5'") from None
+    path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: pip install 'opencv-python-headless<5'")
+    cascade = cv2.CascadeClassifier(str(path))
+
+    def find(photo: "np.ndarray") -> "np.ndarray":
+        found = cascade.detectMultiScale(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), 1.1, 5, minSize=(15, 15))
+        return np.array([(y, x, y + h, x + w) for x, y, w, h in found], np.float32).reshape(-1, 4)
+
+    return find
+
+
+if __name__ == "__main__":
+    end_process(main(sys.argv))
