@@ -1,6 +1,7 @@
 """Shared fixtures, and the strictness under which every test runs."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from signals import SIGNALS
 
 from dnr_jax import compilation_cache
 from dnr_jax.networks.network import Network
@@ -80,3 +82,14 @@ def small_vgg() -> Weights:
 def embedded() -> Weights:
     """The embedded network."""
     return load_weights("embedded")
+
+
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """What pytest was told to ignore (by nohup, or in the background of a script) the commands that it starts heed."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

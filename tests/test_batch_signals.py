@@ -11,6 +11,7 @@ import pytest
 from batch_photos import TINY, environment, results, write_photos
 from signals import SIGNALS, end
 
+pytestmark = pytest.mark.usefixtures("heeded")
 COUNT = 8
 RUN = """
 import sys

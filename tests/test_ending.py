@@ -7,7 +7,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from dnr_jax.photos.files import write_image
 from dnr_jax.shell.command_line import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.usefixtures("heeded")
 COMMAND = """
 import hashlib, os, sys, time
 from pathlib import Path
@@ -41,17 +41,6 @@ def run(body):
     end_process(run_command("name", ["name"], values, body, text="", interrupted="interrupted, all is well"))
 
 """
-
-
-@pytest.fixture(autouse=True)
-def _heeded() -> Iterator[None]:
-    """What pytest itself was told to ignore (by nohup, or in the background of a script), commands here heed."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in SIGNALS:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def start(body: str, folder: Path) -> subprocess.Popen[str]:

@@ -106,6 +106,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_workers_end_with_their_run_and_leave_nothing(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "run.py").write_text(RUN)
