@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from dnr_jax.networks.taps import DEFAULT_TAPS, AutomaticTaps, check_tap, tap_depth, tap_stride
 
+KEPT = ("objects", "faces", "words")
+"""What `objects=auto` can look for."""
+
 
 def _option(default: Any, help_text: str, *choices: str, word: str | None = None) -> Any:
     """A field; `choices` are all that it may be, `word` is what it may be besides a number."""
@@ -54,11 +57,19 @@ class RetargetConfig:
     )
     objects: str = _option(
         "auto",
-        "What counts as an object in every map of importance and in the warp: what a small salience network sees"
-        " (auto), or nothing beyond the feature network itself (none).",
+        "What counts as an object in every map of importance and in the warp: what small networks see (auto; keep says"
+        " of what kind), or nothing beyond the feature network itself (none).",
         "auto",
         "none",
     )
+    keep: tuple[str, ...] = _option(
+        KEPT,
+        "What objects=auto looks for: what a salience network sees (objects), faces, words; any of them. A face keeps"
+        " its proportions before anything else does.",
+    )
+    object_weight: float = _option(1.0, "How much of what the salience network sees counts, from 0 to 1.")
+    face_weight: float = _option(1.0, "How much more a face counts than the ground around it, from 0 to 1.")
+    word_weight: float = _option(0.6, "How much words count beside objects, from 0 to 1.")
     region: str = _option(
         "projected",
         "Where a removed deep neuron guides the finer level: the block of neurons that pool onto it, or its whole"
@@ -133,6 +144,7 @@ class RetargetConfig:
         _check_types(self)
         _check_taps(self)
         _check_loss_weights(self)
+        _check_kept(self)
         for field in dataclasses.fields(self):
             choices = field.metadata["choices"]
             if choices and getattr(self, field.name) not in choices:
@@ -142,7 +154,8 @@ class RetargetConfig:
         _check_range(self, "alpha", 0, 1, open_above=True)
         _check_range(self, "centre_prior", 0, 1, open_above=True)
         _check_range(self, "tolerance", 0, 1, open_above=True)
-        _check_range(self, "most_crop", 0, 1)
+        for name in ("most_crop", "object_weight", "face_weight", "word_weight"):
+            _check_range(self, name, 0, 1)
         for name in ("reconstruct_steps", "refine_steps", "snapshot_every"):
             _check_range(self, name, 0, 100_000)
         _check_range(self, "warp_cell", 1, 100_000)
@@ -222,6 +235,14 @@ def _check_loss_weights(config: RetargetConfig) -> None:
         raise ValueError(f"loss_weights has {len(weights)} values for {len(config.taps)} taps: give at most one each")
     if any(not math.isfinite(w) or w < 0 for w in weights) or not any(weights):
         raise ValueError(f"loss_weights is {weights}: give numbers of 0 or more, at least one above 0")
+
+
+def _check_kept(config: RetargetConfig) -> None:
+    if not config.keep:
+        raise ValueError(f"keep is empty: name any of {', '.join(KEPT)}, or give objects=none")
+    for name in config.keep:
+        if name not in KEPT:
+            raise ValueError(f"keep names {name!r}: choose any of {', '.join(KEPT)}")
 
 
 def _check_range(config: RetargetConfig, name: str, low: float, high: float, *, open_above: bool = False) -> None:

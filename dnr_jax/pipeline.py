@@ -1,7 +1,7 @@
 """retarget() and retarget_frames(): the whole method. Arrays in, arrays and a record out; no file I/O."""
 
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +12,7 @@ import PIL.Image
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_size, tap_stride
-from dnr_jax.networks.u2net import SIDE, salience
-from dnr_jax.padding import Size, pad, traced_size
+from dnr_jax.padding import pad, traced_size
 from dnr_jax.planning.importance import Overview, analyse, overview_size
 from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
 from dnr_jax.planning.objects import object_level
@@ -25,8 +24,8 @@ from dnr_jax.progress import Progress
 from dnr_jax.rendering.optimise import Minimum
 from dnr_jax.rendering.render import Rendering, crop, render, timed
 from dnr_jax.shapes import bucket_shape, largest_overview
+from dnr_jax.sight import Sight, see_frames, told
 from dnr_jax.weights import Weights
-from dnr_jax.weights.objects import read_u2netp
 
 LARGEST_GROWTH = 4
 """A side can be enlarged to at most this many times its length."""
@@ -38,8 +37,8 @@ class Result(NamedTuple):
     Attributes:
       image: [H', W', 3], with a fourth channel or none as the photo; uint8 for a uint8 photo, else float32 in [0, 255].
       importance: S_l of each tap (Eq. 1) of the photo with its priors, float32 [h_l, w_l].
-      salience: what the salience network sees, or was told, float32 [h, w] in [0, 1]; None with objects=none.
-      objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 1].
+      sight: what was seen in the photo, or told of it: objects, faces and words; None with objects=none.
+      objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 2], above 1 on faces.
       passes: the rounds of seams, in order.
       warps: the warp of each side that the seams did not bring to its target, or that follows the other.
       start: the image that the reconstruction began with, float32 [H_mid, W_mid, 3].
@@ -58,7 +57,7 @@ class Result(NamedTuple):
 
     image: np.ndarray
     importance: tuple[np.ndarray, ...]
-    salience: np.ndarray | None
+    sight: Sight | None
     objects: np.ndarray
     passes: tuple[Pass, ...]
     warps: dict[str, Warp]
@@ -147,7 +146,11 @@ def retarget_frames(
     shared: dict[str, float] = {}
     valid = traced_size(size)
     with timed(shared, "objects"):
-        seen = _see_objects([photo for photo, _ in photos], valid, masks) if config.objects == "auto" else None
+        sight = None
+        if masks.objects is not None:
+            sight = told(masks.objects)
+        elif config.objects == "auto":
+            sight = see_frames([photo for photo, _ in photos], valid, config)
     with timed(shared, "features"):
         overview, small_shape = _overview(size, network)
         importance = None
@@ -157,7 +160,8 @@ def retarget_frames(
         jax.block_until_ready(importance)
     assert importance is not None
     with timed(shared, "seams"):
-        plan = make_plan(importance, size, target, config, masks, photo=photos[0][0], salience=seen)
+        salience = None if sight is None else jnp.asarray(sight.salience)
+        plan = make_plan(importance, size, target, config, masks, photo=photos[0][0], salience=salience)
 
     results = []
     for number, (frame, (photo, alpha)) in enumerate(zip(frames, photos, strict=True)):
@@ -166,7 +170,7 @@ def retarget_frames(
         if progress is not None and len(frames) > 1:
             report = partial(_report_frame, progress, number + 1, len(frames))
         rendering = render(photo, plan, config, network, alpha=alpha, progress=report, seconds=seconds)
-        results.append(_result(rendering, plan, seen, config, seconds, frame.dtype == np.uint8))
+        results.append(_result(rendering, plan, sight, config, seconds, frame.dtype == np.uint8))
     return results
 
 
@@ -180,15 +184,6 @@ def _overview(size: tuple[int, int], network: Network) -> tuple[Overview, tuple[
     )
 
 
-def _see_objects(photos: list[jax.Array], size: Size, masks: Masks) -> jax.Array:
-    """What stands out in a photo or in any frame, float32 [h, w] in [0, 1], or what the user says it is."""
-    if masks.objects is not None:
-        given = PIL.Image.fromarray(masks.objects.astype(np.float32))
-        return jnp.asarray(np.asarray(given.resize((SIDE, SIDE), PIL.Image.Resampling.BOX)))
-    network, _ = read_u2netp()
-    return jax.block_until_ready(reduce(jnp.maximum, (salience(network, photo, size) for photo in photos)))
-
-
 def _report_frame(progress: Progress, number: int, count: int, stage: str, done: int, most: int) -> None:
     progress(f"frame {number}/{count} {stage}", done, most)
 
@@ -196,7 +191,7 @@ def _report_frame(progress: Progress, number: int, count: int, stage: str, done:
 def _result(
     rendering: Rendering,
     plan: Plan,
-    salience: jax.Array | None,
+    sight: Sight | None,
     config: RetargetConfig,
     seconds: dict[str, float],
     eight_bits: bool,
@@ -211,7 +206,7 @@ def _result(
         importance=tuple(
             crop(values, tap_size(tap, plan.size)) for tap, values in zip(config.taps, plan.importance, strict=True)
         ),
-        salience=None if salience is None else np.asarray(salience),
+        sight=sight,
         objects=crop(plan.objects, tap_size(config.taps[object_level(config.taps)], plan.size)),
         passes=tuple(plan.passes),
         warps=plan.warps,
@@ -226,6 +221,7 @@ def _result(
             "target_size": plan.target,
             "importance_percentile": config.importance_percentile,
             "importance_threshold": plan.threshold,
+            "seen": None if sight is None else sight.describe(),
             "passes": [_describe_pass(step, config) for step in plan.passes],
             "warps": {side: _describe_warp(warp, plan.mid[AXES[side]]) for side, warp in plan.warps.items()},
             "taps": config.taps,

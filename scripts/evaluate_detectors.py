@@ -45,11 +45,12 @@ def _measure(options: dict[str, Any]) -> None:
 
     from detection.measures import count_faces, count_words, load_drawn
     from dnr_jax import compilation_cache
-    from dnr_jax.planning.people_and_words import see
-    from dnr_jax.weights.detectors import read_faces, read_words
+    from dnr_jax.config import RetargetConfig
+    from dnr_jax.padding import traced_size
+    from dnr_jax.sight import see
 
     compilation_cache.enable()
-    faces, words = read_faces()[0], read_words()[0]
+    config = RetargetConfig(keep=("faces", "words"))
     cascade = haar() if options["haar"] else None
     folders = [Path(folder) for folder in options["photos"]]
     counts: dict[str, list[Count]] = {"faces": [], "words": []} | ({"faces, Haar": []} if cascade else {})
@@ -57,7 +58,7 @@ def _measure(options: dict[str, Any]) -> None:
         photo = np.asarray(Image.open(find_photo(folders, name)).convert("RGB"))
         if photo.shape[:2] != drawn.size:
             raise ValueError(f"{name} is {photo.shape[:2]} pixels, but was drawn on at {drawn.size}")
-        seen = see(faces, words, jnp.asarray(photo, jnp.float32))
+        seen = see(jnp.asarray(photo, jnp.float32), traced_size(drawn.size), config)
         counts["faces"].append(count_faces(drawn, seen.faces))
         counts["words"].append(count_words(drawn, seen.words))
         if cascade:

@@ -15,6 +15,7 @@ TINY = (
     "--taps=block1_conv2",
     "--reconstruct_steps=2",
     "--refine_steps=1",
+    "--keep=objects",
     "--width=75%",
     "--quiet",
 )

@@ -17,10 +17,14 @@ mapped = jax.jit(jax.vmap(plan_proportions, (0, 0, 0, None)))
 
 
 def random_objects(seed: int, *, heavy: float = 0.3) -> np.ndarray:
-    """Blobs that thin out towards the borders, float32 [40, 40] in [0, 1]."""
+    """Blobs that thin out towards the borders, float32 [40, 40] in [0, 1]; every third one holds a face of up to 2."""
     rng = np.random.default_rng(seed)
     fall = np.exp(-(((np.arange(CELLS) - rng.uniform(12, 28)) / 9) ** 2))
-    return np.clip(rng.gamma(heavy, 0.3, (CELLS, CELLS)) * fall[None, :], 0, 1).astype(np.float32)
+    objects = np.clip(rng.gamma(heavy, 0.3, (CELLS, CELLS)) * fall[None, :], 0, 1).astype(np.float32)
+    if seed % 3 == 1:
+        row, column = rng.integers(2, 34, 2)
+        objects[row : row + 4, column : column + 3] = rng.uniform(1.2, 2)
+    return objects
 
 
 def nothing() -> np.ndarray:

@@ -43,7 +43,7 @@ def object_map(values: np.ndarray, salience: np.ndarray | None, size: tuple[int,
     if salience is None:
         return own
     steps = (salience.shape[0] * stride / size[0], salience.shape[1] * stride / size[1])
-    return np.maximum(np.clip(smooth_resample(salience, (own.shape[0], own.shape[1]), steps), 0, 1), 0.35 * own)
+    return np.maximum(np.clip(smooth_resample(salience, (own.shape[0], own.shape[1]), steps), 0, 2), 0.35 * own)
 
 
 def weigh_importance(
@@ -90,8 +90,18 @@ def cell_means(values: np.ndarray) -> np.ndarray:
 
 
 def strongest(values: Sequence[float]) -> float:
-    """The mean of the 5 largest of 40."""
-    return sum(sorted(values)[-5:]) / 5
+    """The mean of the 5 largest of 40; of what is above 1, a face, only 1 counts."""
+    return sum(sorted(min(value, 1.0) for value in values)[-5:]) / 5
+
+
+def face_in(values: Sequence[float]) -> float:
+    """How much of a face any of the cells holds: what is above 1."""
+    return max(max(value - 1.0, 0.0) for value in values)
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The mean without what makes a face a face."""
+    return sum(min(value, 1.0) for value in values) / len(values)
 
 
 def column_weights(objects: np.ndarray, protected: np.ndarray) -> list[float]:
@@ -99,7 +109,7 @@ def column_weights(objects: np.ndarray, protected: np.ndarray) -> list[float]:
     raw = []
     for column in objects.T.astype(np.float64):
         peak = strongest(column.tolist())
-        raw.append(0.08 + 0.4 * float(column.mean()) + 0.3 * peak + 2 * peak**2)
+        raw.append(0.08 + 0.4 * mean_of(column) + 0.3 * peak + 2 * peak**2 + 3 * face_in(column))
     result = []
     for j in range(CELLS):
         around = raw[max(j - 1, 0)], raw[j], raw[min(j + 1, CELLS - 1)]
@@ -130,8 +140,9 @@ def plan_first(
 ) -> tuple[int, int, np.ndarray]:
     """The window of cells that stay, and their scales: cell after cell leaves while that pays."""
     weights = np.array(column_weights(objects, protected))
-    peaks = [strongest(column.tolist()) for column in objects.T.astype(np.float64)]
-    rank = [peak + 0.3 * float(column.mean()) for peak, column in zip(peaks, objects.T, strict=True)]
+    columns = objects.T.astype(np.float64)
+    peaks = [max(strongest(column.tolist()), face_in(column)) for column in columns]
+    rank = [peak + 0.3 * mean_of(column) for peak, column in zip(peaks, columns, strict=True)]
 
     def solve(left: int, right: int, amount: float) -> np.ndarray:
         part = weights[left:right]
@@ -168,9 +179,9 @@ def plan_second(objects: np.ndarray, protected: np.ndarray, first: np.ndarray, t
     wanted, weights = [], []
     for row, marks in zip(objects.astype(np.float64), protected, strict=True):
         seen = [float(value) if scale > 0 else 0.0 for value, scale in zip(row, first, strict=True)]
-        most = [value**4 for value in seen]
+        most = [min(value, 1.0) ** 4 + 10 * max(value - 1.0, 0.0) for value in seen]
         own = sum(value * scale for value, scale in zip(most, first, strict=True)) / max(sum(most), 1e-6)
-        pull = 0.7 * strongest(seen) ** 2 + (50 if (marks & (first > 0)).any() else 0)
+        pull = 0.7 * strongest(seen) ** 2 + 3 * face_in(seen) + (50 if (marks & (first > 0)).any() else 0)
         weights.append(0.05 + pull)
         wanted.append((0.05 + pull * own) / (0.05 + pull))
     ratio = total / CELLS
@@ -207,7 +218,8 @@ def strain(
     cell = size[0 if first_is_height else 1] / CELLS
     total = 0.0
     for j, weight in enumerate(column_weights(objects, protected)):
-        peak = strongest(objects[:, j].astype(np.float64).tolist())
+        column = objects[:, j].astype(np.float64).tolist()
+        peak = max(strongest(column), face_in(column))
         begin, end = j * cell, (j + 1) * cell
         if end <= old[0] + cell / 2 or begin >= old[-1] - cell / 2:
             total += 0.35 * weight + peak**2

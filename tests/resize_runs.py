@@ -2,7 +2,7 @@
 
 from dnr_jax.resize import main
 
-FAST = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1"]
+FAST = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1", "--keep=objects"]
 SEAMS = ["--importance_percentile=100"]
 """Seams alone, whatever they damage."""
 

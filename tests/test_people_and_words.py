@@ -1,5 +1,6 @@
 """The maps of faces and words against plain loops, and both of one photo."""
 
+import json
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -8,9 +9,11 @@ import oracles_detectors as oracles
 import pytest
 from u2net_files import real_photo
 
+from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.u2net import SIDE
-from dnr_jax.planning.people_and_words import Seen, draw_faces, draw_words, see
-from dnr_jax.weights.detectors import read_faces, read_words
+from dnr_jax.padding import traced_size
+from dnr_jax.planning.people_and_words import draw_faces, draw_words
+from dnr_jax.sight import Sight, join, see
 
 
 @pytest.mark.parametrize("size", [(480, 640), (333, 90)])
@@ -54,8 +57,9 @@ def test_what_is_smaller_than_a_place_is_drawn_too() -> None:
 
 def test_both_of_one_photo(shared: Path) -> None:
     photo = real_photo(shared, "087")
-    seen = see(read_faces()[0], read_words()[0], photo)
-    assert isinstance(seen, Seen)
+    seen = see(photo, traced_size(photo.shape[:2]), RetargetConfig(keep=("faces", "words")))
+    assert seen.face_map is not None
+    assert seen.word_map is not None
     assert len(seen.faces) == len(seen.face_scores)
     assert len(seen.words) == len(seen.word_scores) >= 2
     size = (photo.shape[0], photo.shape[1])
@@ -71,8 +75,33 @@ def test_padding_does_not_matter(shared: Path) -> None:
     photo = np.asarray(real_photo(shared, "087"))
     padded = np.full((416, 512, 3), np.nan, np.float32)
     padded[: photo.shape[0], : photo.shape[1]] = photo
-    networks = read_faces()[0], read_words()[0]
-    alone = see(*networks, jnp.asarray(photo))
-    found = see(*networks, jnp.asarray(padded), (jnp.int32(photo.shape[0]), jnp.int32(photo.shape[1])))
-    np.testing.assert_allclose(found.face_map, alone.face_map, rtol=0, atol=0.02)
-    np.testing.assert_allclose(found.word_map, alone.word_map, rtol=0, atol=0.02)
+    config, size = RetargetConfig(keep=("faces", "words")), traced_size(photo.shape[:2])
+    alone = see(jnp.asarray(photo), size, config)
+    found = see(jnp.asarray(padded), size, config)
+    for name in ("face_map", "word_map", "salience"):
+        np.testing.assert_allclose(getattr(found, name), getattr(alone, name), rtol=0, atol=0.02)
+
+
+def test_maps_are_joined_by_their_weights() -> None:
+    maps = {name: np.zeros((SIDE, SIDE), np.float32) for name in ("objects", "face_map", "word_map")}
+    maps["objects"][:40], maps["face_map"][30:60], maps["word_map"][50:100] = 0.8, 1, 1
+    sight = Sight(maps["objects"], **maps)
+    joined = join(sight, RetargetConfig(object_weight=0.5, face_weight=0.75, word_weight=0.9))[:, 0]
+    # Faces count as objects, and once more; words beside them as far as they count more.
+    expected = np.zeros(SIDE, np.float32)
+    expected[:30], expected[30:50], expected[50:60], expected[60:100] = 0.4, 1.5, 1.65, 0.9
+    np.testing.assert_allclose(joined, expected, rtol=1e-6)
+    assert join(sight._replace(face_map=None), RetargetConfig()).max() == np.float32(0.8)
+
+
+def test_only_what_is_to_be_kept_is_looked_for(shared: Path) -> None:
+    photo = real_photo(shared, "087")
+    size = traced_size(photo.shape[:2])
+    words = see(photo, size, RetargetConfig(keep=("words",), word_weight=0.5))
+    assert words.objects is None
+    assert words.face_map is None
+    assert words.salience.max() == 0.5
+    found = words.describe()
+    assert found["faces"] == []
+    assert len(found["words"]) == len(words.words)
+    json.dumps(found)

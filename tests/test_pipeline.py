@@ -198,8 +198,9 @@ def test_by_default_a_disc_keeps_its_shape_and_most_of_its_size(embedded: Weight
         return float(np.clip((image[..., 0].astype(float) - image[..., 1] - 50) / 100, 0, 1).sum())
 
     assert area(result.image) > 0.85 * area(photo)
-    assert result.salience is not None
-    assert result.salience[120:200, 100:170].mean() > 0.8 > 0.2 > result.salience[:, 260:].mean()
+    assert result.sight is not None
+    salience = result.sight.salience
+    assert salience[120:200, 100:170].mean() > 0.8 > 0.2 > salience[:, 260:].mean()
 
 
 def test_what_both_sides_shrink_by_is_plain_scaling(embedded: Weights) -> None:
@@ -266,8 +267,8 @@ def test_given_objects_replace_salience(embedded: Weights) -> None:
     corner[:, 200:] = 1
     config = RetargetConfig(reconstruct_steps=2, refine_steps=1)
     result = retarget(photo, (192, 128), config, embedded, masks=Masks(objects=corner))
-    assert result.salience is not None
-    assert result.salience[:, 260:].min() > 0.9
+    assert result.sight is not None
+    assert result.sight.salience[:, 260:].min() > 0.9
     assert result.record["warps"]["width"]["cropped"][1] == 0, "what the mask marks is never cropped"
     with pytest.raises(ValueError, match="leave one of them out"):
         retarget(photo, (192, 128), dataclasses.replace(config, objects="none"), embedded, masks=Masks(objects=corner))

@@ -14,6 +14,7 @@ from grids import (
     planned,
     random_objects,
     scales,
+    window,
 )
 
 from dnr_jax.padding import traced_size
@@ -179,3 +180,29 @@ def test_another_size_or_target_compiles_nothing() -> None:
     for seed, (size, target) in enumerate([((300, 500), (300, 250)), ((90, 70), (200, 20)), ((64, 64), (64, 64))]):
         jitted(grid_of(random_objects(seed)), traced_size(size), traced_size(target), jnp.float32(0.1 * seed))
     assert len(traced) == 1
+
+
+# Faces.
+
+
+@pytest.mark.parametrize("share", [0.75, 0.5])
+def test_a_face_keeps_its_proportions_before_anything_else(share: float) -> None:
+    objects = np.full((CELLS, CELLS), 0.9, np.float32)  # A group that fills the photo: everyone has to get narrower.
+    face = objects.copy()
+    face[8:14, 10:15] = 2
+    size = (400, 400)
+    aspects = []
+    for grid in (objects, face):
+        width, height = planned(grid_of(grid), size, (400, round(400 * share)), 0.0)
+        aspects.append(float(np.nanmean(scales(width)[10:15]) / np.nanmean(scales(height)[8:14])))
+    assert abs(np.log(aspects[1])) < 0.35 * abs(np.log(aspects[0]))
+
+
+def test_a_face_at_the_border_is_not_cropped() -> None:
+    objects = np.zeros((CELLS, CELLS), np.float32)
+    objects[10:30, 18:24] = 1
+    small = objects.copy()
+    small[4:6, 1:3] = 2  # Two cells high: too little of a column to count as an object there.
+    kept = [window(planned(grid_of(grid), (400, 400), (400, 260))[0][0]) for grid in (objects, small)]
+    assert kept[0][0] > 1
+    assert kept[1][0] <= 1

@@ -17,12 +17,11 @@ from dnr_jax.batch.program import Padded, Retargeted, retarget_padded
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.u2net import SIDE
-from dnr_jax.networks.u2net import salience as see_salience
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.importance import overview_size
 from dnr_jax.planning.numbers import Numbers, traced_numbers
 from dnr_jax.planning.reach import seam_target
-from dnr_jax.weights.objects import read_u2netp
+from dnr_jax.sight import see
 
 
 class Shaped(NamedTuple):
@@ -71,7 +70,6 @@ class Devices:
         self._mesh = Mesh(np.asarray(jax.local_devices() if devices is None else devices), ("batch",))
         everywhere = NamedSharding(self._mesh, P())
         self._sharding = NamedSharding(self._mesh, P("batch"))
-        self._objects = read_u2netp()[0] if config.objects == "auto" else None
         self._network = jax.device_put(network.at_precision(config.precision), everywhere)
         self._numbers = jax.device_put(traced_numbers(config), everywhere)
         self._together = self._mesh.devices.flat[0].platform != "cpu" if together is None else together
@@ -169,9 +167,8 @@ class Devices:
             fields["size"][i], fields["target"][i] = size, photo.target
             fields["small"][i] = size if side is None else overview_size(size, side)
             fields["reach"][i] = seam_target(size, photo.target, self._config)
-            if self._objects is not None:
-                pixels = jnp.asarray(fields["photo"][i])
-                fields["salience"][i] = see_salience(self._objects, pixels, traced_size(size))
+            if self._config.objects == "auto":
+                fields["salience"][i] = see(jnp.asarray(fields["photo"][i]), traced_size(size), self._config).salience
         return Padded(**fields)
 
 

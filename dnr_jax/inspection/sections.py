@@ -97,19 +97,26 @@ def draw_sections(photo: np.ndarray, result: Result, config: RetargetConfig) -> 
 
 def _objects(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
     size, pictures = (photo.shape[0], photo.shape[1]), []
-    if result.salience is not None:
-        whole = PIL.Image.fromarray(result.salience).resize(size[::-1], PIL.Image.Resampling.BILINEAR)
-        drawn = drawing.colour_map(np.asarray(whole))
-        caption = f"Salience, from {result.salience.min():.2f} (blue) to {result.salience.max():.2f}"
-        pictures.append(Picture("2_salience", drawn, caption))
+    seen = result.sight
+    if seen is not None:
+        maps = {
+            "salience": (seen.objects, "Salience"),
+            "faces": (seen.face_map, f"Faces: {len(seen.faces)} found"),
+            "words": (seen.word_map, f"Words: {count(len(seen.words), 'line')} found"),
+        }
+        for name, (values, told) in maps.items():
+            if values is not None:
+                whole = PIL.Image.fromarray(values).resize(size[::-1], PIL.Image.Resampling.BILINEAR)
+                caption = f"{told}, from {values.min():.2f} (blue) to {values.max():.2f}"
+                pictures.append(Picture(f"2_{name}", drawing.colour_map(np.asarray(whole)), caption))
     tap = config.taps[object_level(config.taps)]
     drawn = drawing.spread(drawing.colour_map(result.objects), tap_stride(tap), size)
     pictures.append(
-        Picture("2_objects", drawn, f"What the proportional warp goes by: salience, and {tap}'s importance")
+        Picture("2_objects", drawn, f"What the proportional warp goes by: all of these, and {tap}'s importance")
     )
     text = (
-        "What the photo is of. Salience multiplies every map of importance; with what the network itself finds"
-        " outstanding it also says what the warp may crop and squeeze."
+        "What the photo is of. Salience, faces and words multiply every map of importance; with what the network"
+        " itself finds outstanding they also say what the warp may crop and squeeze."
     )
     return Section("Objects", text, pictures)
 

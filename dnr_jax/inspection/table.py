@@ -15,6 +15,7 @@ _TOLD = (
     "target_size",
     "importance_percentile",
     "importance_threshold",
+    "seen",
     "passes",
     "warps",
     "reconstruction",
@@ -39,6 +40,9 @@ def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
         if step["damage"] is not None:
             tried = ", ".join(f"{deep}: {value:.3f}" for deep, value in step["damage"].items())
             rows.append((f"Damage by number of {config.taps[-1]}'s seams", tried))
+    if record["seen"] is not None:
+        faces, words = (len(record["seen"][kind]) for kind in ("faces", "words"))
+        rows.append(("Seen", f"{count(faces, 'face')}, {count(words, 'line')} of text"))
     if not record["passes"]:
         rows.append(("Seams", "none: the size is unchanged"))
     for side, warp in record["warps"].items():

@@ -68,14 +68,15 @@ def weigh_importance(
 def object_map(
     importance: tuple[jax.Array, ...], salience: jax.Array | None, size: Size, *, taps: tuple[str, ...]
 ) -> jax.Array:
-    """What the photo is of, float32 [h_l, w_l] in [0, 1] at `object_level`.
+    """What the photo is of, float32 [h_l, w_l] in [0, 2] at `object_level`.
 
     The larger of salience and 0.35 times the level's own importance, without priors, over its 98th percentile;
     without salience, the level's own importance alone.
 
     Args:
       importance: S_l of each tap, float32 [h_l, w_l].
-      salience: float32 [h, w] in [0, 1], of any resolution, covering the photo; None for what the maps alone say.
+      salience: float32 [h, w] in [0, 2], above 1 on faces, of any resolution, covering the photo; None for what the
+        maps alone say.
       size: the valid (height, width) of the photo in pixels.
       taps: the maps' taps.
     """
@@ -86,7 +87,7 @@ def object_map(
     own = jnp.clip(values / jnp.where(highest > 0, highest, 1), 0, 1)
     if salience is None:
         return own
-    return jnp.maximum(jnp.clip(_on_level(salience, values.shape, size, stride), 0, 1), SECOND * own)
+    return jnp.maximum(jnp.clip(_on_level(salience, values.shape, size, stride), 0, 2), SECOND * own)
 
 
 def centre_weight(

@@ -6,15 +6,9 @@ larger of the three at each place can stand wherever salience does. That is fine
 (every eighth pixel) for photos up to 2,500 pixels.
 """
 
-from typing import NamedTuple
-
-import jax
 import numpy as np
 
-from dnr_jax.networks.faces import FaceNetwork, find_faces
 from dnr_jax.networks.u2net import SIDE
-from dnr_jax.networks.words import WordNetwork, find_words
-from dnr_jax.padding import Size
 
 HAIR_AND_NECK, EARS = 0.35, 0.2
 """By how much of its height a face's box is widened above and below, and of its width on either side."""
@@ -22,45 +16,6 @@ FACE_EDGE = 0.3
 """The share of the ellipse's radius over which a face's map falls to 0 outside it."""
 WORD_MARGIN, WORD_EDGE = 0.1, 0.4
 """Shares of a line's height by which its rectangle is widened, and over which its map then falls to 0."""
-
-
-class Seen(NamedTuple):
-    """The faces and words of a photo.
-
-    Attributes:
-      faces: float32 [n, 4], boxes (top, left, bottom, right) in pixels.
-      face_scores: float32 [n] in [0, 1], falling.
-      words: float32 [m, 4, 2], corners (row, column) in pixels of turned rectangles around lines of text.
-      word_scores: float32 [m] in [0, 1], falling.
-      face_map: float32 [SIDE, SIDE] in [0, 1], which spans the photo.
-      word_map: likewise.
-    """
-
-    faces: np.ndarray
-    face_scores: np.ndarray
-    words: np.ndarray
-    word_scores: np.ndarray
-    face_map: np.ndarray
-    word_map: np.ndarray
-
-
-def see(faces: FaceNetwork, words: WordNetwork, photo: jax.Array, size: Size | None = None) -> Seen:
-    """Finds a photo's faces and words and draws their maps.
-
-    Runs compiled programs and reads their results: it cannot be traced itself.
-
-    Args:
-      faces: the network that finds faces.
-      words: the network that finds words.
-      photo: float32 [H, W, 3], RGB in [0, 255].
-      size: int32 (height, width), at least 1: only the top-left part of that size is a photo, and what lies outside
-        (not finite values included) changes nothing; None for all of `photo`.
-    """
-    height, width = photo.shape[:2] if size is None else size
-    lengths = int(height), int(width)
-    boxes, face_scores = find_faces(faces, photo, size)
-    lines, word_scores = find_words(words, photo, size)
-    return Seen(boxes, face_scores, lines, word_scores, draw_faces(boxes, lengths), draw_words(lines, lengths))
 
 
 def draw_faces(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -11,7 +11,9 @@ that has to get narrower should get lower too. So the photo is cut into 40 x 40 
 - *crop*: a cell at the border goes while that saves more than its price, a share of c; never one that holds an object
   or something protected;
 - *the other side* gets scales t, the minimum of `sum r (t - 1)^2 + g (t - q)^2` with a given sum, within narrow
-  bounds: q is the scale that the objects of a row got along the first side, g grows with them.
+  bounds: q is the scale that the objects of a row got along the first side, g grows with them;
+- *faces*, where the map of objects is above 1, add to c and, more than anything else, to g, with their own scale for
+  q: a face that has to get narrower gets lower before anything else does.
 
 What both sides shrink or grow by is plain scaling and costs nothing: all scales are relative to it. The sums, squares
 and bounds make both problems convex and separable but for one multiplier, which bisection finds.
@@ -32,6 +34,8 @@ FLOOR = 0.08
 """What a column without anything counts."""
 MEAN, STRONGEST, OBJECT = 0.4, 0.3, 2.0
 """What a column's mean, its strongest eighth and the square of that add."""
+FACE, FACE_SHAPE = 3.0, 3.0
+"""What a face adds to its columns, and to how much its rows want to follow them."""
 CROP_PRICE = 0.35
 """What a cell costs that leaves the picture, as a share of what it counts; 1 would be a cell squeezed to nothing."""
 SECOND_PRICE = 1.0
@@ -54,16 +58,26 @@ class Grid(NamedTuple):
     """What a photo holds, cell by cell.
 
     Attributes:
-      objects: float32 [40, 40] in [0, 1], rows first.
+      objects: float32 [40, 40] in [0, 2], rows first; what is above 1 is a face.
       protected: bool [40, 40], what the user marked; it is never cropped, and outweighs everything else.
     """
 
     objects: jax.Array
     protected: jax.Array
 
+    @property
+    def things(self) -> jax.Array:
+        """Objects, float32 [40, 40] in [0, 1]."""
+        return jnp.minimum(self.objects, 1)
+
+    @property
+    def faces(self) -> jax.Array:
+        """How much of a face each cell holds, float32 [40, 40] in [0, 1]."""
+        return jnp.maximum(self.objects - 1, 0)
+
 
 def make_grid(objects: jax.Array, protected: jax.Array | None, size: Size) -> Grid:
-    """Means over cells of a map of objects, float32 [h, w] in [0, 1], and what is `protected`, bool [h, w].
+    """Means over cells of a map of objects, float32 [h, w] in [0, 2], and what is `protected`, bool [h, w].
 
     `size` is the valid (height, width) of both.
     """
@@ -164,10 +178,11 @@ def _first_is_height(ratios: jax.Array) -> jax.Array:
 
 
 def _column_weights(grid: Grid) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """c of each column, its mean and its strongest eighth, float32 [40]."""
-    mean = jnp.mean(grid.objects, 0)
-    strongest = jnp.mean(jnp.sort(grid.objects, 0)[-(CELLS // 8) :], 0)
-    weights = FLOOR + MEAN * mean + STRONGEST * strongest + OBJECT * jnp.square(strongest)
+    """c of each column, its mean and its strongest eighth (or its face, if that is more), float32 [40]."""
+    mean, face = jnp.mean(grid.things, 0), jnp.max(grid.faces, 0)
+    strongest = jnp.mean(jnp.sort(grid.things, 0)[-(CELLS // 8) :], 0)
+    weights = FLOOR + MEAN * mean + STRONGEST * strongest + OBJECT * jnp.square(strongest) + FACE * face
+    strongest = jnp.maximum(strongest, face)
     padded = jnp.pad(weights, 1, mode="edge")
     # Smoothed, so that neighbouring scales are near each other and nothing that is straight gets a kink.
     weights = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
@@ -220,12 +235,13 @@ def _plan_first(grid: Grid, total: jax.Array, most_crop: jax.Array | float) -> t
 
 def _plan_second(grid: Grid, first: jax.Array, total: jax.Array) -> jax.Array:
     """The scales of the other side's cells, float32 [40], that follow the objects' scales along the first side."""
-    shown = jnp.where(first[None, :] > 0, grid.objects, 0)
+    shown, faces = (jnp.where(first[None, :] > 0, values, 0) for values in (grid.things, grid.faces))
     strongest = jnp.mean(jnp.sort(shown, 1)[:, -(CELLS // 8) :], 1)
-    # The main object's scale, not that of all the little things that share its rows.
-    most = shown**4
+    # The main object's scale, not that of all the little things that share its rows; before that, that of faces.
+    most = shown**4 + 10 * faces
     own = jnp.sum(most * first[None, :], 1) / jnp.maximum(jnp.sum(most, 1), 1e-6)
-    pull = SHAPE * jnp.square(strongest) + _PROTECTED * jnp.any(grid.protected & (first > 0)[None, :], 1)
+    pull = SHAPE * jnp.square(strongest) + FACE_SHAPE * jnp.max(faces, 1)
+    pull += _PROTECTED * jnp.any(grid.protected & (first > 0)[None, :], 1)
     weights = STIFFNESS + pull
     ratio = total / CELLS
     low, high = jnp.minimum(LEAST_FOLLOW, LEAST_FOLLOW * ratio), jnp.maximum(MOST_FOLLOW, 2 * ratio - 1)

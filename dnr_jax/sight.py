@@ -1,0 +1,107 @@
+"""What a photo is of, seen by the three small networks that ship with the package: objects, faces and words."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import PIL.Image
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.networks.faces import find_faces
+from dnr_jax.networks.u2net import SIDE, salience
+from dnr_jax.networks.words import find_words
+from dnr_jax.padding import Size
+from dnr_jax.planning.people_and_words import draw_faces, draw_words
+from dnr_jax.weights.detectors import read_faces, read_words
+from dnr_jax.weights.objects import read_u2netp
+
+
+class Sight(NamedTuple):
+    """What stands out in a photo.
+
+    Attributes:
+      salience: what all of it counts, float32 [SIDE, SIDE] in [0, 2], which spans the photo; above 1 on faces.
+      objects: what the salience network sees, or was told, float32 [SIDE, SIDE] in [0, 1]; None where it was not asked.
+      face_map: float32 [SIDE, SIDE] in [0, 1]; None likewise.
+      word_map: float32 [SIDE, SIDE] in [0, 1]; None likewise.
+      faces: float32 [n, 4], boxes (top, left, bottom, right) in pixels.
+      face_scores: float32 [n] in [0, 1], falling.
+      words: float32 [m, 4, 2], corners (row, column) in pixels of turned rectangles around lines of text.
+      word_scores: float32 [m] in [0, 1], falling.
+    """
+
+    salience: np.ndarray
+    objects: np.ndarray | None = None
+    face_map: np.ndarray | None = None
+    word_map: np.ndarray | None = None
+    faces: np.ndarray = np.zeros((0, 4), np.float32)
+    face_scores: np.ndarray = np.zeros(0, np.float32)
+    words: np.ndarray = np.zeros((0, 4, 2), np.float32)
+    word_scores: np.ndarray = np.zeros(0, np.float32)
+
+    def describe(self) -> dict[str, Any]:
+        """Boxes and scores, ready for JSON."""
+        return {
+            "faces": [
+                {"box": np.round(box, 1).tolist(), "score": round(float(score), 3)}
+                for box, score in zip(self.faces, self.face_scores, strict=True)
+            ],
+            "words": [
+                {"corners": np.round(line, 1).tolist(), "score": round(float(score), 3)}
+                for line, score in zip(self.words, self.word_scores, strict=True)
+            ],
+        }
+
+
+def see(photo: jax.Array, size: Size, config: RetargetConfig) -> Sight:
+    """Looks for what `config.keep` names.
+
+    Runs compiled programs and reads their results: it cannot be traced itself.
+
+    Args:
+      photo: float32 [H, W, 3] in [0, 255], the photo in the corner of its padded array.
+      size: its valid (height, width).
+      config: options.
+    """
+    lengths = int(size[0]), int(size[1])
+    nothing = np.zeros((SIDE, SIDE), np.float32)
+    sight = Sight(nothing)
+    if "objects" in config.keep:
+        sight = sight._replace(objects=np.asarray(salience(read_u2netp()[0], photo, size)))
+    if "faces" in config.keep:
+        boxes, scores = find_faces(read_faces()[0], photo, size)
+        sight = sight._replace(faces=boxes, face_scores=scores, face_map=draw_faces(boxes, lengths))
+    if "words" in config.keep:
+        lines, scores = find_words(read_words()[0], photo, size)
+        sight = sight._replace(words=lines, word_scores=scores, word_map=draw_words(lines, lengths))
+    return sight._replace(salience=join(sight, config))
+
+
+def see_frames(frames: Sequence[jax.Array], size: Size, config: RetargetConfig) -> Sight:
+    """What stands out in any frame of an animation; boxes and scores are those of the first frame. See `see`."""
+    sights = [see(frame, size, config) for frame in frames]
+    names = ("objects", "face_map", "word_map", "salience")
+    maps = {name: [getattr(sight, name) for sight in sights] for name in names}
+    most = {name: reduce(np.maximum, seen) for name, seen in maps.items() if seen[0] is not None}
+    return sights[0]._replace(**most)
+
+
+def told(objects: np.ndarray) -> Sight:
+    """What the user says is an object, float [H, W] in [0, 1], in place of all that the networks see."""
+    given = PIL.Image.fromarray(objects.astype(np.float32))
+    reduced = np.asarray(given.resize((SIDE, SIDE), PIL.Image.Resampling.BOX))
+    return Sight(reduced, objects=reduced)
+
+
+def join(sight: Sight, config: RetargetConfig) -> np.ndarray:
+    """The largest of the maps at each place, each with its weight; faces count once more on top of that."""
+    maps = (
+        (sight.objects, config.object_weight),
+        (sight.face_map, config.face_weight),
+        (sight.word_map, config.word_weight),
+    )
+    most = reduce(np.maximum, (np.float32(weight) * values for values, weight in maps if values is not None))
+    faces = 0 if sight.face_map is None else np.float32(config.face_weight) * sight.face_map
+    return np.clip(most + faces, 0, 2).astype(np.float32)
