@@ -110,12 +110,12 @@ def face_map(boxes: np.ndarray, size: tuple[int, int], side: int = 320) -> np.nd
         for j in range(side):
             y, x = (i + 0.5) * size[0] / side, (j + 0.5) * size[1] / side
             for top, left, bottom, right in boxes:
-                vertical = max(0.85 * (bottom - top), size[0] / side / 2)
-                horizontal = max(0.7 * (right - left), size[1] / side / 2)
+                vertical = max(0.75 * (bottom - top), size[0] / side / 2)
+                horizontal = max(0.55 * (right - left), size[1] / side / 2)
                 radius = (
                     ((y - (top + bottom) / 2) / vertical) ** 2 + ((x - (left + right) / 2) / horizontal) ** 2
                 ) ** 0.5
-                result[i, j] = max(result[i, j], min(1, 1 - (radius - 1) / 0.3))
+                result[i, j] = max(result[i, j], min(1, 1 - (radius - 1) / 0.2))
     return result
 
 

@@ -109,7 +109,7 @@ def column_weights(objects: np.ndarray, protected: np.ndarray) -> list[float]:
     raw = []
     for column in objects.T.astype(np.float64):
         peak = strongest(column.tolist())
-        raw.append(0.08 + 0.4 * mean_of(column) + 0.3 * peak + 2 * peak**2 + 3 * face_in(column))
+        raw.append(0.08 + 0.4 * mean_of(column) + 0.3 * peak + 2 * peak**2 + 5 * face_in(column))
     result = []
     for j in range(CELLS):
         around = raw[max(j - 1, 0)], raw[j], raw[min(j + 1, CELLS - 1)]
@@ -181,7 +181,7 @@ def plan_second(objects: np.ndarray, protected: np.ndarray, first: np.ndarray, t
         seen = [float(value) if scale > 0 else 0.0 for value, scale in zip(row, first, strict=True)]
         most = [min(value, 1.0) ** 4 + 10 * max(value - 1.0, 0.0) for value in seen]
         own = sum(value * scale for value, scale in zip(most, first, strict=True)) / max(sum(most), 1e-6)
-        pull = 0.7 * strongest(seen) ** 2 + 3 * face_in(seen) + (50 if (marks & (first > 0)).any() else 0)
+        pull = 0.7 * strongest(seen) ** 2 + 10 * face_in(seen) + (50 if (marks & (first > 0)).any() else 0)
         weights.append(0.05 + pull)
         wanted.append((0.05 + pull * own) / (0.05 + pull))
     ratio = total / CELLS

@@ -10,9 +10,9 @@ import numpy as np
 
 from dnr_jax.networks.u2net import SIDE
 
-HAIR_AND_NECK, EARS = 0.35, 0.2
+HAIR_AND_NECK, EARS = 0.25, 0.05
 """By how much of its height a face's box is widened above and below, and of its width on either side."""
-FACE_EDGE = 0.3
+FACE_EDGE = 0.2
 """The share of the ellipse's radius over which a face's map falls to 0 outside it."""
 WORD_MARGIN, WORD_EDGE = 0.1, 0.4
 """Shares of a line's height by which its rectangle is widened, and over which its map then falls to 0."""

@@ -34,7 +34,7 @@ FLOOR = 0.08
 """What a column without anything counts."""
 MEAN, STRONGEST, OBJECT = 0.4, 0.3, 2.0
 """What a column's mean, its strongest eighth and the square of that add."""
-FACE, FACE_SHAPE = 3.0, 3.0
+FACE, FACE_SHAPE = 5.0, 10.0
 """What a face adds to its columns, and to how much its rows want to follow them."""
 CROP_PRICE = 0.35
 """What a cell costs that leaves the picture, as a share of what it counts; 1 would be a cell squeezed to nothing."""
