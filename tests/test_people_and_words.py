@@ -38,7 +38,9 @@ def test_the_map_of_words_is_the_oracles(size: tuple[int, int]) -> None:
 
 def test_a_box_is_covered_and_its_map_ends() -> None:
     found = draw_faces(np.array([[100, 100, 200, 200]], np.float32), (320, 320))
-    assert np.all(found[100:200, 100:200] == 1)
+    assert np.all(found[100:200, 150] == 1)
+    assert np.all(found[150, 100:200] == 1)
+    assert np.all(found[100:200, 100:200] > 0.4)
     assert np.all(found[:, :50] == 0)
     assert np.all(found[:30] == 0)
     assert np.any((found > 0.1) & (found < 0.9))

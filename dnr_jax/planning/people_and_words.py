@@ -19,7 +19,7 @@ WORD_MARGIN, WORD_EDGE = 0.1, 0.4
 
 
 def draw_faces(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The map of faces: 1 in an ellipse that holds each box with hair and neck, falling to 0 around it.
+    """The map of faces: 1 in an ellipse as wide as each box and higher, for hair and neck, falling to 0 around it.
 
     Args:
       boxes: [n, 4], (top, left, bottom, right) in pixels.
