@@ -21,10 +21,8 @@ EXAMPLES = 100
 def crop_frames(frames: list[np.ndarray], target: tuple[int, int], *_: Any, **__: Any) -> list[SimpleNamespace]:
     """Stands in for the method, which damaged files have nothing to do with: crops or repeats the edge."""
     rows, columns = (np.minimum(np.arange(n), m - 1) for n, m in zip(target, frames[0].shape, strict=False))
-    return [
-        SimpleNamespace(image=frame[rows][:, columns], record={"notes": [], "importance_threshold": 1.0, "passes": []})
-        for frame in frames
-    ]
+    record = {"size": frames[0].shape[:2], "notes": [], "importance_threshold": 1.0, "passes": []}
+    return [SimpleNamespace(image=frame[rows][:, columns], record=record) for frame in frames]
 
 
 def flip(data: bytearray, chance: random.Random) -> bytearray:

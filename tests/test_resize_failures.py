@@ -46,7 +46,6 @@ INPUTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut.jpg": (lambda path: path.write_bytes(file_bytes(PHOTO, "JPEG")[:-900]), "cut.jpg"),
     "cut.png": (lambda path: path.write_bytes(file_bytes(PHOTO, "PNG")[:500]), "cut.png"),
     "bomb.png": (lambda path: PIL.Image.new("1", (30_000, 30_000)).save(path), "megapixels"),
-    "tiny.png": (lambda path: write_image(path, PHOTO[:20]), "height is 20 pixels"),
 }
 WEIGHTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut.safetensors": (lambda path: path.write_bytes(weights_file(path)[:-50]), "damaged"),
@@ -74,6 +73,12 @@ def test_bad_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: st
     make, message = INPUTS[name]
     make(tmp_path / name)
     refuse(capsys, tmp_path, message, f"--input={tmp_path / name}")
+
+
+def test_a_photo_too_small_for_the_taps_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_image(tmp_path / "tiny.png", PHOTO[:20])
+    taps = "--taps=block1_conv2,block5_pool"
+    refuse(capsys, tmp_path, "height is 20 pixels", f"--input={tmp_path / 'tiny.png'}", taps)
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
