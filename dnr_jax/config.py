@@ -68,7 +68,7 @@ class RetargetConfig:
         " its proportions before anything else does.",
     )
     object_weight: float = _option(1.0, "How much of what the salience network sees counts, from 0 to 1.")
-    face_weight: float = _option(1.0, "How much more a face counts than the ground around it, from 0 to 1.")
+    face_weight: float = _option(1.0, "How much more than an object a face counts, from 0 (nothing at all) to 1.")
     word_weight: float = _option(0.6, "How much words count beside objects, from 0 to 1.")
     region: str = _option(
         "projected",
@@ -243,6 +243,8 @@ def _check_kept(config: RetargetConfig) -> None:
     for name in config.keep:
         if name not in KEPT:
             raise ValueError(f"keep names {name!r}: choose any of {', '.join(KEPT)}")
+    # In one order, so that equal options are equal.
+    object.__setattr__(config, "keep", tuple(name for name in KEPT if name in config.keep))
 
 
 def _check_range(config: RetargetConfig, name: str, low: float, high: float, *, open_above: bool = False) -> None:

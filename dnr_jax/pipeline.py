@@ -139,7 +139,8 @@ def retarget_frames(
     check_masks(masks, size)
     if masks.objects is not None and config.objects == "none":
         raise ValueError("a map of objects is given and objects is none: leave one of them out")
-    _check_taps(config, weights, needs_pixels=masks.remove is not None or frames[0].shape[2] == 4)
+    marked = masks.protect is not None or masks.remove is not None
+    _check_taps(config, weights, needs_pixels=marked or frames[0].shape[2] == 4)
 
     make_room((bucket_shape(size), bucket_shape(target), config))
     network = weights.network.at_precision(config.precision)

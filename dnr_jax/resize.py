@@ -20,6 +20,7 @@ from dnr_jax.methods import NAMES, check_options, describe_methods
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
 from dnr_jax.shell.flags import (
+    check_nothing_is_looked_for,
     config_from_flags,
     define_method_flags,
     define_network_flags,
@@ -88,6 +89,8 @@ def define_flags() -> flags.FlagValues:
 def _check_and_run(options: dict[str, Any]) -> None:
     check_options(options)
     given = options["objects"] not in (None, "auto", "none")
+    if given:
+        check_nothing_is_looked_for(options, "beside a mask of objects, which replaces all that the networks see")
     _run(options, config_from_flags({**options, "objects": "auto" if given else options["objects"]}))
 
 

@@ -42,17 +42,19 @@ class Sight(NamedTuple):
     word_scores: np.ndarray = np.zeros(0, np.float32)
 
     def describe(self) -> dict[str, Any]:
-        """Boxes and scores, ready for JSON."""
-        return {
-            "faces": [
+        """Boxes and scores of what was looked for, ready for JSON."""
+        found: dict[str, Any] = {}
+        if self.face_map is not None:
+            found["faces"] = [
                 {"box": np.round(box, 1).tolist(), "score": round(float(score), 3)}
                 for box, score in zip(self.faces, self.face_scores, strict=True)
-            ],
-            "words": [
+            ]
+        if self.word_map is not None:
+            found["words"] = [
                 {"corners": np.round(line, 1).tolist(), "score": round(float(score), 3)}
                 for line, score in zip(self.words, self.word_scores, strict=True)
-            ],
-        }
+            ]
+        return found
 
 
 def see(photo: jax.Array, size: Size, config: RetargetConfig) -> Sight:
@@ -97,9 +99,11 @@ def told(objects: np.ndarray) -> Sight:
 
 def join(sight: Sight, config: RetargetConfig) -> np.ndarray:
     """The largest of the maps at each place, each with its weight; faces count once more on top of that."""
+    # A face is an object in full, and what it counts beyond that lies above 1.
+    as_object = 1.0 if config.face_weight > 0 else 0.0
     maps = (
         (sight.objects, config.object_weight),
-        (sight.face_map, config.face_weight),
+        (sight.face_map, as_object),
         (sight.word_map, config.word_weight),
     )
     most = reduce(np.maximum, (np.float32(weight) * values for values, weight in maps if values is not None))

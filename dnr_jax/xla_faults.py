@@ -29,6 +29,12 @@ def keep_out() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     wanted = add_option(flags, jaxlib)
     if wanted == flags:
+        if names_a_file(flags) and needs_option(jaxlib):
+            warnings.warn(
+                f"$XLA_FLAGS names a file: add {OPTION}= to it, or jaxlib {jaxlib} may compute wrong results on a CPU",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         return
     os.environ["XLA_FLAGS"] = wanted
     if _jax_has_started():
@@ -53,11 +59,20 @@ def add_option(flags: str, jaxlib: str) -> str:
       >>> add_option("", "0.10.1")
       ''
     """
-    numbers = tuple(int(part) for part in jaxlib.split(".")[:3] if part.isdecimal())
-    names_a_file = bool(flags.strip()) and not flags.lstrip().startswith("-")
-    if not FIRST_FAULTY <= numbers < FIRST_UNKNOWN or OPTION in flags or names_a_file:
+    if not needs_option(jaxlib) or OPTION in flags or names_a_file(flags):
         return flags
     return f"{flags} {OPTION}=".lstrip()
+
+
+def needs_option(jaxlib: str) -> bool:
+    """Whether a version of jaxlib has the fault and knows the option."""
+    numbers = tuple(int(part) for part in jaxlib.split(".")[:3] if part.isdecimal())
+    return FIRST_FAULTY <= numbers < FIRST_UNKNOWN
+
+
+def names_a_file(flags: str) -> bool:
+    """Whether $XLA_FLAGS is the name of a file of flags, and not flags."""
+    return bool(flags.strip()) and not flags.lstrip().startswith("-")
 
 
 def _jax_has_started() -> bool:

@@ -180,6 +180,7 @@ def plan_second(objects: np.ndarray, protected: np.ndarray, first: np.ndarray, t
     for row, marks in zip(objects.astype(np.float64), protected, strict=True):
         seen = [float(value) if scale > 0 else 0.0 for value, scale in zip(row, first, strict=True)]
         most = [min(value, 1.0) ** 4 + 10 * max(value - 1.0, 0.0) for value in seen]
+        most = [value + 1e3 * bool(mark and scale > 0) for value, mark, scale in zip(most, marks, first, strict=True)]
         own = sum(value * scale for value, scale in zip(most, first, strict=True)) / max(sum(most), 1e-6)
         pull = 0.7 * strongest(seen) ** 2 + 10 * face_in(seen) + (50 if (marks & (first > 0)).any() else 0)
         weights.append(0.05 + pull)

@@ -2,11 +2,12 @@
 
 from dnr_jax.resize import main
 
-FAST = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1", "--keep=objects"]
+FAST = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1"]
 SEAMS = ["--importance_percentile=100"]
 """Seams alone, whatever they damage."""
 
 
 def run(*args: str) -> int:
-    """The exit code of the command."""
-    return main(["resize", *args])
+    """The exit code of the command; faces and words are looked for where the arguments say what to look for."""
+    told = any(arg.startswith(("--keep", "--objects", "--preset", "--method", "--help")) for arg in args)
+    return main(["resize", *args, *([] if told else ["--keep=objects"])])

@@ -4,11 +4,18 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
+from batch_photos import tiny_photo
 
 from dnr_jax.batch.entries import Entry, Extensions, find_entries, read_manifest, stream_entries
 from dnr_jax.batch.hosts import Shard
+from dnr_jax.batch.jobs import Request, make_jobs
+from dnr_jax.batch.ledger import Ledger
 from dnr_jax.batch.stream import stdin_windows
+from dnr_jax.config import RetargetConfig
+from dnr_jax.photos.files import write_photo
 
 
 @pytest.fixture
@@ -138,3 +145,34 @@ def test_a_bad_line_ends_a_stream_after_what_came_before(monkeypatch: pytest.Mon
 def test_blank_lines_do_not_count_against_a_manifest(tmp_path: Path) -> None:
     entries = stream_entries(["\n", '{"path": "a.jpg"}\n'], "list", tmp_path, Extensions())
     assert outputs(list(entries)) == ["a.jpg"]
+
+
+def test_what_can_share_a_batch(tmp_path: Path) -> None:
+    pixels = tiny_photo(40, 60, seed=0)
+    write_photo(tmp_path / "plain.png", pixels)
+    PIL.Image.fromarray(np.dstack([pixels, np.full((40, 60), 9, np.uint8)])).save(tmp_path / "clear.png")
+    PIL.Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "mask.png")
+    mask = str(tmp_path / "mask.png")
+    entries = [
+        Entry(str(tmp_path / "plain.png"), "a.png"),
+        Entry(str(tmp_path / "clear.png"), "b.png"),
+        Entry(str(tmp_path / "plain.png"), "c.png", protect=mask),
+        Entry(str(tmp_path / "plain.png"), "d.png", remove=mask),
+        Entry(str(tmp_path / "plain.png"), "e.png", width="130%"),
+    ]
+    found = {}
+    for taps in (("block1_conv2",), ("block2_conv2",)):
+        request = Request(RetargetConfig(taps=taps, init="linear"), {"width": "75%"}, tmp_path / "out")
+        jobs = make_jobs(entries, request, 384, "0" * 64, Ledger(tmp_path / "out", "0"))
+        assert not any(job.failure for job in jobs)
+        found[taps] = [job.alone for job in jobs]
+        if taps == ("block1_conv2",):
+            assert [(job.bucket.opacity, job.bucket.protected) for job in jobs if job.bucket] == [
+                *[(False, False), (True, False)],
+                *[(False, True), (False, False)],
+            ]
+            # A name of its own for every bucket: programs are counted by it.
+            assert len({str(job.bucket) for job in jobs if job.bucket}) == 4
+    assert found["block1_conv2",] == ["", "", "", "something to remove", ""]
+    coarse = "no full-resolution tap"
+    assert found["block2_conv2",] == ["", coarse, coarse, "something to remove", ""]

@@ -6,9 +6,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from batch_photos import tiny_photo
 from configs import paper_config
 
+from dnr_jax.batch import devices
 from dnr_jax.batch.buckets import Bucket, canvases_of, find_bucket
 from dnr_jax.batch.devices import Devices, Shaped
 from dnr_jax.batch.program import Padded, Retargeted, retarget_padded
@@ -23,6 +25,7 @@ from dnr_jax.planning.numbers import traced_numbers
 from dnr_jax.planning.reach import seam_target
 from dnr_jax.rendering.render import noise_image
 from dnr_jax.shapes import Round
+from dnr_jax.sight import Sight
 from dnr_jax.weights import Weights
 from dnr_jax.weights.objects import read_u2netp
 
@@ -192,6 +195,18 @@ def test_protected_photos_share_a_batch(embedded: Weights) -> None:
         height, width = masks.protect.shape
         assert removed > 0
         assert not (np.asarray(order)[:height, :width] < removed)[masks.protect].any()
+
+
+@pytest.mark.parametrize("per_octave", [1, 16])
+def test_networks_see_the_same_whatever_the_steps_of_the_buckets(
+    embedded: Weights, per_octave: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = []
+    monkeypatch.setattr(devices, "see", lambda pixels, *_: shapes.append(pixels.shape) or Sight(np.zeros((SIDE, SIDE))))
+    size = (300, 530)
+    bucket = find_bucket(size, size, importance_side=384, seams_only=False, per_octave=per_octave)
+    Devices(embedded.network, RetargetConfig())._pad(bucket, 1, [Shaped(np.zeros((*size, 3)), size)])
+    assert shapes == [(min(bucket.shape[0], 320), min(bucket.shape[1], 576), 3)]
 
 
 def test_photos_apart_are_optimised_near_joints_as_a_single_photo_is(embedded: Weights) -> None:

@@ -58,3 +58,23 @@ def test_masks_that_cannot_serve_are_refused_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not (folder / "o.png").exists()
+
+
+@pytest.mark.parametrize("objects", ["none", "half.png"])
+@pytest.mark.parametrize("flag", ["--keep=faces", "--face_weight=0.5", "--object_weight=0.5", "--word_weight=0.5"])
+def test_what_would_have_no_effect_is_refused(
+    folder: Path, objects: str, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = narrow(folder, f"--objects={folder / objects if '.' in objects else objects}", flag)
+    assert code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{flag.partition('=')[0]} has no effect" in line
+    assert not (folder / "o.png").exists()
+
+
+def test_the_record_says_what_was_looked_for(folder: Path) -> None:
+    for keep, kinds in (("objects", set()), ("words,faces", {"faces", "words"})):
+        code, record = narrow(folder, f"--keep={keep}")
+        assert code == 0
+        assert set(record["seen"]) == kinds
+        assert set(record["config"]["keep"]) == set(keep.split(","))

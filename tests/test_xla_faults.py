@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import jax
 import pytest
 from batch_photos import ROOT
 
-from dnr_jax.xla_faults import FIRST_FAULTY, FIRST_UNKNOWN, OPTION, add_option
+from dnr_jax.xla_faults import FIRST_FAULTY, FIRST_UNKNOWN, OPTION, add_option, needs_option
 
 FAULTS = """
 import json, os, sys
@@ -79,6 +80,13 @@ def test_the_users_flags_stay() -> None:
 def test_a_process_that_computed_before_is_warned() -> None:
     _, _, complaint = compute("late")
     assert ("Import dnr_jax first" in complaint) == (add_option("", version("jaxlib")) != "")
+
+
+def test_a_file_of_flags_is_left_alone_and_said(tmp_path: Path) -> None:
+    (tmp_path / "flags.txt").write_text("--xla_cpu_enable_fast_math=false")
+    _, flags, complaint = compute("with", str(tmp_path / "flags.txt"))
+    assert flags == str(tmp_path / "flags.txt")
+    assert ("names a file" in complaint) == needs_option(version("jaxlib"))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ class Bucket(NamedTuple):
       shape: (height, width) of the padded photo.
       canvas: (height, width) of the padded intermediate image and of the result.
       small: (height, width) of the padded photo as a network with an `importance_side` sees it; None without one.
-      rounds: of seams, in order; a photo may need fewer.
+      rounds: of seams, in order.
       opacity: whether photos have an opacity.
       protected: whether photos have a mask of what is protected.
     """
@@ -35,7 +35,8 @@ class Bucket(NamedTuple):
     def __str__(self) -> str:
         canvas = "" if self.canvas == self.shape else f" on {self.canvas[1]}x{self.canvas[0]}"
         extras = f"{', opacity' if self.opacity else ''}{', mask' if self.protected else ''}"
-        return f"{self.shape[1]}x{self.shape[0]} {'+'.join(self.sides) or 'no seams'}{canvas}{extras}"
+        steps = "+".join(f"{this.side} to {this.room}" if this.room else this.side for this in self.rounds)
+        return f"{self.shape[1]}x{self.shape[0]} {steps or 'no seams'}{canvas}{extras}"
 
 
 def find_bucket(

@@ -21,6 +21,7 @@ from dnr_jax.padding import traced_size
 from dnr_jax.planning.importance import overview_size
 from dnr_jax.planning.numbers import Numbers, traced_numbers
 from dnr_jax.planning.reach import seam_target
+from dnr_jax.shapes import bucket_shape
 from dnr_jax.sight import see
 
 
@@ -55,7 +56,7 @@ class Devices:
 
     Attributes:
       compile_seconds: of each program, by bucket and batch size.
-      busy_seconds: during which devices ran programs.
+      busy_seconds: during which photos were seen and devices ran programs.
     """
 
     def __init__(
@@ -134,8 +135,8 @@ class Devices:
 
     def _step(self, bucket: Bucket, batch: int, photos: Sequence[Shaped]) -> list[tuple[Retargeted, float]]:
         program = self.compile(bucket, batch)
-        inputs = jax.block_until_ready(jax.device_put(self._pad(bucket, batch, photos), self._sharding))
         start = time.perf_counter()
+        inputs = jax.block_until_ready(jax.device_put(self._pad(bucket, batch, photos), self._sharding))
         outputs = jax.block_until_ready(program(self._network, inputs, self._numbers))
         seconds = time.perf_counter() - start
         self.busy_seconds += seconds
@@ -168,7 +169,10 @@ class Devices:
             fields["small"][i] = size if side is None else overview_size(size, side)
             fields["reach"][i] = seam_target(size, photo.target, self._config)
             if self._config.objects == "auto":
-                fields["salience"][i] = see(jnp.asarray(fields["photo"][i]), traced_size(size), self._config).salience
+                # The array that a single photo lies in, whatever the steps of the buckets: networks see the same.
+                held = tuple(map(min, bucket_shape(size), bucket.shape))
+                pixels = jnp.asarray(fields["photo"][i, : held[0], : held[1]])
+                fields["salience"][i] = see(pixels, traced_size(size), self._config).salience
         return Padded(**fields)
 
 

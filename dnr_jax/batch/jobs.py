@@ -63,7 +63,8 @@ class Job(NamedTuple):
       size: its (height, width); None where its file could not be opened.
       target: the (height, width) wanted; None likewise.
       bucket: whose batches it joins; None where it goes alone.
-      alone: why it does: "something to remove", "frames", "unreadable", "too small".
+      alone: why it does: "something to remove", "frames", "unreadable", "too small",
+        "no full-resolution tap".
       config_sha256: of everything asked for.
       recorded: "done" or "failed" where an earlier run's record still holds and nothing is to be done.
       failure: why it cannot be served; empty where nothing is known against it.
@@ -151,6 +152,8 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
     if size is not None and target is not None and not alone:
         if min(size) < tap_stride(request.config.taps[-1]):  # With taps=auto it goes alone, with the taps that fit.
             alone = "too small"
+        elif (opacity or entry.protect is not None) and tap_stride(config.taps[0]) != 1:
+            alone = "no full-resolution tap"
         else:
             bucket = find_bucket(
                 size,

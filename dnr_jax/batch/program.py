@@ -36,7 +36,7 @@ class Padded(NamedTuple):
       photo: float32 [H, W, 3] in [0, 255].
       opacity: float32 [H, W] in [0, 1]; None where the bucket has none.
       protect: bool [H, W]; None where the bucket has no masks.
-      salience: float32 [SIDE, SIDE] in [0, 1]; counts nothing with objects=none.
+      salience: float32 [SIDE, SIDE] in [0, 2]; counts nothing with objects=none.
       size: int32 [2], its (height, width).
       small: int32 [2], its `overview_size`.
       target: int32 [2], the (height, width) wanted.

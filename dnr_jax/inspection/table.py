@@ -40,9 +40,9 @@ def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
         if step["damage"] is not None:
             tried = ", ".join(f"{deep}: {value:.3f}" for deep, value in step["damage"].items())
             rows.append((f"Damage by number of {config.taps[-1]}'s seams", tried))
-    if record["seen"] is not None:
-        faces, words = (len(record["seen"][kind]) for kind in ("faces", "words"))
-        rows.append(("Seen", f"{count(faces, 'face')}, {count(words, 'line')} of text"))
+    for kind, noun in (("faces", "face"), ("words", "line")):
+        if kind in (record["seen"] or {}):
+            rows.append((f"{kind.capitalize()} seen", count(len(record["seen"][kind]), noun)))
     if not record["passes"]:
         rows.append(("Seams", "none: the size is unchanged"))
     for side, warp in record["warps"].items():

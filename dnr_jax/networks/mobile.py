@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-Size = tuple[jax.Array, jax.Array]
+from dnr_jax.padding import Size
 
 
 class Convolution(nn.Module):

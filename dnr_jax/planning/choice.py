@@ -47,7 +47,7 @@ class Judged(NamedTuple):
     """What the damage of one side's seams is judged by, all turned so that the side is the width.
 
     Attributes:
-      objects: the map of objects, float32 [h, w] in [0, 1].
+      objects: the map of objects, float32 [h, w] in [0, 2].
       protected: bool [h, w], what a mask protects; None for nothing.
       look: from `look_of`, float32 [H, W, 4]; None where no level has the photo's resolution.
     """

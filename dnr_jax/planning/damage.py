@@ -22,7 +22,7 @@ from dnr_jax.planning.seams import Seams
 JOINT_WEIGHT = 80.0
 """The damage of a joint as long as the seam between black and white, where all around is plain."""
 JOINT_ON_OBJECT = 20.0
-"""How many times as much again a joint counts where salience is 1; in between, with its square."""
+"""How many times as much again a joint counts where salience is 1; elsewhere with its square, so 80 on a face (2)."""
 _NEIGHBOURHOOD = 9  # Pixels across which a contrast hides a joint.
 
 
@@ -53,7 +53,7 @@ def joint_damage(look: jax.Array, objects: jax.Array, seams: Seams, size: Size) 
 
     Args:
       look: from `look_of`, [H, W, 4], before the seams.
-      objects: the map of objects after the seams, float32 [h, w] in [0, 1].
+      objects: the map of objects after the seams, float32 [h, w] in [0, 2].
       seams: of the full-resolution level.
       size: the valid (height, width) before the seams.
     """
@@ -80,7 +80,7 @@ def removal_damage(
     """What is lost with the neurons that seams removed, or doubled with those that they inserted, float32.
 
     Args:
-      before: the map of objects, float32 [h, w] in [0, 1].
+      before: the map of objects, float32 [h, w] in [0, 2].
       after: the same after the seams.
       size: the valid (height, width) of `before`.
       new_size: of `after`.

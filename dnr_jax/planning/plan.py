@@ -51,7 +51,7 @@ class Plan(NamedTuple):
       threshold: the most mean importance that a deepest seam could have.
       notes: what the user should be told.
       importance: S_l of each tap with its priors, float32 [h_l, w_l].
-      objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 1] at `object_level`.
+      objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 2] at `object_level`.
     """
 
     size: tuple[int, int]
@@ -90,7 +90,7 @@ def make_plan(
       config: options.
       masks: what to protect and what to remove.
       photo: float32 [H, W, 3] in [0, 255], for importance_percentile=auto: without it what joints break is not counted.
-      salience: float32 [h, w] in [0, 1], of any resolution, covering the photo; None for no such prior.
+      salience: float32 [h, w] in [0, 2], of any resolution, covering the photo; None for no such prior.
 
     Raises:
       ValueError: masks that leave nothing.

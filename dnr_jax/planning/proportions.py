@@ -235,13 +235,16 @@ def _plan_first(grid: Grid, total: jax.Array, most_crop: jax.Array | float) -> t
 
 def _plan_second(grid: Grid, first: jax.Array, total: jax.Array) -> jax.Array:
     """The scales of the other side's cells, float32 [40], that follow the objects' scales along the first side."""
-    shown, faces = (jnp.where(first[None, :] > 0, values, 0) for values in (grid.things, grid.faces))
+    inside = (first > 0)[None, :]
+    shown, faces = (jnp.where(inside, values, 0) for values in (grid.things, grid.faces))
+    protected = grid.protected & inside
     strongest = jnp.mean(jnp.sort(shown, 1)[:, -(CELLS // 8) :], 1)
-    # The main object's scale, not that of all the little things that share its rows; before that, that of faces.
-    most = shown**4 + 10 * faces
+    # The main object's scale, not that of all the little things that share its rows; before that, that of faces, and
+    # before all that of what is protected.
+    most = shown**4 + 10 * faces + 1e3 * protected
     own = jnp.sum(most * first[None, :], 1) / jnp.maximum(jnp.sum(most, 1), 1e-6)
     pull = SHAPE * jnp.square(strongest) + FACE_SHAPE * jnp.max(faces, 1)
-    pull += _PROTECTED * jnp.any(grid.protected & (first > 0)[None, :], 1)
+    pull += _PROTECTED * jnp.any(protected, 1)
     weights = STIFFNESS + pull
     ratio = total / CELLS
     low, high = jnp.minimum(LEAST_FOLLOW, LEAST_FOLLOW * ratio), jnp.maximum(MOST_FOLLOW, 2 * ratio - 1)

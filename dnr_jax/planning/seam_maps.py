@@ -22,7 +22,7 @@ class SeamMaps(NamedTuple):
     Attributes:
       maps: S_l of each tap with its priors, float32 [h_l, w_l].
       bias: what masks add to the costs, likewise; None without masks.
-      objects: what the warp goes by, float32 [h_l, w_l] in [0, 1] at `object_level`; None where it goes by the maps.
+      objects: what the warp goes by, float32 [h_l, w_l] in [0, 2] at `object_level`; None where it goes by the maps.
       look: what joints are judged by (`dnr_jax.planning.damage.look_of`), float32 [H, W, 4]; None where nothing is
         to be chosen, or no level has the photo's resolution.
     """
@@ -54,8 +54,8 @@ def make_seam_maps(
     Args:
       importance: S_l of each tap, float32 [h_l, w_l], without priors; padded or not.
       photo: float32 [H, W, 3] in [0, 255]; without it what joints break is not counted.
-      salience: float32 [h, w] in [0, 1], of any resolution, covering the photo; None for no such prior.
-      protect: bool, of the shape of the first map times its stride; None for nothing.
+      salience: float32 [h, w] in [0, 2], of any resolution, covering the photo; None for no such prior.
+      protect: bool, of the shape of the first map, which has the photo's resolution; None for nothing.
       remove: likewise.
       size: the valid (height, width) of the photo in pixels.
       numbers: traced options.

@@ -96,7 +96,17 @@ def config_from_flags(options: dict[str, Any]) -> RetargetConfig:
             except ValueError:
                 raise ValueError(f"loss_weights is {','.join(value)}: give numbers, for instance 1,0.5") from None
         chosen[field.name] = tuple(value) if isinstance(value, list) else value
-    return preset_config(options["preset"], **chosen)
+    config = preset_config(options["preset"], **chosen)
+    if config.objects == "none":
+        check_nothing_is_looked_for(options, "with objects=none")
+    return config
+
+
+def check_nothing_is_looked_for(options: dict[str, Any], when: str) -> None:
+    """Raises ValueError for flags that say what to look for where nothing is looked for."""
+    for name in ("keep", "object_weight", "face_weight", "word_weight"):
+        if options[name] is not None:
+            raise ValueError(f"--{name} has no effect {when}: leave it out")
 
 
 def size_arguments(options: dict[str, Any]) -> dict[str, Any]:
