@@ -50,6 +50,7 @@ def test_entries_say_which_they_are(photos: Path, tmp_path: Path) -> None:
         find_entries(str(photos), tmp_path / "out", Extensions())
 
 
+@pytest.mark.slow
 def test_a_batch_writes_them_as_png_and_says_so(
     photos: Path, tmp_path: Path, compiled: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

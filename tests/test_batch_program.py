@@ -16,7 +16,6 @@ from dnr_jax.batch.devices import Devices, Shaped
 from dnr_jax.batch.program import Padded, Retargeted, retarget_padded
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.u2net import SIDE
-from dnr_jax.networks.u2net import salience as see_salience
 from dnr_jax.padding import pad, traced_size
 from dnr_jax.pipeline import Result, retarget
 from dnr_jax.planning.importance import overview_size
@@ -25,9 +24,8 @@ from dnr_jax.planning.numbers import traced_numbers
 from dnr_jax.planning.reach import seam_target
 from dnr_jax.rendering.render import noise_image
 from dnr_jax.shapes import Round
-from dnr_jax.sight import Sight
+from dnr_jax.sight import Sight, see
 from dnr_jax.weights import Weights
-from dnr_jax.weights.objects import read_u2netp
 
 
 class Case(NamedTuple):
@@ -85,7 +83,7 @@ class Case(NamedTuple):
             sizes = (np.asarray(n, np.int32) for n in (size, small, target, reach))
             salience = np.zeros((SIDE, SIDE), np.float32)
             if self.config.objects == "auto":
-                salience = np.asarray(see_salience(read_u2netp()[0], jnp.asarray(pixels), traced_size(size)))
+                salience = see(jnp.asarray(pixels), traced_size(size), self.config).salience
             members.append(Padded._make([pixels, opacity, protect, salience, *sizes]))
         batch = jax.tree.map(lambda *arrays: np.stack(arrays), *members)
         one = partial(retarget_padded, config=self.config, bucket=self.bucket, keep_seams=True)
@@ -209,6 +207,7 @@ def test_networks_see_the_same_whatever_the_steps_of_the_buckets(
     assert shapes == [(min(bucket.shape[0], 320), min(bucket.shape[1], 576), 3)]
 
 
+@pytest.mark.slow
 def test_photos_apart_are_optimised_near_joints_as_a_single_photo_is(embedded: Weights) -> None:
     config = paper_config(reconstruct_steps=4, refine_steps=2, optimise="joints")
     bucket = find_bucket((96, 128), (96, 110), importance_side=384, seams_only=False)

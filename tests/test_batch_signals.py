@@ -93,9 +93,8 @@ def go_on(folder: Path, programs: Path) -> str:
 PHASES = [(phase, workers) for phase in ("encoding", "decoding", "computing") for workers in (2, 0)]
 
 
-@pytest.mark.parametrize(
-    ("phase", "workers"), [PHASES[0], *(pytest.param(*phase, marks=pytest.mark.slow) for phase in PHASES[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("phase", "workers"), PHASES)
 def test_a_batch_ends_in_time_and_goes_on(tmp_path: Path, programs: Path, phase: str, workers: int) -> None:
     process = start_batch(tmp_path, programs, phase, f"--workers={workers}")
     complaint = end(process, signal.SIGTERM)

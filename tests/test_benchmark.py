@@ -67,6 +67,7 @@ def test_bad_flags_are_refused(arguments: list[str], capsys: pytest.CaptureFixtu
     assert err.startswith("benchmark: ")
 
 
+@pytest.mark.slow
 def test_cost_of_size(small_vgg: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "random_vgg19", lambda: small_vgg)
     figures = cost.cost_of_size([0.02, 0.03], 1)

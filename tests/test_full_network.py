@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import random_layers
 from drawn_photos import textured_photo
 from weight_files import write_keras
@@ -32,6 +33,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 def test_vgg19_runs_end_to_end_at_640x480_within_its_memory(tmp_path: Path, shared: Path) -> None:
     # Real shallow blocks, variance-preserving random ones above them: the size and the arithmetic of the real thing.
     layers = random_layers(VGG19_WIDTHS)

@@ -261,6 +261,7 @@ def test_discontinuity_is_zero_for_all_that_moves_whole_columns(photo: np.ndarra
     assert seam_discontinuity(photo, wandering) > 0.015
 
 
+@pytest.mark.slow
 def test_reconstruction_mends_what_carving_tore(embedded: Weights) -> None:
     # The paper's Fig. 10: seams of the features removed from the pixels, and the image that has those features.
     with PIL.Image.open(Path(__file__).parents[1] / "scripts/pictures/coffee.jpg") as opened:

@@ -28,6 +28,7 @@ def shallow_vgg(shared: Path) -> Weights:
     return read_weights(shared / "data/weights/vgg19_keras_blocks123.h5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "steps", "loss"),
     [
@@ -51,6 +52,7 @@ def test_reconstruction_reaches_the_reference_loss(
         assert losses[0] == pytest.approx(38_868, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_embedded_features_serve_reconstruction_as_well_as_vggs(shared: Path, embedded: Weights) -> None:
     image = photo(shared, "046")
     target = (image.shape[0], round(image.shape[1] * 0.75))
@@ -66,6 +68,7 @@ def test_embedded_features_serve_reconstruction_as_well_as_vggs(shared: Path, em
     assert from_scaled[-1] < from_seams[-1]
 
 
+@pytest.mark.slow
 def test_embedded_importance_finds_the_objects(shared: Path, embedded: Weights) -> None:
     """Area under the ROC curve of block5_pool's importance against hand-drawn boxes (0.5 is chance)."""
     boxes = json.loads((Path(__file__).parent / "data/object_boxes.json").read_text())

@@ -234,6 +234,7 @@ def test_away_from_joints_pixels_stay_the_photos_own_unless_all_are_optimised(em
     assert images["everywhere"].mean() < images["joints"].mean()
 
 
+@pytest.mark.slow
 def test_the_grid_warp_with_chosen_seams_never_counts_on_a_crop(embedded: Weights) -> None:
     photo, target = disc_photo(centre=(96, 180)), (192, 150)
     config = RetargetConfig(warp="grid", reconstruct_steps=1, refine_steps=1)
@@ -281,7 +282,7 @@ def test_given_objects_replace_salience(embedded: Weights) -> None:
             retarget(photo, (192, 128), config, embedded, masks=Masks(objects=wrong))
 
 
-@pytest.mark.parametrize("target", [(70, 70), (50, 99), (70, 130)])
+@pytest.mark.parametrize("target", [(50, 99), pytest.param((70, 130), marks=pytest.mark.slow)])
 def test_results_do_not_depend_on_the_padding(
     embedded: Weights, target: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

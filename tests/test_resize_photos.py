@@ -52,6 +52,7 @@ def write_photo_and_mask(folder: Path, image: np.ndarray) -> tuple[list[str], np
     return [f"--input={folder / 'photo.png'}", f"--output={folder / 'o.png'}", "--weights=embedded"], disc
 
 
+@pytest.mark.slow
 def test_protect_and_remove(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = disc_photo(96, 160, (48, 50), 20)
     files, disc = write_photo_and_mask(tmp_path, image)
@@ -74,6 +75,7 @@ def test_protect_and_remove(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     )
 
 
+@pytest.mark.slow
 def test_a_protected_object_at_the_border_keeps_its_width(tmp_path: Path) -> None:
     files, disc = write_photo_and_mask(tmp_path, disc_photo(96, 160, (48, 150), 24))  # Cut by the right border.
     assert run(*files, f"--protect={tmp_path / 'mask.png'}", "--width=60%") == 0

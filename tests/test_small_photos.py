@@ -22,7 +22,12 @@ from dnr_jax.weights import Weights
 
 QUICK: dict[str, Any] = {"reconstruct_steps": 2, "refine_steps": 1}
 FLAGS = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1"]
-CASES = [((8, 8), (8, 6), 4), ((20, 300), (20, 225), 4), ((40, 1), (30, 1), 1), ((1, 24), (1, 18), 1)]
+CASES = [
+    ((8, 8), (8, 6), 4),
+    ((40, 1), (30, 1), 1),
+    pytest.param((20, 300), (20, 225), 4, marks=pytest.mark.slow),
+    pytest.param((1, 24), (1, 18), 1, marks=pytest.mark.slow),
+]
 """(height, width), target, and how many of the standard taps fit."""
 
 
@@ -82,6 +87,7 @@ def test_with_presets_loss_weights_and_networks(
     assert result.image.shape == (6, 6, 3)
 
 
+@pytest.mark.slow
 def test_masks_opacity_enlarging_and_animations(embedded: Weights) -> None:
     config = RetargetConfig(**QUICK)
     photo, mask = tiny_photo(12, 16, 2), np.zeros((12, 16), bool)
@@ -107,6 +113,7 @@ def test_the_command_line_says_so_and_refuses_taps_by_name(tmp_path: Path, capsy
         assert read_image(tmp_path / "out.png").shape == (8, 6, 3)
 
 
+@pytest.mark.slow
 def test_a_batch_of_sprites_beside_a_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str], compiled: None) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()

@@ -39,7 +39,14 @@ class Case(NamedTuple):
     taps: tuple[str, ...]
 
 
-@pytest.fixture(params=["small-1", "small-2", "learned-1", "learned-2", "analytic-2"])
+@pytest.fixture(
+    params=[
+        "small-1",
+        "small-2",
+        "learned-1",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("learned-2", "analytic-2")),
+    ]
+)
 def case(request: pytest.FixtureRequest, small_vgg: Weights) -> Case:
     name, taps = request.param.split("-")
     return Case(small_vgg.network if name == "small" else load_weights(name).network, ONE if taps == "1" else TWO)
