@@ -95,6 +95,7 @@ def exported(page: Any, directory: Path) -> Path:
 
 def shown_pair(page: Any) -> tuple[str, str, str]:
     """The addresses of the original and the two results that are shown."""
+    page.wait_for_selector("#source[src]", state="attached")
     images = [page.get_attribute(selector, "src") for selector in ("#source", "#left img", "#right img")]
     return images[0], images[1], images[2]
 
@@ -161,7 +162,7 @@ def test_orders_and_sides_differ_between_participants(page: Any, report: Path) -
     for seed in range(12):
         open_report(page, report, f"?seed={seed}")
         page.evaluate("localStorage.clear()")
-        page.reload()
+        open_report(page, report, f"?seed={seed}")
         page.click("#start")
         order = []
         for _ in range(4):
