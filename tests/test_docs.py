@@ -36,6 +36,7 @@ def test_no_example_is_overlooked() -> None:
     assert sum(len(test.examples) for module in MODULES for test in examples(module)) == written > 0
 
 
+@pytest.mark.slow  # `.ci/check_wheel` runs it from the wheel.
 def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     exec(compile(block, "README.md", "exec"), {})
