@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from detector_files import random_arrays, source_file
+from weight_files import assert_same_arrays
 
 import convert_faces
 import convert_words
@@ -108,11 +109,7 @@ def test_the_converter_writes_what_ships(
     source, output = source_file(shared, script.SOURCE), tmp_path / "net.safetensors"
     assert script.main(["convert", f"--input={source}", f"--output={output}"]) == 0
     shipped = shipped_path(network.file)
-    written, expected = (safetensors.numpy.load_file(path) for path in (output, shipped))
-    assert written.keys() == expected.keys()
-    for name, array in written.items():
-        assert array.dtype == expected[name].dtype
-        np.testing.assert_array_equal(array, expected[name])
+    assert_same_arrays(output, shipped)
     assert read_metadata(output) == read_metadata(shipped)
 
 

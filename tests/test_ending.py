@@ -58,18 +58,23 @@ def start(body: str, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_command_that_python_runs_ends_at_once_and_tidies_up(tmp_path: Path, number: signal.Signals) -> None:
-    body = """
+def tidying(first: str) -> str:
+    """A command that waits and, once it is told to end, does something first and then makes the file `tidied`."""
+    return f"""
     def body(options):
         try:
             ready()
             time.sleep(600)
         finally:
+            {first}
             Path("tidied").touch()
     run(body)
     """
-    assert end(start(body, tmp_path), number, 2.0) == "name: interrupted, all is well\n"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_that_python_runs_ends_at_once_and_tidies_up(tmp_path: Path, number: signal.Signals) -> None:
+    assert end(start(tidying(""), tmp_path), number, 2.0) == "name: interrupted, all is well\n"
     assert (tmp_path / "tidied").exists()
 
 
@@ -116,17 +121,7 @@ def test_threads_and_swallowed_interrupts_do_not_keep_it(tmp_path: Path) -> None
 
 
 def test_a_second_signal_does_not_disturb_the_tidying_up(tmp_path: Path) -> None:
-    body = """
-    def body(options):
-        try:
-            ready()
-            time.sleep(600)
-        finally:
-            Path("begun").touch()
-            time.sleep(1)
-            Path("tidied").touch()
-    run(body)
-    """
+    body = tidying("Path('begun').touch(); time.sleep(1)")
     process = start(body, tmp_path)
     process.send_signal(signal.SIGTERM)
     while not (tmp_path / "begun").exists():

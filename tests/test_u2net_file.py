@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from u2net_files import onnx_file, random_arrays, real_photo
+from weight_files import assert_same_arrays
 
 import convert_u2net
 from dnr_jax.networks import u2net
@@ -111,11 +112,7 @@ def test_the_converter_writes_what_ships(shared: Path, tmp_path: Path) -> None:
     output = tmp_path / "net.safetensors"
     assert _convert(f"--input={onnx_file(shared)}", f"--output={output}") == 0
     shipped = shipped_path(objects.FILE)
-    written, expected = (safetensors.numpy.load_file(path) for path in (output, shipped))
-    assert written.keys() == expected.keys()
-    for name, array in written.items():
-        assert array.dtype == expected[name].dtype
-        np.testing.assert_array_equal(array, expected[name])
+    assert_same_arrays(output, shipped)
     assert objects.read_metadata(output) == objects.read_metadata(shipped)
 
 

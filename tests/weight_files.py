@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from dnr_jax.weights import Layers
 
@@ -100,3 +101,12 @@ def write_matconvnet(path: Path, layers: Layers, *, old: bool = False, top: bool
         **({"normalization": normalization} if old else {"meta": {"normalization": normalization}}),
     }
     scipy.io.savemat(path, content)
+
+
+def assert_same_arrays(written: Path, shipped: Path) -> None:
+    """Both safetensors files hold the same arrays, to the bit."""
+    found, expected = (safetensors.numpy.load_file(path) for path in (written, shipped))
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
+        assert array.dtype == expected[name].dtype
+        np.testing.assert_array_equal(array, expected[name])
