@@ -26,9 +26,10 @@ def test_bucket_sides_hold_their_photos_and_are_few(per_octave: int) -> None:
 def test_a_bucket_follows_from_the_photo_alone() -> None:
     one = find_bucket((300, 500), (300, 400), importance_side=384, seams_only=False)
     assert one == find_bucket((310, 510), (310, 333), importance_side=384, seams_only=False)
-    assert (one.shape, one.canvas, one.sides) == ((320, 512), (320, 512), ("width",))
+    assert (one.shape, one.canvas, one.rounds) == ((320, 512), (320, 512), (Round("width", 0),))
     seams = find_bucket((300, 500), (200, 400), importance_side=None, seams_only=True)
-    assert (seams.canvas, seams.small, seams.sides) == ((224, 416), None, ("width", "height"))
+    assert (seams.canvas, seams.small) == ((224, 416), None)
+    assert seams.rounds == (Round("width", 0), Round("height", 0))
     assert find_bucket((64, 64), (64, 64), importance_side=None, seams_only=False).rounds == ()
     # The warp ends beyond where the seams may lead.
     wider = find_bucket((300, 500), (300, 1000), (330, 1100), importance_side=None, seams_only=False)

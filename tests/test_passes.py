@@ -37,7 +37,7 @@ def passes_of(
 ) -> tuple[list[Pass], SeamMaps, tuple[int, int]]:
     """What is marked for removal, then the rounds to the target, without those that were not asked for."""
     numbers, end = traced_numbers(CONFIG), traced_size(target)
-    removals, left, size = remove_marked(SeamMaps(maps, bias), size, end, numbers, CONFIG)
+    removals, left, size = remove_marked(SeamMaps(maps, bias), size, numbers, CONFIG)
     limit, rounds = jnp.float32(threshold), find_rounds(size, target)
     found, left, mid = find_passes(left, traced_size(size), end, end, limit, numbers, rounds=rounds, config=CONFIG)
     passes = [step for step in map(Pass.on_host, found) if step.wanted != step.size[AXES[step.side]]]

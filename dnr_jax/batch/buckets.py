@@ -27,11 +27,6 @@ class Bucket(NamedTuple):
     opacity: bool = False
     protected: bool = False
 
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """The sides that seams change, each once, in order."""
-        return tuple(dict.fromkeys(this.side for this in self.rounds))
-
     def __str__(self) -> str:
         canvas = "" if self.canvas == self.shape else f" on {self.canvas[1]}x{self.canvas[0]}"
         extras = f"{', opacity' if self.opacity else ''}{', mask' if self.protected else ''}"

@@ -130,7 +130,7 @@ def find_passes(
 
 
 def remove_marked(
-    maps: SeamMaps, size: tuple[int, int], end: AnySize, numbers: Numbers, config: RetargetConfig
+    maps: SeamMaps, size: tuple[int, int], numbers: Numbers, config: RetargetConfig
 ) -> tuple[list[Pass], SeamMaps, tuple[int, int]]:
     """The passes that take what is marked for removal; on the host, for how many it takes shows on the way.
 
@@ -148,7 +148,7 @@ def remove_marked(
         if wanted < tap_stride(config.taps[-1]):
             raise ValueError(f"the remove mask leaves {wanted} pixels of the {side}: mark less")
         lengths = (jnp.int32(size[0]), jnp.int32(size[1]))
-        step, maps = _remove(maps, lengths, jnp.int32(wanted), end, numbers, side=side, config=config)
+        step, maps = _remove(maps, lengths, jnp.int32(wanted), numbers, side=side, config=config)
         passes.append(step.on_host())
         size = (int(step.new_size[0]), int(step.new_size[1]))
     return passes, maps, size
@@ -159,13 +159,12 @@ def _remove(
     maps: SeamMaps,
     size: AnySize,
     wanted: jax.Array,
-    end: AnySize,
     numbers: Numbers,
     *,
     side: str,
     config: RetargetConfig,
 ) -> tuple[Pass, SeamMaps]:
-    step = _run_pass(maps, size, Round(side, 0), wanted, end, jnp.float32(jnp.inf), numbers, config)
+    step = _run_pass(maps, size, Round(side, 0), wanted, size, jnp.float32(jnp.inf), numbers, config)
     return step, _leave(maps, step, config)
 
 

@@ -102,7 +102,7 @@ def make_plan(
     )
     seen = make_seam_maps(importance, photo, salience, protect, remove, traced_size(size), numbers, config=fixed)
     (maps, threshold), end = seen, traced_size(target)
-    removals, left, left_size = remove_marked(maps, size, end, numbers, fixed)
+    removals, left, left_size = remove_marked(maps, size, numbers, fixed)
     reach = seam_target(left_size, target, config)
     moves = _find_moves(
         left,
