@@ -157,6 +157,20 @@ def test_masks_project_and_outweigh() -> None:
     assert marked.sum() == 25  # A halo of two pixels.
 
 
+def test_one_mask_alone_is_as_beside_an_empty_one() -> None:
+    size, maps = (15, 27), pyramid((15, 27))
+    mark, nothing = np.zeros(size, bool), jnp.zeros(size, bool)
+    mark[6:9, 20:24] = True
+    strides = tuple(tap_stride(tap) for tap in TAPS)
+    for protect, remove in ((jnp.asarray(mark), None), (None, jnp.asarray(mark))):
+        alone = mask_bias(maps, protect, remove, traced_size(size), strides=strides)
+        beside = [nothing if mask is None else mask for mask in (protect, remove)]
+        both = mask_bias(maps, *beside, traced_size(size), strides=strides)
+        for found, expected in zip(alone, both, strict=True):
+            np.testing.assert_array_equal(found, expected)
+            assert np.any(np.asarray(found) != 0)
+
+
 def test_what_is_marked_goes_and_what_is_protected_stays() -> None:
     size = (40, 60)
     maps = pyramid(size, 2)

@@ -68,8 +68,8 @@ def check_objects(objects: np.ndarray, size: tuple[int, int]) -> None:
 @partial(jax.jit, static_argnames=("strides",))
 def mask_bias(
     importance: tuple[jax.Array, ...],
-    protect: jax.Array,
-    remove: jax.Array,
+    protect: jax.Array | None,
+    remove: jax.Array | None,
     size: Size,
     *,
     strides: tuple[int, ...],
@@ -81,22 +81,27 @@ def mask_bias(
 
     Args:
       importance: S_l of each tap.
-      protect: bool [H, W].
-      remove: bool [H, W]; grows by a halo of two pixels that are not protected.
+      protect: bool [H, W]; None for nothing.
+      remove: bool [H, W]; grows by a halo of two pixels that are not protected; None for nothing.
       size: the valid (height, width) of the masks in pixels.
       strides: pixels per neuron of each tap.
     """
-    window = 2 * _HALO + 1
-    inside = valid_mask(remove.shape, size)[..., 0]
-    grown = jax.lax.reduce_window(remove, False, jax.lax.bitwise_or, (window, window), (1, 1), "SAME")
-    protect, grown = protect & inside, grown & ~protect & inside
+    signed: list[tuple[int, jax.Array]] = []
+    if protect is not None:
+        protect &= valid_mask(protect.shape, size)[..., 0]
+        signed.append((1, protect))
+    if remove is not None:
+        window = 2 * _HALO + 1
+        grown = jax.lax.reduce_window(remove, False, jax.lax.bitwise_or, (window, window), (1, 1), "SAME")
+        grown &= valid_mask(remove.shape, size)[..., 0]
+        signed.append((-1, grown if protect is None else grown & ~protect))
     biases = []
     for values, stride in zip(importance, strides, strict=True):
         neurons = (size[0] // stride, size[1] // stride)
         highest = jnp.max(jnp.where(valid_mask(values.shape, neurons)[..., 0], values, 0))
         weight = 2 * neurons[0].astype(jnp.float32) * highest + 1
-        marks = [project_mask(mask, stride, size).astype(jnp.float32) for mask in (protect, grown)]
-        biases.append(weight * (marks[0] - marks[1]))
+        marks = [sign * project_mask(mask, stride, size).astype(jnp.float32) for sign, mask in signed]
+        biases.append(weight * sum(marks, jnp.zeros(values.shape, jnp.float32)))
     return tuple(biases)
 
 

@@ -70,9 +70,7 @@ def make_seam_maps(
     weighted = weigh_importance(importance, prior, numbers.centre_prior, size, taps=taps)
     bias = None
     if protect is not None or remove is not None:
-        shape = weighted[0].shape
-        marks = (jnp.zeros(shape, bool) if mask is None else mask for mask in (protect, remove))
-        bias = mask_bias(weighted, *marks, size, strides=tuple(tap_stride(tap) for tap in taps))
+        bias = mask_bias(weighted, protect, remove, size, strides=tuple(tap_stride(tap) for tap in taps))
     judges = config.importance_percentile == "auto" and photo is not None and tap_stride(taps[0]) == 1
     look = look_of(photo, size) if judges and photo is not None else None
     deepest = tap_stride(taps[-1])
