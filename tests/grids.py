@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnr_jax.padding import traced_size
-from dnr_jax.planning.proportions import CELLS, Grid, _share_out, make_grid, plan_proportions, strain
+from dnr_jax.planning.cells import CELLS, Grid, make_grid
+from dnr_jax.planning.proportions import _share_out, plan_proportions, strain
 
 CELL = 1e-3
 """How near a plan comes to the exact one, in cells."""

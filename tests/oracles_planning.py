@@ -142,7 +142,12 @@ def plan_first(
     weights = np.array(column_weights(objects, protected))
     columns = objects.T.astype(np.float64)
     peaks = [max(strongest(column.tolist()), face_in(column)) for column in columns]
-    rank = [peak + 0.3 * mean_of(column) for peak, column in zip(peaks, columns, strict=True)]
+    # An object keeps two columns of room from the border, the less the weaker it is.
+    near = []
+    for cell in range(CELLS):
+        shares = {0: 1.0, 1: 0.7, 2: 0.49}
+        near.append(max(shares.get(abs(cell - other), 0) * peak for other, peak in enumerate(peaks)))
+    rank = [peak + 0.3 * mean_of(column) for peak, column in zip(near, columns, strict=True)]
 
     def solve(left: int, right: int, amount: float) -> np.ndarray:
         part = weights[left:right]
@@ -152,7 +157,7 @@ def plan_first(
         return float(np.sum(weights[left:right] * (1 - solve(left, right, amount)) ** 2))
 
     def goes(cell: int, left: int, right: int) -> bool:
-        if peaks[cell] >= 0.35 or protected[:, cell].any():
+        if near[cell] >= 0.35 or protected[:, cell].any():
             return False
         scale = solve(left, right, total)[cell - left]
         # What the others gain by the width that it leaves them, to first order, by a difference.

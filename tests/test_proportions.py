@@ -7,7 +7,7 @@ import pytest
 from grids import CELL, grid_of, gridded, nothing, plan, planned, random_objects, scales, share_out, strained, window
 
 from dnr_jax.padding import traced_size
-from dnr_jax.planning.proportions import CELLS
+from dnr_jax.planning.cells import CELLS
 from dnr_jax.planning.warp import Warp
 
 # The grid.
@@ -139,6 +139,20 @@ def test_neither_objects_nor_what_is_protected_are_cropped() -> None:
     # The same without either.
     left, right = window(planned(grid_of(np.zeros((CELLS, CELLS))), (300, 500), (300, 250), 1.0)[0][0])
     assert right - left < 30
+
+
+@pytest.mark.parametrize(("strength", "room"), [(1.0, 2), (0.6, 1), (0.4, 0)])
+def test_an_object_does_not_touch_the_border_unless_it_did(strength: float, room: int) -> None:
+    objects = np.zeros((CELLS, CELLS))
+    objects[10:30, 14:26] = strength
+    for target in (140, 220, 300):
+        left, right = window(planned(grid_of(objects), (300, 500), (300, target), 1.0)[0][0])
+        assert left <= 14 - room
+        assert right >= 26 + room
+        assert (left, right) == (14 - room, 26 + room) or target > 140
+    objects[:, :14] = 0.5
+    left, _ = window(planned(grid_of(objects), (300, 500), (300, 220), 1.0)[0][0])
+    assert left == 0
 
 
 def test_a_cell_is_cropped_only_where_that_saves_more_than_its_price() -> None:

@@ -18,7 +18,8 @@ from grids import (
 )
 
 from dnr_jax.padding import traced_size
-from dnr_jax.planning.proportions import CELLS, Grid, plan_proportions
+from dnr_jax.planning.cells import CELLS, Grid
+from dnr_jax.planning.proportions import plan_proportions
 from dnr_jax.planning.warp import warp_width
 
 

@@ -17,9 +17,10 @@ from jax import lax
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import Size
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
+from dnr_jax.planning.cells import Grid, make_grid
 from dnr_jax.planning.damage import joint_damage, removal_damage
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.proportions import CROP_PRICE, Grid, make_grid, plan_proportions, strain
+from dnr_jax.planning.proportions import CROP_PRICE, plan_proportions, strain
 
 COUNTS = (0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90)
 """How many deep seams are tried."""

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 
 from dnr_jax.padding import Size, valid_mask
 from dnr_jax.planning.carve import apply_width
-from dnr_jax.planning.proportions import CELLS, CROP_PRICE, FLOOR, MEAN, OBJECT, PLAIN, STRONGEST
+from dnr_jax.planning.cells import CELLS
+from dnr_jax.planning.proportions import CROP_PRICE, FLOOR, MEAN, OBJECT, PLAIN, STRONGEST
 from dnr_jax.planning.seams import Seams
 
 JOINT_WEIGHT = 80.0

@@ -12,12 +12,13 @@ from jax import lax
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import AnySize, fit, pad, traced_size
+from dnr_jax.planning.cells import make_grid
 from dnr_jax.planning.importance import aggregate
 from dnr_jax.planning.masks import NO_MASKS, Masks, protect_importance, widest
 from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.passes import AXES, SIDES, Pass, find_passes, remove_marked
-from dnr_jax.planning.proportions import make_grid, plan_proportions
+from dnr_jax.planning.proportions import plan_proportions
 from dnr_jax.planning.reach import seam_target
 from dnr_jax.planning.seam_maps import SeamMaps, make_seam_maps
 from dnr_jax.planning.warp import Warp, plan_warp, warp_width

@@ -9,7 +9,7 @@ that has to get narrower should get lower too. So the photo is cut into 40 x 40 
   (beyond 1 to enlarge). c grows with what a column holds: its mean and, squared, its strongest eighth, so that a
   narrow object under much sky counts;
 - *crop*: a cell at the border goes while that saves more than its price, a share of c; never one that holds an object
-  or something protected;
+  or something protected, nor one so close to an object that this would touch the border;
 - *the other side* gets scales t, the minimum of `sum r (t - 1)^2 + g (t - q)^2` with a given sum, within narrow
   bounds: q is the scale that the objects of a row got along the first side, g grows with them;
 - *faces*, where the map of objects is above 1, add to c and, more than anything else, to g, with their own scale for
@@ -19,17 +19,14 @@ What both sides shrink or grow by is plain scaling and costs nothing: all scales
 and bounds make both problems convex and separable but for one multiplier, which bisection finds.
 """
 
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dnr_jax.padding import Size
+from dnr_jax.planning.cells import CELLS, Grid
 from dnr_jax.planning.warp import Warp
 
-CELLS = 40
-"""Cells along each side."""
 FLOOR = 0.08
 """What a column without anything counts."""
 MEAN, STRONGEST, OBJECT = 0.4, 0.3, 2.0
@@ -44,6 +41,9 @@ BALANCE = 0.01
 """How much plainer the next cell of a border must be for each one that the border has lost already."""
 PLAIN = 0.35
 """A column whose strongest eighth is below this holds no object, and may leave the picture."""
+ROOM = (0.7, 0.49)
+"""What of a column's strongest eighth counts in the next column and in the one after that, when it is asked whether
+they are plain: an object had better not touch the border."""
 LEAST_SCALE = 0.5
 """No column gets less than this share of its width, unless all have to; then 3/4 of what they get in the mean."""
 STIFFNESS, SHAPE = 0.05, 0.7
@@ -52,45 +52,6 @@ LEAST_FOLLOW, MOST_FOLLOW = 0.72, 1.2
 """Bounds of the other side's scales where its length stays."""
 _PROTECTED = 50.0
 _STEPS = 40  # Of bisection: float32 has 24 bits.
-
-
-class Grid(NamedTuple):
-    """What a photo holds, cell by cell.
-
-    Attributes:
-      objects: float32 [40, 40] in [0, 2], rows first; what is above 1 is a face.
-      protected: bool [40, 40], what the user marked; it is never cropped, and outweighs everything else.
-    """
-
-    objects: jax.Array
-    protected: jax.Array
-
-    @property
-    def things(self) -> jax.Array:
-        """Objects, float32 [40, 40] in [0, 1]."""
-        return jnp.minimum(self.objects, 1)
-
-    @property
-    def faces(self) -> jax.Array:
-        """How much of a face each cell holds, float32 [40, 40] in [0, 1]."""
-        return jnp.maximum(self.objects - 1, 0)
-
-
-def make_grid(objects: jax.Array, protected: jax.Array | None, size: Size) -> Grid:
-    """Means over cells of a map of objects, float32 [h, w] in [0, 2], and what is `protected`, bool [h, w].
-
-    `size` is the valid (height, width) of both.
-    """
-    rows, columns = (_cell_means(n, valid) for n, valid in zip(objects.shape, size, strict=True))
-
-    def means(values: jax.Array) -> jax.Array:
-        return jnp.matmul(jnp.matmul(rows, values, precision="highest"), columns.T, precision="highest")
-
-    inside = (jnp.arange(objects.shape[0])[:, None] < size[0]) & (jnp.arange(objects.shape[1])[None, :] < size[1])
-    held = means(jnp.where(inside, objects, 0))
-    if protected is None:
-        return Grid(held, jnp.zeros(held.shape, bool))
-    return Grid(held, means((protected & inside).astype(jnp.float32)) > 0)
 
 
 def plan_proportions(
@@ -197,8 +158,9 @@ def crop_price(weights: jax.Array, strongest: jax.Array) -> jax.Array:
 def _plan_first(grid: Grid, total: jax.Array, most_crop: jax.Array | float) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The window of cells that stay, first to before last, and each one's scale, float32 [40], 0 outside."""
     weights, mean, strongest = _column_weights(grid)
-    plain = (strongest < PLAIN) & ~jnp.any(grid.protected, 0)
-    rank = strongest + 0.3 * mean
+    near = _near(strongest)
+    plain = (near < PLAIN) & ~jnp.any(grid.protected, 0)
+    rank = near + 0.3 * mean
     price = crop_price(weights, strongest)
     least_cells = jnp.maximum(total, CELLS - jnp.asarray(most_crop, jnp.float32) * (CELLS - total))
     high = jnp.maximum(1, 2 * total / CELLS - 1)
@@ -231,6 +193,15 @@ def _plan_first(grid: Grid, total: jax.Array, most_crop: jax.Array | float) -> t
     start = (jnp.int32(0), jnp.int32(CELLS), total < CELLS)
     left, right, _ = lax.while_loop(lambda state: state[2], advance, start)
     return left, right, scales(left, right)[0]
+
+
+def _near(strongest: jax.Array) -> jax.Array:
+    """The most that each column or one of its neighbours holds, these by the shares of `ROOM`, float32 [40]."""
+    reach = len(ROOM)
+    padded = jnp.pad(strongest, reach)
+    at = [padded[reach + step : reach + step + CELLS] for step in range(-reach, reach + 1)]
+    shares = [*ROOM[::-1], 1.0, *ROOM]
+    return jnp.max(jnp.stack([share * values for share, values in zip(shares, at, strict=True)]), 0)
 
 
 def _plan_second(grid: Grid, first: jax.Array, total: jax.Array) -> jax.Array:
@@ -300,11 +271,3 @@ def _warp(scales: jax.Array, window: list[jax.Array], lengths: tuple[jax.Array, 
 def _inside(left: jax.Array, right: jax.Array) -> jax.Array:
     cells = jnp.arange(CELLS)
     return (cells >= left) & (cells < right)
-
-
-def _cell_means(length: int, valid: jax.Array | int) -> jax.Array:
-    """Weights of each cell's mean, float32 [40, length], over the first `valid` of `length` places."""
-    edges = jnp.arange(CELLS + 1, dtype=jnp.float32)[:, None] * (jnp.asarray(valid, jnp.float32) / CELLS)
-    places = jnp.arange(length, dtype=jnp.float32)[None, :]
-    overlap = jnp.maximum(0, jnp.minimum(edges[1:], places + 1) - jnp.maximum(edges[:-1], places))
-    return overlap / jnp.maximum(jnp.sum(overlap, 1, keepdims=True), 1e-6)

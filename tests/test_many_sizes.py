@@ -1,0 +1,55 @@
+"""A process that retargets hundreds of sizes lives: its programs, memory maps and memory level off."""
+
+import resource
+import time
+
+import numpy as np
+import pytest
+from batch_photos import tiny_photo
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.pipeline import retarget
+from dnr_jax.program_limit import count_maps, most_maps
+from dnr_jax.weights import Weights
+
+CALLS = 300
+
+
+def peak_memory() -> float:
+    """Of this process so far, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+@pytest.mark.slow
+def test_three_hundred_sizes_in_one_process(embedded: Weights) -> None:
+    config = RetargetConfig(reconstruct_steps=1, refine_steps=1)
+    rng = np.random.default_rng(0)
+    maps, memory = [], []
+    for number in range(CALLS):
+        height, width = (int(n) for n in rng.integers(40, 700, 2))
+        target = (height, max(1, int(width * rng.uniform(0.4, 1.2))))
+        image = retarget(tiny_photo(height, width, seed=number), target, config, embedded).image
+        assert image.shape == (*target, 3)
+        maps.append(count_maps() or 0)
+        memory.append(peak_memory())
+        if number % 20 == 19:
+            print(
+                f"\n{number + 1} calls: {maps[-1]} memory maps, at most {max(maps)}; peak memory {memory[-1]:.2f} GiB"
+            )
+    most = most_maps()
+    if most is not None:
+        assert max(maps) < 0.8 * most
+        assert max(maps[CALLS // 2 :]) <= 1.1 * max(maps[: CALLS // 2]), "maps level off"
+    assert memory[-1] < 1.25 * memory[CALLS // 2], "memory levels off"
+
+    photo = tiny_photo(250, 330, seed=0)
+    seconds = {name: call_seconds(photo, width, config, embedded) for name, width in (("known", 280), ("again", 280))}
+    other = min(call_seconds(tiny_photo(241, 329, seed=1), 287, config, embedded) for _ in range(3))
+    print(f"a size seen before {seconds['again']:.2f} s, a new size of a known bucket {other:.2f} s")
+    assert other < 1.3 * seconds["again"] + 0.1
+
+
+def call_seconds(photo: np.ndarray, width: int, config: RetargetConfig, weights: Weights) -> float:
+    start = time.perf_counter()
+    retarget(photo, (photo.shape[0], width), config, weights)
+    return time.perf_counter() - start
