@@ -76,7 +76,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     turned.save(folder / "turned.jpg", exif=exif, quality=95)
-    frames = [PIL.Image.fromarray(np.full((40, 60, 3), n, np.uint8)) for n in (10, 200)]
+    frames = [PIL.Image.fromarray(textured_photo(40, 60, seed)).quantize(64) for seed in (1, 2)]
     frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
     (folder / "thumbor.conf").write_text(CONFIGURATION.format(photos=str(folder)) + "RESPECT_ORIENTATION = True\n")
     with socket.socket() as free:

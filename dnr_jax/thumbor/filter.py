@@ -58,7 +58,7 @@ class Filter(BaseFilter):
 
 def _reason_against(request, engine) -> str:
     """Why a request cannot be served; empty where it can."""
-    if engine.is_multiple():
+    if request.engine.is_multiple():  # Filters are run on its frames one by one, each with an engine of its own.
         return "it is an animation"
     if request.should_crop or request.trim is not None:
         return "the URL crops or trims it"
