@@ -150,6 +150,7 @@ def render(
     if features is None:
         with timed(seconds, "features"):
             features = jax.block_until_ready(loss_features(network, photo, size, config))
+    assert features is not None
     with timed(seconds, "seams"):
         targets, start, tiles = jax.block_until_ready(
             prepare(
