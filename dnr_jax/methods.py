@@ -18,7 +18,7 @@ from dnr_jax.shell.progress import ProgressLine
 if TYPE_CHECKING:
     import numpy as np
 
-    from dnr_jax.pipeline import Result
+    from dnr_jax.result import Result
     from dnr_jax.weights import Weights
 
 NAMES = ("dnr", *METHODS)

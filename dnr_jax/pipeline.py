@@ -1,8 +1,7 @@
-"""retarget() and retarget_frames(): the whole method. Arrays in, arrays and a record out; no file I/O."""
+"""The whole method, for one target or several, of a photo or an animation. Arrays in, arrays and a record out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,62 +10,21 @@ import PIL.Image
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import tap_size, tap_stride
+from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import pad, traced_size
 from dnr_jax.planning.importance import Overview, analyse, overview_size
 from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
-from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.passes import AXES, Pass
-from dnr_jax.planning.plan import Plan, make_plan
-from dnr_jax.planning.warp import Warp
+from dnr_jax.planning.plan import Groundwork, lay_groundwork, plan_target
 from dnr_jax.program_limit import make_room
 from dnr_jax.progress import Progress
-from dnr_jax.rendering.optimise import Minimum
-from dnr_jax.rendering.render import Rendering, crop, render, timed
+from dnr_jax.rendering.render import loss_features, needs_features, render, timed
+from dnr_jax.result import Result, make_result
 from dnr_jax.shapes import bucket_shape, largest_overview
 from dnr_jax.sight import Sight, see_frames, told
 from dnr_jax.weights import Weights
 
 LARGEST_GROWTH = 4
 """A side can be enlarged to at most this many times its length."""
-
-
-class Result(NamedTuple):
-    """A retargeted photo and how it came about.
-
-    Attributes:
-      image: [H', W', 3], with a fourth channel or none as the photo; uint8 for a uint8 photo, else float32 in [0, 255].
-      importance: S_l of each tap (Eq. 1) of the photo with its priors, float32 [h_l, w_l].
-      sight: what was seen in the photo, or told of it: objects, faces and words; None with objects=none.
-      objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 2], above 1 on faces.
-      passes: the rounds of seams, in order.
-      warps: the warp of each side that the seams did not bring to its target, or that follows the other.
-      start: the image that the reconstruction began with, float32 [H_mid, W_mid, 3].
-      reconstructed: what it ended with.
-      displacement: the sampler's (dy, dx) in pixels, float32 [H_mid, W_mid, 2].
-      refined: the sampled image, before the warp.
-      snapshots: (step, image) of the reconstruction, on request.
-      record: sizes, seams per level, losses and seconds per stage, ready for JSON.
-
-    Example:
-      >>> photo = np.full((32, 48, 3), 128, np.uint8)
-      >>> result = retarget(photo, (32, 40), RetargetConfig(taps=("block1_conv2",)), load_weights("embedded"))
-      >>> result.record["target_size"], [step.side for step in result.passes]
-      ((32, 40), ['width'])
-    """
-
-    image: np.ndarray
-    importance: tuple[np.ndarray, ...]
-    sight: Sight | None
-    objects: np.ndarray
-    passes: tuple[Pass, ...]
-    warps: dict[str, Warp]
-    start: np.ndarray
-    reconstructed: np.ndarray
-    displacement: np.ndarray
-    refined: np.ndarray
-    snapshots: list[tuple[int, np.ndarray]]
-    record: dict[str, Any]
 
 
 def retarget(
@@ -100,15 +58,54 @@ def retarget(
       >>> retarget(photo, (32, 40), config, load_weights("embedded")).image.shape
       (32, 40, 3)
     """
+    (result,) = retarget_to_all(image, [target], config, weights, masks=masks, progress=progress)
+    return result
+
+
+def retarget_to_all(
+    image: np.ndarray | PIL.Image.Image,
+    targets: Sequence[tuple[int, int]],
+    config: RetargetConfig,
+    weights: Weights,
+    *,
+    masks: Masks = NO_MASKS,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Retargets one photo to several sizes; each result is, bit for bit, what `retarget` gives for that target alone.
+
+    What does not depend on the target is computed once: what is seen in the photo, its features, importance and
+    priors, the seams of what is marked for removal; and all of it for targets that are equal. All other seams are found
+    for each target, because they do depend on it: those of the deepest level nest, but those of a finer level are
+    guided by which deeper ones go, the second side's by what is left of the first, and importance_percentile=auto
+    chooses their number by the warp that remains.
+
+    Args:
+      image: as for `retarget`.
+      targets: (height, width) of each result, in any order; at least one.
+      config: options.
+      weights: from `load_weights`.
+      masks: what to protect and what to remove.
+      progress: called as the long stages advance; with several targets their names begin with the size, "40x32 ".
+
+    Returns:
+      The results in the order of the targets; `record["seconds"]` has what is computed once where it is first needed.
+
+    Raises:
+      ValueError, FloatingPointError: as `retarget` does; targets are checked before any work.
+
+    Example:
+      >>> photo = np.full((32, 48, 3), 128, np.uint8)
+      >>> config = RetargetConfig(taps=("block1_conv2",))
+      >>> results = retarget_to_all(photo, [(32, 40), (32, 32)], config, load_weights("embedded"))
+      >>> [result.image.shape for result in results]
+      [(32, 40, 3), (32, 32, 3)]
+    """
     if isinstance(image, PIL.Image.Image):
         image = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
     grey = image.ndim == 2
     frames = [np.repeat(image[..., None], 3, -1) if grey else image]
-    (result,) = retarget_frames(frames, target, config, weights, masks=masks, progress=progress)
-    if not grey:
-        return result
-    mean = result.image.mean(-1, dtype=np.float32)
-    return result._replace(image=np.rint(mean).astype(np.uint8) if image.dtype == np.uint8 else mean)
+    found = retarget_frames_to_all(frames, targets, config, weights, masks=masks, progress=progress)
+    return [_in_grey(result) if grey else result for (result,) in found]
 
 
 def retarget_frames(
@@ -130,29 +127,113 @@ def retarget_frames(
       >>> [result.image.shape for result in retarget_frames(frames, (32, 40), config, load_weights("embedded"))]
       [(32, 40, 3), (32, 40, 3)]
     """
+    (results,) = retarget_frames_to_all(frames, [target], config, weights, masks=masks, progress=progress)
+    return results
+
+
+def retarget_frames_to_all(
+    frames: Sequence[np.ndarray],
+    targets: Sequence[tuple[int, int]],
+    config: RetargetConfig,
+    weights: Weights,
+    *,
+    masks: Masks = NO_MASKS,
+    progress: Progress | None = None,
+) -> Iterator[list[Result]]:
+    """Retargets all frames of an animation, or the one of a photo, to several sizes, one after the other.
+
+    Gives each target's results as they are ready, so that they can be written and let go before the next. Arguments and
+    what is shared as for `retarget_to_all`; the frames of an animation have their features computed again for each
+    target, because memory seldom holds those of all.
+
+    Example:
+      >>> frames = [np.full((32, 48, 3), grey, np.uint8) for grey in (100, 140)]
+      >>> config, weights = RetargetConfig(taps=("block1_conv2",)), load_weights("embedded")
+      >>> for results in retarget_frames_to_all(frames, [(32, 40), (32, 24)], config, weights):
+      ...     print(len(results), results[0].image.shape)
+      2 (32, 40, 3)
+      2 (32, 24, 3)
+    """
+    if not targets:
+        raise ValueError("there is no target: give at least one (height, width)")
     config = config.resolve(frames[0].shape[:2])
     photos = [_check_image(frame, config) for frame in frames]
     if any(frame.shape != frames[0].shape for frame in frames):
         raise ValueError("the frames differ in size: give frames of one size")
     size = (frames[0].shape[0], frames[0].shape[1])
-    check_target(target, size)
+    for target in targets:
+        check_target(target, size)
     check_masks(masks, size)
     if masks.objects is not None and config.objects == "none":
         raise ValueError("a map of objects is given and objects is none: leave one of them out")
     marked = masks.protect is not None or masks.remove is not None
     _check_taps(config, weights, needs_pixels=marked or frames[0].shape[2] == 4)
+    return _retarget([*frames], photos, [*targets], config, weights, masks, progress)
 
-    make_room((bucket_shape(size), bucket_shape(target), config))
+
+def _retarget(
+    frames: list[np.ndarray],
+    photos: list[tuple[jax.Array, jax.Array | None]],
+    targets: list[tuple[int, int]],
+    config: RetargetConfig,
+    weights: Weights,
+    masks: Masks,
+    progress: Progress | None,
+) -> Iterator[list[Result]]:
+    """The method itself; arguments are checked, `photos` are the frames' padded pixels and opacity."""
+    size = (frames[0].shape[0], frames[0].shape[1])
+    make_room((bucket_shape(size), bucket_shape(targets[0]), config))
     network = weights.network.at_precision(config.precision)
-    shared: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    sight, ground = _analyse(photos, size, config, network, masks, seconds)
+    features = None
+    ready: dict[tuple[int, int], list[Result]] = {}
+    for number, target in enumerate(targets):
+        later = targets[number + 1 :]
+        if target in ready:
+            yield ready[target] if target in later else ready.pop(target)
+            continue
+        make_room((bucket_shape(size), bucket_shape(target), config))
+        with timed(seconds, "seams"):
+            plan = plan_target(ground, target, config)
+        if len(photos) == 1 and later and features is None and needs_features(plan, config):
+            with timed(seconds, "features"):
+                features = jax.block_until_ready(loss_features(network, photos[0][0], traced_size(size), config))
+        results = []
+        for frame_number, (frame, (photo, alpha)) in enumerate(zip(frames, photos, strict=True), 1):
+            taken = dict(seconds)
+            report = progress
+            if progress is not None:
+                names = [f"{target[1]}x{target[0]}"] * (len(targets) > 1)
+                names += [f"frame {frame_number}/{len(frames)}"] * (len(frames) > 1)
+                report = partial(_report, progress, names)
+            rendering = render(
+                photo, plan, config, network, alpha=alpha, features=features, progress=report, seconds=taken
+            )
+            results.append(make_result(rendering, plan, sight, config, taken, frame.dtype == np.uint8))
+        if target in later:
+            ready[target] = results
+        yield results
+        seconds = {}
+
+
+def _analyse(
+    photos: Sequence[tuple[jax.Array, jax.Array | None]],
+    size: tuple[int, int],
+    config: RetargetConfig,
+    network: Network,
+    masks: Masks,
+    seconds: dict[str, float],
+) -> tuple[Sight | None, Groundwork]:
+    """What is known of a photo, or of all frames together, whatever the target."""
     valid = traced_size(size)
-    with timed(shared, "objects"):
+    with timed(seconds, "objects"):
         sight = None
         if masks.objects is not None:
             sight = told(masks.objects)
         elif config.objects == "auto":
             sight = see_frames([photo for photo, _ in photos], valid, config)
-    with timed(shared, "features"):
+    with timed(seconds, "features"):
         overview, small_shape = _overview(size, network)
         importance = None
         for photo, _ in photos:
@@ -160,19 +241,9 @@ def retarget_frames(
             importance = maps if importance is None else jax.tree.map(jnp.maximum, importance, maps)
         jax.block_until_ready(importance)
     assert importance is not None
-    with timed(shared, "seams"):
+    with timed(seconds, "seams"):
         salience = None if sight is None else jnp.asarray(sight.salience)
-        plan = make_plan(importance, size, target, config, masks, photo=photos[0][0], salience=salience)
-
-    results = []
-    for number, (frame, (photo, alpha)) in enumerate(zip(frames, photos, strict=True)):
-        seconds = dict(shared)
-        report = progress
-        if progress is not None and len(frames) > 1:
-            report = partial(_report_frame, progress, number + 1, len(frames))
-        rendering = render(photo, plan, config, network, alpha=alpha, progress=report, seconds=seconds)
-        results.append(_result(rendering, plan, sight, config, seconds, frame.dtype == np.uint8))
-    return results
+        return sight, lay_groundwork(importance, size, config, masks, photo=photos[0][0], salience=salience)
 
 
 def _overview(size: tuple[int, int], network: Network) -> tuple[Overview, tuple[int, int] | None]:
@@ -185,85 +256,13 @@ def _overview(size: tuple[int, int], network: Network) -> tuple[Overview, tuple[
     )
 
 
-def _report_frame(progress: Progress, number: int, count: int, stage: str, done: int, most: int) -> None:
-    progress(f"frame {number}/{count} {stage}", done, most)
+def _report(progress: Progress, names: list[str], stage: str, done: int, most: int) -> None:
+    progress(" ".join([*names, stage]), done, most)
 
 
-def _result(
-    rendering: Rendering,
-    plan: Plan,
-    sight: Sight | None,
-    config: RetargetConfig,
-    seconds: dict[str, float],
-    eight_bits: bool,
-) -> Result:
-    image = rendering.image
-    if rendering.alpha is not None:
-        image = np.concatenate([image, 255 * rendering.alpha[..., None]], -1)
-    image = np.clip(image, 0, 255)
-    built, shifted = rendering.reconstruction, rendering.refinement
-    return Result(
-        image=np.rint(image).astype(np.uint8) if eight_bits else image,
-        importance=tuple(
-            crop(values, tap_size(tap, plan.size)) for tap, values in zip(config.taps, plan.importance, strict=True)
-        ),
-        sight=sight,
-        objects=crop(plan.objects, tap_size(config.taps[object_level(config.taps)], plan.size)),
-        passes=tuple(plan.passes),
-        warps=plan.warps,
-        start=rendering.start,
-        reconstructed=crop(built.value, plan.mid),
-        displacement=crop(shifted.value, plan.mid),
-        refined=rendering.refined,
-        snapshots=[(step, crop(value, plan.mid)) for step, value in built.snapshots],
-        record={
-            "size": plan.size,
-            "intermediate_size": plan.mid,
-            "target_size": plan.target,
-            "importance_percentile": config.importance_percentile,
-            "importance_threshold": plan.threshold,
-            "seen": None if sight is None else sight.describe(),
-            "passes": [_describe_pass(step, config) for step in plan.passes],
-            "warps": {side: _describe_warp(warp, plan.mid[AXES[side]]) for side, warp in plan.warps.items()},
-            "taps": config.taps,
-            "notes": [*config.tap_notes, *plan.notes],
-            "reconstruction": _describe(built, config.reconstruct_steps),
-            "refinement": _describe(shifted, config.refine_steps),
-            "seconds": seconds,
-        },
-    )
-
-
-def _describe_pass(step: Pass, config: RetargetConfig) -> dict[str, Any]:
-    return {
-        "side": step.side,
-        "action": "insert" if step.grow else "remove",
-        "size": step.size,
-        "new_size": step.new_size,
-        "wanted": step.wanted,
-        "seams": {tap: int(s.removed) for tap, s in zip(config.taps, step.carving.levels, strict=True)},
-        "damage": step.damage,
-    }
-
-
-def _describe_warp(warp: Warp, length: int) -> dict[str, Any]:
-    """What a warp does to a side of `length` pixels: how much is cropped, and the cells' least and most scale."""
-    old, new = (np.asarray(edges, np.float64) for edges in warp)
-    widths = np.diff(old)
-    scales = np.diff(new)[widths > 0] / widths[widths > 0]
-    return {
-        "cropped": [round(float(old[0]), 2), round(float(length - old[-1]), 2)],
-        "least_scale": round(float(scales.min()), 4),
-        "most_scale": round(float(scales.max()), 4),
-    }
-
-
-def _describe(minimum: Minimum, most: int) -> dict[str, Any]:
-    return {
-        "steps": minimum.steps,
-        "stopped_early": minimum.steps < most,
-        "losses": [float(loss) for loss in minimum.losses],
-    }
+def _in_grey(result: Result) -> Result:
+    mean = result.image.mean(-1, dtype=np.float32)
+    return result._replace(image=np.rint(mean).astype(np.uint8) if result.image.dtype == np.uint8 else mean)
 
 
 def _check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, jax.Array | None]:

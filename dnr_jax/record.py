@@ -10,7 +10,7 @@ import jax
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.inspection.table import stop_reason
-from dnr_jax.pipeline import Result
+from dnr_jax.result import Result
 from dnr_jax.weights import Weights
 
 

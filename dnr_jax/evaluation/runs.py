@@ -31,8 +31,9 @@ from dnr_jax.inspection import drawing
 from dnr_jax.inspection.sections import effective_map
 from dnr_jax.metrics.pairs import area_scale
 from dnr_jax.photos.files import read_image
-from dnr_jax.pipeline import Result, retarget
+from dnr_jax.pipeline import retarget
 from dnr_jax.progress import Progress
+from dnr_jax.result import Result
 from dnr_jax.shell.sizes import parse_side, parse_target
 from dnr_jax.weights import Weights
 

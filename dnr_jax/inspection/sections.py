@@ -17,11 +17,11 @@ from dnr_jax.inspection.curve import curve_svg, draw_curve
 from dnr_jax.inspection.page import Chapter, Figure, render_page
 from dnr_jax.inspection.table import count, show_size, stop_reason, table_rows
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.pipeline import Result
 from dnr_jax.planning.importance import aggregate
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.passes import AXES, Pass, replay
 from dnr_jax.planning.warp import Warp, uniform_warp, warp_width
+from dnr_jax.result import Result
 
 _COMPRESSION = 1  # Quick: a run of a large photo draws dozens of full-size pictures.
 _WHEEL = 96

@@ -6,8 +6,8 @@ from typing import Any
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.pipeline import Result
 from dnr_jax.planning.passes import AXES
+from dnr_jax.result import Result
 
 _TOLD = (
     "size",

@@ -71,6 +71,28 @@ class Plan(NamedTuple):
         return any(step.changes for step in self.passes)
 
 
+class Groundwork(NamedTuple):
+    """What every plan for one photo begins with, whatever its target.
+
+    Attributes:
+      size: (height, width) of the photo.
+      maps: what seams are found on, with priors and masks.
+      threshold: the most mean importance that a deepest seam may have, float32.
+      removals: the seams that take what is marked for removal.
+      left: what these leave of the maps.
+      left_size: (height, width) of that.
+      protect: what the user protects, bool [H, W]; None for nothing.
+    """
+
+    size: tuple[int, int]
+    maps: SeamMaps
+    threshold: jax.Array
+    removals: list[Pass]
+    left: SeamMaps
+    left_size: tuple[int, int]
+    protect: np.ndarray | None
+
+
 def make_plan(
     importance: tuple[jax.Array, ...],
     size: tuple[int, int],
@@ -81,12 +103,27 @@ def make_plan(
     photo: jax.Array | None = None,
     salience: jax.Array | None = None,
 ) -> Plan:
-    """Finds seams and warps of one photo.
+    """Finds seams and warps of one photo for one target, (height, width).
+
+    The other arguments, and what is raised, are those of `lay_groundwork`.
+    """
+    return plan_target(lay_groundwork(importance, size, config, masks, photo=photo, salience=salience), target, config)
+
+
+def lay_groundwork(
+    importance: tuple[jax.Array, ...],
+    size: tuple[int, int],
+    config: RetargetConfig,
+    masks: Masks = NO_MASKS,
+    *,
+    photo: jax.Array | None = None,
+    salience: jax.Array | None = None,
+) -> Groundwork:
+    """Makes the maps that seams are found on, and removes what is marked for it.
 
     Args:
       importance: S_l of each tap, float32 [h_l, w_l], without priors; padded or not.
       size: the photo's (height, width).
-      target: the (height, width) wanted.
       config: options.
       masks: what to protect and what to remove.
       photo: float32 [H, W, 3] in [0, 255], for importance_percentile=auto: without it what joints break is not counted.
@@ -101,22 +138,34 @@ def make_plan(
         None if mask is None else jnp.asarray(pad(mask, shape)) for mask in (masks.protect, masks.remove)
     )
     seen = make_seam_maps(importance, photo, salience, protect, remove, traced_size(size), numbers, config=fixed)
-    (maps, threshold), end = seen, traced_size(target)
+    maps, threshold = seen
     removals, left, left_size = remove_marked(maps, size, numbers, fixed)
-    reach = seam_target(left_size, target, config)
+    return Groundwork(size, maps, threshold, removals, left, left_size, masks.protect)
+
+
+def plan_target(ground: Groundwork, target: tuple[int, int], config: RetargetConfig) -> Plan:
+    """Finds the seams and warps that lead to one target, (height, width), from what is known of the photo.
+
+    Args:
+      ground: from `lay_groundwork`, with the same config; it is left as it is, for further targets.
+      target: the (height, width) wanted.
+      config: options.
+    """
+    maps, size = ground.maps, ground.size
+    reach = seam_target(ground.left_size, target, config)
     moves = _find_moves(
-        left,
-        traced_size(left_size),
+        ground.left,
+        traced_size(ground.left_size),
         traced_size(reach),
-        end,
-        threshold,
-        numbers,
-        rounds=find_rounds(left_size, reach),
+        traced_size(target),
+        ground.threshold,
+        traced_numbers(config),
+        rounds=find_rounds(ground.left_size, reach),
         room=bucket_shape(target) if config.warp == "grid" else None,
-        config=fixed,
+        config=program_config(config),
     )
     mid = (int(moves.mid[0]), int(moves.mid[1]))
-    passes = [*removals]
+    passes = [*ground.removals]
     for step in map(Pass.on_host, moves.passes):
         # What came after a round that was stopped was not asked for.
         if step.wanted != step.size[AXES[step.side]]:
@@ -127,8 +176,8 @@ def make_plan(
         if not np.array_equal(warp.old_edges, warp.new_edges)
     }
     assert maps.objects is not None
-    limit = math.inf if config.importance_percentile == "auto" else float(threshold)
-    notes = too_wide(masks.protect, target)
+    limit = math.inf if config.importance_percentile == "auto" else float(ground.threshold)
+    notes = too_wide(ground.protect, target)
     return Plan(size, mid, target, bucket_shape(mid), passes, warps, limit, notes, maps.maps, maps.objects)
 
 

@@ -126,6 +126,7 @@ def render(
     network: Network,
     *,
     alpha: jax.Array | None = None,
+    features: dict[str, jax.Array] | None = None,
     progress: Progress | None = None,
     seconds: dict[str, float] | None = None,
 ) -> Rendering:
@@ -137,16 +138,18 @@ def render(
       config: options.
       network: whose features the image is to have.
       alpha: opacity, float32 [*, *], padded likewise; carved, sampled and warped as the pixels are.
+      features: the photo's, from `loss_features`, where they are at hand; None to compute them if they are needed.
       progress: called as the long stages advance.
       seconds: filled with seconds per stage.
     """
     seconds = {} if seconds is None else seconds
     mid, canvas = plan.mid, plan.canvas
     size, valid = traced_size(plan.size), traced_size(mid)
-    if config.init == "seam" and not plan.has_seams:
+    if not needs_features(plan, config):
         return _warp_only(photo, plan, alpha, seconds)
-    with timed(seconds, "features"):
-        features = jax.block_until_ready(loss_features(network, photo, size, config))
+    if features is None:
+        with timed(seconds, "features"):
+            features = jax.block_until_ready(loss_features(network, photo, size, config))
     with timed(seconds, "seams"):
         targets, start, tiles = jax.block_until_ready(
             prepare(
@@ -190,6 +193,11 @@ def render(
         else:
             opacity = None
     return Rendering(image, opacity, crop(start, mid), built, shifted, crop(refined, mid))
+
+
+def needs_features(plan: Plan, config: RetargetConfig) -> bool:
+    """Whether rendering by a plan takes more than a warp."""
+    return config.init != "seam" or plan.has_seams
 
 
 def only_near_joints(config: RetargetConfig, network: Network) -> bool:

@@ -10,8 +10,8 @@ import PIL.Image
 from dnr_jax.config import RetargetConfig
 from dnr_jax.inspection.drawing import most_moved, to_picture
 from dnr_jax.networks.taps import tap_size
-from dnr_jax.pipeline import Result
 from dnr_jax.planning.passes import replay
+from dnr_jax.result import Result
 from figures.layout import Panel, Sheet
 from figures.maps import map_picture
 from figures.runs import THREE_TAPS, Studio

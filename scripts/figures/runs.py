@@ -12,12 +12,13 @@ from dnr_jax.config import PAPER_GEOMETRY, RetargetConfig
 from dnr_jax.inspection.drawing import to_picture
 from dnr_jax.inspection.table import show_size
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.pipeline import Result, retarget
+from dnr_jax.pipeline import retarget
 from dnr_jax.planning.importance import analyse
 from dnr_jax.planning.passes import replay
 from dnr_jax.planning.plan import Plan, make_plan
 from dnr_jax.progress import Progress
 from dnr_jax.rendering.render import crop
+from dnr_jax.result import Result
 from dnr_jax.weights import Weights
 
 THREE_TAPS = ("block1_conv1", "block3_conv1", "block5_conv1")

@@ -1,0 +1,140 @@
+"""What `retarget` returns: a photo, what led to it, and the record of it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.networks.taps import tap_size
+from dnr_jax.planning.objects import object_level
+from dnr_jax.planning.passes import AXES, Pass
+from dnr_jax.planning.plan import Plan
+from dnr_jax.planning.warp import Warp
+from dnr_jax.rendering.optimise import Minimum
+from dnr_jax.rendering.render import Rendering, crop
+from dnr_jax.sight import Sight
+
+
+class Result(NamedTuple):
+    """A retargeted photo and how it came about.
+
+    Attributes:
+      image: [H', W', 3], with a fourth channel or none as the photo; uint8 for a uint8 photo, else float32 in [0, 255].
+      importance: S_l of each tap (Eq. 1) of the photo with its priors, float32 [h_l, w_l].
+      sight: what was seen in the photo, or told of it: objects, faces and words; None with objects=none.
+      objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 2], above 1 on faces.
+      passes: the rounds of seams, in order.
+      warps: the warp of each side that the seams did not bring to its target, or that follows the other.
+      start: the image that the reconstruction began with, float32 [H_mid, W_mid, 3].
+      reconstructed: what it ended with.
+      displacement: the sampler's (dy, dx) in pixels, float32 [H_mid, W_mid, 2].
+      refined: the sampled image, before the warp.
+      snapshots: (step, image) of the reconstruction, on request.
+      record: sizes, seams per level, losses and seconds per stage, ready for JSON.
+
+    Example:
+      >>> photo = np.full((32, 48, 3), 128, np.uint8)
+      >>> result = retarget(photo, (32, 40), RetargetConfig(taps=("block1_conv2",)), load_weights("embedded"))
+      >>> result.record["target_size"], [step.side for step in result.passes]
+      ((32, 40), ['width'])
+    """
+
+    image: np.ndarray
+    importance: tuple[np.ndarray, ...]
+    sight: Sight | None
+    objects: np.ndarray
+    passes: tuple[Pass, ...]
+    warps: dict[str, Warp]
+    start: np.ndarray
+    reconstructed: np.ndarray
+    displacement: np.ndarray
+    refined: np.ndarray
+    snapshots: list[tuple[int, np.ndarray]]
+    record: dict[str, Any]
+
+
+def make_result(
+    rendering: Rendering,
+    plan: Plan,
+    sight: Sight | None,
+    config: RetargetConfig,
+    seconds: dict[str, float],
+    eight_bits: bool,
+) -> Result:
+    """The result of one photo or frame.
+
+    Args:
+      rendering: what became of it.
+      plan: that it was rendered by.
+      sight: what was seen in it; None with objects=none.
+      config: options, resolved for its size.
+      seconds: per stage.
+      eight_bits: whether the image is to be uint8 rather than float32.
+    """
+    image = rendering.image
+    if rendering.alpha is not None:
+        image = np.concatenate([image, 255 * rendering.alpha[..., None]], -1)
+    image = np.clip(image, 0, 255)
+    built, shifted = rendering.reconstruction, rendering.refinement
+    return Result(
+        image=np.rint(image).astype(np.uint8) if eight_bits else image,
+        importance=tuple(
+            crop(values, tap_size(tap, plan.size)) for tap, values in zip(config.taps, plan.importance, strict=True)
+        ),
+        sight=sight,
+        objects=crop(plan.objects, tap_size(config.taps[object_level(config.taps)], plan.size)),
+        passes=tuple(plan.passes),
+        warps=plan.warps,
+        start=rendering.start,
+        reconstructed=crop(built.value, plan.mid),
+        displacement=crop(shifted.value, plan.mid),
+        refined=rendering.refined,
+        snapshots=[(step, crop(value, plan.mid)) for step, value in built.snapshots],
+        record={
+            "size": plan.size,
+            "intermediate_size": plan.mid,
+            "target_size": plan.target,
+            "importance_percentile": config.importance_percentile,
+            "importance_threshold": plan.threshold,
+            "seen": None if sight is None else sight.describe(),
+            "passes": [_describe_pass(step, config) for step in plan.passes],
+            "warps": {side: _describe_warp(warp, plan.mid[AXES[side]]) for side, warp in plan.warps.items()},
+            "taps": config.taps,
+            "notes": [*config.tap_notes, *plan.notes],
+            "reconstruction": _describe(built, config.reconstruct_steps),
+            "refinement": _describe(shifted, config.refine_steps),
+            "seconds": seconds,
+        },
+    )
+
+
+def _describe_pass(step: Pass, config: RetargetConfig) -> dict[str, Any]:
+    return {
+        "side": step.side,
+        "action": "insert" if step.grow else "remove",
+        "size": step.size,
+        "new_size": step.new_size,
+        "wanted": step.wanted,
+        "seams": {tap: int(s.removed) for tap, s in zip(config.taps, step.carving.levels, strict=True)},
+        "damage": step.damage,
+    }
+
+
+def _describe_warp(warp: Warp, length: int) -> dict[str, Any]:
+    """What a warp does to a side of `length` pixels: how much is cropped, and the cells' least and most scale."""
+    old, new = (np.asarray(edges, np.float64) for edges in warp)
+    widths = np.diff(old)
+    scales = np.diff(new)[widths > 0] / widths[widths > 0]
+    return {
+        "cropped": [round(float(old[0]), 2), round(float(length - old[-1]), 2)],
+        "least_scale": round(float(scales.min()), 4),
+        "most_scale": round(float(scales.max()), 4),
+    }
+
+
+def _describe(minimum: Minimum, most: int) -> dict[str, Any]:
+    return {
+        "steps": minimum.steps,
+        "stopped_early": minimum.steps < most,
+        "losses": [float(loss) for loss in minimum.losses],
+    }
