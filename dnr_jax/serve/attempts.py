@@ -16,8 +16,8 @@ from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import carve_width
 from dnr_jax.planning.choice import COUNTS, HOPE, Judged, judge_seams, least_strain
-from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
+from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.proportions import Grid, make_grid
 from dnr_jax.planning.seam_maps import SeamMaps, transpose
 from dnr_jax.shell.sizes import SMALLEST
@@ -75,7 +75,7 @@ def try_seams(
       config: options, resolved.
       side: "width" or "height".
     """
-    turned, lengths = (maps, size) if side == "width" else (transpose(maps), size[::-1])
+    turned, lengths = (maps, size) if side == "width" else (transpose(maps), (size[1], size[0]))
     numbers, fixed = traced_numbers(config), program_config(config)
     stride, width = tap_stride(config.taps[-1]), lengths[1]
     if config.importance_percentile != "auto":

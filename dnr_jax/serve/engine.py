@@ -1,4 +1,4 @@
-"""What a server does with a photo, in a worker's thread: bytes in, bytes out, with the networks that it keeps loaded."""
+"""What a server does with a photo, in a worker's thread: bytes in, bytes out, with networks that stay loaded."""
 
 import threading
 import time
@@ -129,5 +129,3 @@ def _named(name: str, body: Callable[[], T]) -> T:
         return body()
     except PhotoError as error:
         raise PhotoError(f"{name}: {error}") from None
-
-

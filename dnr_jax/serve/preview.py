@@ -9,6 +9,7 @@ import io
 from collections import OrderedDict
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
@@ -17,7 +18,7 @@ from dnr_jax.config import RetargetConfig
 from dnr_jax.inspection.drawing import colour_map, to_picture
 from dnr_jax.networks.taps import tap_size, tap_stride
 from dnr_jax.photos.kinds import frame_arrays
-from dnr_jax.pipeline import Seen, check_photo, look_at
+from dnr_jax.pipeline import Seen, check_image, look_at
 from dnr_jax.planning import choice, proportions
 from dnr_jax.planning.masks import Masks, check_masks
 from dnr_jax.planning.objects import object_level
@@ -59,14 +60,12 @@ class Analyst:
           ValueError: what cannot be served, as the command line says it.
         """
         photo, masks = self._engine.read(form, asked)
-        report("reading", 1, 4)
         config = asked.config.resolve(photo.size)
         if tap_stride(config.taps[0]) != 1:
             raise ValueError(f"an analysis needs a full-resolution tap first, not {config.taps[0]}: add block1_conv2")
         check_masks(masks, photo.size)
-        pixels, _ = check_photo(frame_arrays(photo)[0], config)
-        seen = self._look(form, pixels, photo.size, config, masks)
-        report("seeing", 2, 4)
+        pixels, _ = check_image(frame_arrays(photo)[0], config)
+        seen = self._look(form, pixels, photo.size, config, masks, report)
         ground = lay_groundwork(
             seen.importance,
             photo.size,
@@ -75,14 +74,14 @@ class Analyst:
             photo=pixels,
             salience=None if seen.sight is None else jnp.asarray(seen.sight.salience),
         )
-        report("planning", 3, 4)
+        report("analysis", 3, 5)
         size = ground.left_size
         shown = np.asarray(replay(ground.removals, pixels, 0, config))[: size[0], : size[1]]
         sides = {}
-        for side in SIDES:
+        for number, side in enumerate(SIDES, 4):
             attempts = try_seams(ground.left, size, ground.threshold, config, side)
+            report("analysis", number, 5)
             sides[side] = {"auto": config.importance_percentile == "auto", "attempts": list(map(_describe, attempts))}
-        report("planning", 4, 4)
         return {
             "name": form.files["photo"].name,
             "format": photo.kind.format,
@@ -99,14 +98,22 @@ class Analyst:
         }
 
     def _look(
-        self, form: Form, pixels: Any, size: tuple[int, int], config: RetargetConfig, masks: Masks
+        self,
+        form: Form,
+        pixels: jax.Array,
+        size: tuple[int, int],
+        config: RetargetConfig,
+        masks: Masks,
+        report: Progress,
     ) -> Seen:
         seers = (config.taps, config.objects, config.keep, config.precision)
         weights = (config.object_weight, config.face_weight, config.word_weight)
         objects = form.files.get("objects")
         key = (form.files["photo"].data, objects and objects.data, seers, weights)
         if key not in self._seen:
-            self._seen[key] = look_at([pixels], size, config, self._engine.weights, masks)
+            network = self._engine.weights.network.at_precision(config.precision)
+            network.check_taps(config.taps)
+            self._seen[key] = look_at([pixels], size, config, network, masks, progress=report)
         self._seen.move_to_end(key)
         while len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)

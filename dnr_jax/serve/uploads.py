@@ -57,7 +57,9 @@ async def read_form(request: Request, settings: Settings, file_fields: tuple[str
         )
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "multipart/form-data":
-        raise ProblemError("wrong-type", f"the body is {kind[:80]!r}: send multipart/form-data with the photo as a file")
+        raise ProblemError(
+            "wrong-type", f"the body is {kind[:80]!r}: send multipart/form-data with the photo as a file"
+        )
     told = request.headers.get("content-length", "0")
     if told.isdecimal() and int(told) > settings.most_bytes:
         raise _too_large(settings)
@@ -131,5 +133,3 @@ def _too_large(settings: Settings) -> ProblemError:
         " a larger --max_upload",
         {"Connection": "close"},
     )
-
-
