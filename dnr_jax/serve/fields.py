@@ -81,7 +81,10 @@ def parse_fields(texts: Mapping[str, str], masks: Mapping[str, Any]) -> Asked:
         # Looked up first: absl itself would read files for a flag called flagfile.
         if name not in values:
             raise ValueError(f"unknown field {name[:40]!r}: /docs lists them all")
-        values[name].parse(text)
+        try:
+            values[name].parse(text)
+        except flags.Error as error:
+            raise ValueError(str(error)) from None
         values[name].using_default_value = False
     values.mark_as_parsed()
     options: dict[str, Any] = {name: values[name].value for name in values}

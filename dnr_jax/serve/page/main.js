@@ -10,7 +10,12 @@ import { startStage } from './stage.js';
 import { change, options, state } from './state.js';
 
 const find = (id) => document.getElementById(id);
-const STAGES = { reading: 'Reading the photo', analysis: 'Looking at the photo', reconstruction: 'Reconstructing', refinement: 'Refining' };
+const STAGES = {
+  reading: 'Reading the photo',
+  analysis: 'Looking at the photo',
+  reconstruction: 'Reconstructing',
+  refinement: 'Refining',
+};
 let asked = new AbortController();
 let waiting = 0;
 
@@ -65,7 +70,8 @@ async function reconstruct() {
     result.bitmap = await createImageBitmap(result.blob).catch(() => null);
     if (signal.aborted) return;
     change({ result });
-    const notes = result.bitmap ? result.record.notes : [...result.record.notes, 'this browser cannot show the result, only save it'];
+    const notes = [...result.record.notes];
+    if (!result.bitmap) notes.push('this browser cannot show the result, only save it');
     end(notes.join('; ') || 'Done.');
     find('download').removeAttribute('aria-disabled');
     find('download').href = '#';

@@ -3,7 +3,7 @@
 export const PROTECT = 1;
 export const REMOVE = 2;
 const MOST_UNDO = 40;
-const TINTS = { [PROTECT]: [40, 190, 90], [REMOVE]: [235, 60, 60] };
+const TINTS = { [PROTECT]: [40, 130, 255], [REMOVE]: [235, 60, 60] };
 
 /** Marks on a picture of the photo of a size. */
 export class Masks {

@@ -50,7 +50,8 @@ export function markSeams(picture, analysis, target) {
   if (seams === null) return { image: marked, count: 0 };
   const wide = seams.side === 'width';
   const rows = analysis.size[wide ? 0 : 1];
-  const [down, across] = wide ? [picture.height / rows, picture.width / analysis.size[1]] : [picture.width / rows, picture.height / analysis.size[0]];
+  const scales = [picture.height / analysis.size[0], picture.width / analysis.size[1]];
+  const [down, across] = wide ? scales : scales.reverse();
   for (let k = 0; k < seams.count; k++) {
     for (let row = 0; row < rows; row++) {
       const along = Math.floor(row * down);

@@ -83,7 +83,8 @@ function drawPhoto(marking) {
     if (overlays.has('seams') && !marking) {
       const marked = markSeams(same ? image : analysis.pictures.photo, analysis, state.target);
       image = marked.image;
-      text = marked.count ? `${marked.count} seams go at ${state.target[1]} × ${state.target[0]}` : 'no seam goes at this size: the warp alone does least damage';
+      text = 'no seam goes at this size: the warp alone does least damage';
+      if (marked.count) text = `${marked.count} seams go at ${state.target[1]} × ${state.target[0]}`;
     }
     if (image.width === masks.width && image.height === masks.height) masks.tint(image);
   }
@@ -92,7 +93,7 @@ function drawPhoto(marking) {
   caption.textContent = text;
 }
 
-const mapsOf = (analysis) => ['importance', 'objects'].filter((name) => state.overlays.has(name)).map((name) => analysis.pictures[name]);
+const mapsOf = ({ pictures }) => ['importance', 'objects'].filter((name) => state.overlays.has(name)).map((name) => pictures[name]);
 
 /** What the preview is made of, composed again only where analysis or maps changed. */
 function groundPicture() {
@@ -107,7 +108,7 @@ function groundPicture() {
 
 function drawGrid({ warps }, shown) {
   const context = canvas.getContext('2d');
-  for (const [colour, width] of [['#00000080', 3], ['#ffffffd0', 1]]) {
+  for (const [colour, width] of [['#00000038', 3], ['#ffffff90', 1]]) {
     context.strokeStyle = colour;
     context.lineWidth = width * Math.max(1, shown[1] / 900);
     context.beginPath();
