@@ -8,6 +8,7 @@ import dataclasses
 import io
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dnr_jax.baselines import METHODS, Context, Method
@@ -82,18 +83,18 @@ def check_options(options: dict[str, Any]) -> None:
 def run_method(
     options: dict[str, Any],
     frames: list["np.ndarray"],
-    target: tuple[int, int],
+    targets: Sequence[tuple[int, int]],
     config: RetargetConfig,
     masks: dict[str, "np.ndarray"],
-) -> Outcome:
-    """Runs the chosen method, with progress on stderr unless `quiet`.
+) -> Iterator[Outcome]:
+    """Runs the chosen method for one target after the other, with progress on stderr unless `quiet`.
 
     Args:
       options: the command's flags, checked.
       frames: float32 [H, W, 3], or [H, W, 4] with opacity in [0, 255].
-      target: (height, width).
+      targets: (height, width) of each outcome.
       config: DNR's options.
-      masks: "protect" and "remove", where given.
+      masks: "protect", "remove" and "objects", where given.
 
     Raises:
       ValueError: what cannot be served.
@@ -102,39 +103,45 @@ def run_method(
 
     compilation_cache.enable()
     if options["method"] != "dnr":
-        return _run_baseline(METHODS[options["method"]], frames[0], target, config, options)
-    from dnr_jax.pipeline import retarget_frames
+        yield from _run_baseline(METHODS[options["method"]], frames[0], targets, config, options)
+        return
+    from dnr_jax.pipeline import retarget_frames_to_all
     from dnr_jax.planning.masks import Masks
     from dnr_jax.record import run_record
 
     weights = _load(options)
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
-        results = retarget_frames(frames, target, config, weights, masks=Masks(**masks), progress=line.update)
-    record = run_record(results[0], config, weights)
-    return Outcome([result.image for result in results], results[0].record["notes"], record, results[0])
+        found = retarget_frames_to_all(frames, targets, config, weights, masks=Masks(**masks), progress=line.update)
+        for results in found:
+            record = run_record(results[0], config, weights)
+            yield Outcome([result.image for result in results], results[0].record["notes"], record, results[0])
 
 
 def _run_baseline(
-    method: Method, image: "np.ndarray", target: tuple[int, int], config: RetargetConfig, options: dict[str, Any]
-) -> Outcome:
+    method: Method,
+    image: "np.ndarray",
+    targets: Sequence[tuple[int, int]],
+    config: RetargetConfig,
+    options: dict[str, Any],
+) -> Iterator[Outcome]:
     from dnr_jax.record import environment
 
     weights = _load(options) if method.needs_network else None
-    start = time.perf_counter()
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
         context = Context(network=weights.network if weights else None, config=config, progress=line.update)
-        retargeted = method(image, target, context)
-    seconds = {method.name: round(time.perf_counter() - start, 4)}
-    record = {
-        "method": method.name,
-        "size": image.shape[:2],
-        "target_size": target,
-        "config": {name: getattr(config, name) for name in method.options},
-        "weights": weights.provenance._asdict() if weights else None,
-        "seconds": seconds,
-        **environment(),
-    }
-    return Outcome([retargeted], [], record)
+        for target in targets:
+            start = time.perf_counter()
+            retargeted = method(image, target, context)
+            record = {
+                "method": method.name,
+                "size": image.shape[:2],
+                "target_size": target,
+                "config": {name: getattr(config, name) for name in method.options},
+                "weights": weights.provenance._asdict() if weights else None,
+                "seconds": {method.name: round(time.perf_counter() - start, 4)},
+                **environment(),
+            }
+            yield Outcome([retargeted], [], record)
 
 
 def _load(options: dict[str, Any]) -> "Weights":

@@ -5,13 +5,20 @@
 narrows photo.jpg to three quarters of its width. Objects keep their shape; what gives way is what the network finds
 unimportant. --height lowers it; both together do both; sizes above 100% enlarge. --protect and --remove take masks.
 "-" reads standard input or writes standard output. The first run at a new size spends some seconds compiling.
+
+  python -m dnr_jax.resize --input=photo.jpg --output=out.jpg --aspect=1:1,4:5,9:16
+
+looks at the photo once and writes out_1x1.jpg, out_4x5.jpg and out_9x16.jpg. --width=75%,50%, --height and --size take
+lists too; two lists of one length go together item by item. --for=instagram,story,youtube,x,open_graph makes the exact
+pixels of these uses: the aspect by retargeting, the rest by plain scaling. In --output, {target}, {width} and {height}
+stand for a target's name and pixels: --output='{target}/photo_{width}x{height}.jpg'. --record then holds a list.
 """
 
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
@@ -27,9 +34,20 @@ from dnr_jax.shell.flags import (
     define_size_flags,
     size_arguments,
 )
-from dnr_jax.shell.sizes import parse_target
+from dnr_jax.shell.sizes import Target
+from dnr_jax.shell.targets import (
+    Asked,
+    check_different,
+    check_without_photo,
+    list_targets,
+    name_output,
+    needs_pixels,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from dnr_jax.methods import Outcome
     from dnr_jax.photos.kinds import Photo
 
 _EXAMPLE = "python -m dnr_jax.resize --input=photo.jpg --output=out.png --width=75%"
@@ -58,7 +76,11 @@ def define_flags() -> flags.FlagValues:
         "input", None, "Photo to retarget, of any kind that Pillow reads; - for standard input.", **text
     )
     flags.DEFINE_string(
-        "output", None, "File to write; its extension says the format. - for standard output, as the input.", **text
+        "output",
+        None,
+        "File to write; its extension says the format. - for standard output, as the input. With several targets each"
+        " one's name goes before the extension, or where {target}, {width} or {height} stand.",
+        **text,
     )
     flags.DEFINE_boolean("overwrite", False, "Allow the output to replace the input.", **text)
     flags.DEFINE_string("protect", None, "Mask of the photo's size: what is white keeps its shape.", **text)
@@ -73,7 +95,12 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("background", None, "Colour behind a transparent photo where JPEG is written.", **text)
     flags.DEFINE_enum("frames", "refuse", ["refuse", "all"], "Animations: refuse, or retarget all frames.", **text)
     flags.DEFINE_float("max_megapixels", 25.0, "Largest photo to decode.", **text)
-    flags.DEFINE_string("record", None, "JSON file to write what happened to: sizes, seams, losses, times.", **text)
+    flags.DEFINE_string(
+        "record",
+        None,
+        "JSON file to write what happened to: sizes, seams, losses, times; a list of several targets'.",
+        **text,
+    )
     flags.DEFINE_string(
         "inspect_dir", None, "Directory for pictures of every stage and a page that shows them.", **text
     )
@@ -97,47 +124,87 @@ def _check_and_run(options: dict[str, Any]) -> None:
 def _run(options: dict[str, Any], config: RetargetConfig) -> None:
     # Photo files need no JAX, whose import takes a second or two: what can be refused without it is refused first.
     from dnr_jax.photos import files
-    from dnr_jax.photos.encode import check_output
     from dnr_jax.photos.kinds import frame_arrays, parse_background
+    from dnr_jax.photos.scaling import scale_pixels
 
     background = None if options["background"] is None else parse_background(options["background"])
-    files.output_format(options["output"])  # An unknown extension is refused before anything is read.
-    for path in (options["output"], options["record"]):
-        if path is not None:
-            files.check_writable(path)
-    _check_distinct(options)
+    wanted = list_targets(size_arguments(options))
+    for asked in wanted:
+        check_without_photo(asked)
+    _check_outputs(options, wanted)
     photo = files.read_photo(options["input"], max_megapixels=options["max_megapixels"], frames=options["frames"])
-    target = parse_target(photo.size, **size_arguments(options))
-    output_format = files.output_format(options["output"], photo.kind)
-    try:
-        check_output(photo.kind, output_format, background, (target.height, target.width))
-    except ValueError as error:
-        raise ValueError(f"{options['output']}: {error}") from None
-    masks = {
-        name: files.read_mask(options[name], photo.size, max_megapixels=options["max_megapixels"])
-        for name in ("protect", "remove")
-        if options[name] is not None
-    }
-    if options["objects"] not in (None, "auto", "none"):
-        masks["objects"] = files.read_objects(options["objects"], photo.size, max_megapixels=options["max_megapixels"])
-    _note(options, *(f"{options['input']}: {note}" for note in photo.notes), *([target.note] if target.note else []))
+    pieces = _name_pieces(options, wanted, photo, background)
+    masks = _read_masks(options, photo)
+    _note(options, *(f"{options['input']}: {note}" for note in photo.notes))
+    _note(options, *(piece.target.note for piece in pieces if piece.target.note))
 
     from dnr_jax.methods import run_method
 
-    outcome = run_method(options, frame_arrays(photo), (target.height, target.width), config, masks)
-    _note(options, *outcome.notes)
-    _write(options["output"], outcome.images, photo, background)
-    if options["inspect_dir"] is not None and outcome.result is not None:
-        from dnr_jax.inspection import write_inspection
-
-        write_inspection(Path(options["inspect_dir"]), photo.pixels, outcome.result, config)
+    targets = [piece.target.retargeted for piece in pieces]
+    notes, records = [], []
+    outcomes = run_method(options, frame_arrays(photo), targets, config, masks)
+    for piece, outcome in zip(pieces, outcomes, strict=True):
+        images = [scale_pixels(image, piece.target.written) for image in outcome.images]
+        _write(piece.output, images, photo, background)
+        _inspect(options, piece, outcome, photo, config, several=len(pieces) > 1)
+        notes += [note for note in outcome.notes if note not in notes]
+        records.append({"target": piece.asked.name, "output": piece.output, **outcome.record})
+        records[-1]["output_size"] = piece.target.written
+    _note(options, *notes)
     if options["record"] is not None:
-        files.write_bytes(options["record"], json.dumps(outcome.record, indent=1).encode())
+        told = records if len(pieces) > 1 else records[0]
+        files.write_bytes(options["record"], json.dumps(told, indent=1).encode())
 
 
-def _check_distinct(options: dict[str, Any]) -> None:
+class _Piece(NamedTuple):
+    """A target and the file that it goes to."""
+
+    asked: Asked
+    target: Target
+    output: str
+
+
+def _check_outputs(options: dict[str, Any], wanted: list[Asked]) -> None:
+    """Refuses outputs that could not be written, as far as that shows before the photo is read."""
+    from dnr_jax.photos import files
+
+    pattern = options["output"]
+    files.output_format(pattern)
+    if options["record"] is not None:
+        files.check_writable(options["record"])
+    if len(wanted) > 1 and pattern == "-":
+        raise ValueError("standard output holds one photo, not one for each target: give --output=out.jpg")
+    if needs_pixels(pattern):
+        return
+    for output in [name_output(pattern, asked, None, several=len(wanted) > 1) for asked in wanted]:
+        files.check_writable(output)
+        _check_distinct(options, output)
+
+
+def _name_pieces(
+    options: dict[str, Any], wanted: list[Asked], photo: "Photo", background: tuple[int, int, int] | None
+) -> list[_Piece]:
+    """The targets of a photo and their files; ValueError for what cannot be reached, written or told apart."""
+    from dnr_jax.photos import files
+    from dnr_jax.photos.encode import check_output
+
+    pieces = []
+    for asked in wanted:
+        target = asked.target(photo.size)
+        output = name_output(options["output"], asked, target, several=len(wanted) > 1)
+        files.check_writable(output)
+        _check_distinct(options, output)
+        try:
+            check_output(photo.kind, files.output_format(output, photo.kind), background, target.written)
+        except ValueError as error:
+            raise ValueError(f"{output}: {error}") from None
+        pieces.append(_Piece(asked, target, output))
+    check_different([piece.output for piece in pieces])
+    return pieces
+
+
+def _check_distinct(options: dict[str, Any], output: str) -> None:
     """Refuses an output that is one of the inputs, unless it may replace them."""
-    output = options["output"]
     for name in ("input", "protect", "remove", "objects"):
         source = options[name]
         if source is None or "-" in (source, output) or options["overwrite"]:
@@ -146,7 +213,21 @@ def _check_distinct(options: dict[str, Any]) -> None:
             raise ValueError(f"{output} is the {name} as well: give --overwrite to replace it, or another name")
 
 
-def _write(output: str, images: list[Any], photo: "Photo", background: tuple[int, int, int] | None) -> None:
+def _read_masks(options: dict[str, Any], photo: "Photo") -> "dict[str, np.ndarray]":
+    from dnr_jax.photos import files
+
+    most = options["max_megapixels"]
+    masks = {
+        name: files.read_mask(options[name], photo.size, max_megapixels=most)
+        for name in ("protect", "remove")
+        if options[name] is not None
+    }
+    if options["objects"] not in (None, "auto", "none"):
+        masks["objects"] = files.read_objects(options["objects"], photo.size, max_megapixels=most)
+    return masks
+
+
+def _write(output: str, images: "list[np.ndarray]", photo: "Photo", background: tuple[int, int, int] | None) -> None:
     from dnr_jax.photos import files
     from dnr_jax.photos.kinds import stored_pictures
 
@@ -155,6 +236,18 @@ def _write(output: str, images: list[Any], photo: "Photo", background: tuple[int
         files.write_animation(output, pictures, photo.kind, background=background)
     else:
         files.write_photo(output, *pictures[0], photo.kind, background=background)
+
+
+def _inspect(
+    options: dict[str, Any], piece: _Piece, outcome: "Outcome", photo: "Photo", config: RetargetConfig, several: bool
+) -> None:
+    """Draws every stage of one target; of several targets, each into a folder of its name."""
+    if options["inspect_dir"] is None or outcome.result is None:
+        return
+    from dnr_jax.inspection import write_inspection
+
+    folder = Path(options["inspect_dir"])
+    write_inspection(folder / piece.asked.name if several else folder, photo.pixels, outcome.result, config)
 
 
 def _note(options: dict[str, Any], *lines: str) -> None:

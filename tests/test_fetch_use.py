@@ -205,7 +205,7 @@ def test_the_main_command_fetches_and_its_flags_say_where_and_whether(
         raise ValueError("far enough")
 
     with monkeypatch.context() as patched:
-        patched.setattr("dnr_jax.pipeline.retarget_frames", stop)
+        patched.setattr("dnr_jax.pipeline.retarget_frames_to_all", stop)
         assert resize.main([*arguments, "--weights=vgg19", "--offline"]) == 2
         assert f"VGG19 is not at {tmp_path / 'mine'}" in capsys.readouterr().err
         assert resize.main(arguments) == 2

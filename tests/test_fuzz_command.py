@@ -18,11 +18,14 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 EXAMPLES = 100
 
 
-def crop_frames(frames: list[np.ndarray], target: tuple[int, int], *_: Any, **__: Any) -> list[SimpleNamespace]:
+def crop_frames(
+    frames: list[np.ndarray], targets: list[tuple[int, int]], *_: Any, **__: Any
+) -> list[list[SimpleNamespace]]:
     """Stands in for the method, which damaged files have nothing to do with: crops or repeats the edge."""
+    (target,) = targets
     rows, columns = (np.minimum(np.arange(n), m - 1) for n, m in zip(target, frames[0].shape, strict=False))
     record = {"size": frames[0].shape[:2], "notes": [], "importance_threshold": 1.0, "passes": []}
-    return [SimpleNamespace(image=frame[rows][:, columns], record=record) for frame in frames]
+    return [[SimpleNamespace(image=frame[rows][:, columns], record=record) for frame in frames]]
 
 
 def flip(data: bytearray, chance: random.Random) -> bytearray:
@@ -54,7 +57,7 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], bytearray], ...] = (flip, 
 def test_damaged_files_end_in_a_photo_or_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], file_format: str
 ) -> None:
-    monkeypatch.setattr("dnr_jax.pipeline.retarget_frames", crop_frames)
+    monkeypatch.setattr("dnr_jax.pipeline.retarget_frames_to_all", crop_frames)
     pixels = np.random.default_rng(0).integers(0, 255, (33, 41, 3)).astype(np.uint8)
     whole, chance = file_bytes(pixels, file_format), random.Random(file_format)
     source, output = tmp_path / "in", tmp_path / "o.png"

@@ -28,7 +28,9 @@ def assert_identical(one: Result, other: Result) -> None:
         np.testing.assert_array_equal(value, same)
 
 
-@pytest.mark.parametrize("config", [DEFAULT, QUICK], ids=["auto", "paper"])
+@pytest.mark.parametrize(
+    "config", [pytest.param(DEFAULT, marks=pytest.mark.slow), QUICK], ids=["default", "paper's geometry"]
+)
 def test_results_are_those_of_separate_calls(embedded: Weights, config: RetargetConfig) -> None:
     photo, targets = textured_photo(64, 96), [(64, 72), (60, 66), (64, 72), (64, 96)]
     results = retarget_to_all(photo, targets, config, embedded)
@@ -63,7 +65,8 @@ def test_frames_to_several_targets(embedded: Weights) -> None:
 
 
 def test_what_no_target_changes_is_computed_once(embedded: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = dict.fromkeys(("see_frames", "analyse", "lay_groundwork", "loss_features", "plan_target", "render"), 0)
+    names = ("see_frames", "analyse", "lay_groundwork", "loss_features", "plan_target", "render")
+    counts: dict[str, int] = dict.fromkeys(names, 0)
 
     def count(name: str) -> None:
         whole = getattr(pipeline, name)
@@ -74,7 +77,7 @@ def test_what_no_target_changes_is_computed_once(embedded: Weights, monkeypatch:
 
         monkeypatch.setattr(pipeline, name, counted)
 
-    for name in counts:
+    for name in names:
         count(name)
     config = dataclasses.replace(QUICK, objects="auto", keep=("objects",))
     results = retarget_to_all(textured_photo(64, 96), [(64, 72), (64, 60), (64, 72), (64, 66)], config, embedded)

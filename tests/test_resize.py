@@ -134,7 +134,7 @@ def test_interrupt_leaves_nothing(photo: Path, monkeypatch: pytest.MonkeyPatch) 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dnr_jax.pipeline.retarget_frames", interrupt)
+    monkeypatch.setattr("dnr_jax.pipeline.retarget_frames_to_all", interrupt)
     assert run(f"--input={photo}", f"--output={photo.parent / 'o.png'}", "--width=75%", *FAST) == 130
     assert list(photo.parent.iterdir()) == [photo]
 

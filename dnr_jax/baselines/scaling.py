@@ -1,24 +1,17 @@
 """Cropping and uniform scaling: the two operators that look at no pixel's neighbourhood."""
 
 import numpy as np
-import PIL.Image
 
 from dnr_jax.baselines import Context
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
+from dnr_jax.photos.scaling import scale_pixels
 from dnr_jax.planning.importance import aggregate, analyse
 
 
 def scale(image: np.ndarray, target: tuple[int, int], _: Context | None = None) -> np.ndarray:
     """Scales both sides uniformly: bicubic, with the filter widened where the photo shrinks; see `Baseline`."""
-    if image.shape[:2] == target:
-        return image.copy()
-    size = (target[1], target[0])
-    channels = [
-        np.asarray(PIL.Image.fromarray(np.ascontiguousarray(channel)).resize(size, PIL.Image.Resampling.BICUBIC))
-        for channel in np.moveaxis(image.astype(np.float32), -1, 0)
-    ]
-    return np.clip(np.stack(channels, -1), 0, 255)
+    return scale_pixels(image.copy(), target)
 
 
 def crop(image: np.ndarray, target: tuple[int, int], context: Context) -> np.ndarray:

@@ -6,20 +6,38 @@ from typing import Any
 from absl import flags
 
 from dnr_jax.config import PRESETS, RetargetConfig, preset_config
+from dnr_jax.shell.uses import describe_uses
 from dnr_jax.weights.names import NetworkChoice, describe_names
 
 _DEFINERS = {"str": flags.DEFINE_string, "int": flags.DEFINE_integer, "float": flags.DEFINE_float}
-SIZE_FLAGS = ("width", "height", "size", "aspect", "fit", "max_side")
+SIZE_FLAGS = ("width", "height", "size", "aspect", "fit", "max_side", "for")
+_ARGUMENTS = {"size": "size_text", "for": "use"}
+"""Arguments of `parse_target` whose names differ from the flags'."""
 
 
 def define_size_flags(values: flags.FlagValues) -> None:
-    """The target size, as `dnr_jax.shell.sizes.parse_target` takes it."""
+    """The target sizes, as `dnr_jax.shell.targets.list_targets` takes them."""
     text = {"flag_values": values, "module_name": "sizes"}
-    flags.DEFINE_string("width", None, "Target width: pixels (480) or percent (75%). Default: unchanged.", **text)
-    flags.DEFINE_string("height", None, "Target height: pixels or percent. Default: unchanged.", **text)
-    flags.DEFINE_string("size", None, "Both in pixels, width first: 480x320.", **text)
-    flags.DEFINE_string("aspect", None, "Width to height (16:9 or 1.5): changes one side, and says which.", **text)
-    flags.DEFINE_enum("fit", None, ["shrink", "grow"], "What --aspect may do to that side. Default: shrink.", **text)
+    flags.DEFINE_string(
+        "width", None, "Target width: pixels (480) or percent (75%), or several: 75%,50%. Default: unchanged.", **text
+    )
+    flags.DEFINE_string(
+        "height", None, "Target height: pixels or percent, or as many as widths. Default: unchanged.", **text
+    )
+    flags.DEFINE_string("size", None, "Both in pixels, width first: 480x320, or several: 480x320,320x320.", **text)
+    flags.DEFINE_string(
+        "aspect", None, "Width to height (16:9 or 1.5), or several (1:1,4:5): changes one side, and says which.", **text
+    )
+    flags.DEFINE_string(
+        "for",
+        None,
+        "Exact pixels of a use, or several: retargeting gives the photo its aspect, plain scaling the pixels."
+        f" {describe_uses()}.",
+        **text,
+    )
+    flags.DEFINE_enum(
+        "fit", None, ["shrink", "grow"], "What --aspect and --for may do to that side. Default: shrink.", **text
+    )
     flags.DEFINE_integer("max_side", None, "Most pixels of the longer side; both shrink by the same share.", **text)
 
 
@@ -110,8 +128,8 @@ def check_nothing_is_looked_for(options: dict[str, Any], when: str) -> None:
 
 
 def size_arguments(options: dict[str, Any]) -> dict[str, Any]:
-    """The size flags' values as keyword arguments of `parse_target`."""
-    return {("size_text" if name == "size" else name): options[name] for name in SIZE_FLAGS}
+    """The size flags' values as keyword arguments of `parse_target`; text may be a list of several targets'."""
+    return {_ARGUMENTS.get(name, name): options[name] for name in SIZE_FLAGS}
 
 
 def _show(default: Any) -> str:

@@ -1,8 +1,10 @@
-"""Target sizes as people write them. Plain Python, so that a size can be refused before JAX is imported."""
+"""A target size as people write it. Plain Python, so that a size can be refused before JAX is imported."""
 
 import re
 from fractions import Fraction
 from typing import NamedTuple
+
+from dnr_jax.shell.uses import USES
 
 SMALLEST, LARGEST = Fraction(1, 10), Fraction(4)
 """A side's limits as shares of the photo's."""
@@ -12,6 +14,10 @@ FITS = ("shrink", "grow")
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 
 
+class OutOfReachError(ValueError):
+    """A side that is well said, but too short or too long for the photo."""
+
+
 class Target(NamedTuple):
     """The size asked for.
 
@@ -19,11 +25,24 @@ class Target(NamedTuple):
       height: in pixels.
       width: in pixels.
       note: the line that says which side an aspect changes; None where the size was said outright.
+      scaled: the (height, width) that the retargeted photo is then scaled to, both sides alike but for a rounded
+        pixel; None where it stays as it is.
     """
 
     height: int
     width: int
     note: str | None = None
+    scaled: tuple[int, int] | None = None
+
+    @property
+    def retargeted(self) -> tuple[int, int]:
+        """(height, width) of what retargeting leads to."""
+        return self.height, self.width
+
+    @property
+    def written(self) -> tuple[int, int]:
+        """(height, width) of the file."""
+        return self.scaled or self.retargeted
 
 
 def parse_target(
@@ -35,6 +54,7 @@ def parse_target(
     aspect: str | None = None,
     fit: str | None = None,
     max_side: int | None = None,
+    use: str | None = None,
 ) -> Target:
     """The target size of a photo of (height, width) `size`, from what was asked for; nothing asked: unchanged.
 
@@ -42,20 +62,26 @@ def parse_target(
     for it shrinks or the other one grows. `max_side` keeps the aspect, as fitting into a box does everywhere: both
     sides shrink by the same share until the longer one has at most so many pixels; it never enlarges.
 
+    A use says exact pixels. Retargeting gives the photo their aspect at its own resolution, as `aspect` does; plain
+    scaling, which keeps all proportions, then brings it to the pixels, up or down as far as that takes.
+
     Args:
       size: the photo's (height, width).
       width: pixels ("480") or percent ("75%") of the photo's.
       height: likewise.
       size_text: both at once in pixels, width first ("480x320").
       aspect: width to height ("16:9", "16/9" or "1.5").
-      fit: "shrink" (default) or "grow"; only for an aspect without a width or height.
+      fit: "shrink" (default) or "grow"; only for an aspect without a width or height, or a use.
       max_side: the most pixels of the longer side.
+      use: one of `dnr_jax.shell.uses.USES`.
 
     Raises:
       ValueError: one line naming the flag: it is malformed, contradicts another, or asks for less than 10 % or more
         than 400 % of a side.
     """
-    _check_combination(width, height, size_text, aspect, fit, max_side)
+    _check_combination(width, height, size_text, aspect, fit, max_side, use)
+    if use is not None:
+        return _apply_use(size, use, fit or FITS[0])
     if size_text is not None:
         return _parse_size(size_text, size)
     if aspect is not None:
@@ -93,9 +119,14 @@ def _check_combination(
     aspect: str | None,
     fit: str | None,
     max_side: int | None,
+    use: str | None,
 ) -> None:
     given = {"width": width, "height": height, "size": size_text, "aspect": aspect, "max_side": max_side}
     names = [name for name, value in given.items() if value is not None]
+    if use is not None and names:
+        raise ValueError(
+            f"--for says how many pixels both sides get, so --{names[0]} would contradict it: leave it out"
+        )
     outright = [name for name in names if name in ("width", "height", "size")]
     if size_text is not None and len(names) > 1:
         others = " and ".join(f"--{name}" for name in names if name != "size")
@@ -110,7 +141,7 @@ def _check_combination(
         return
     if fit not in FITS:
         raise ValueError(f"--fit is {_shown(fit)}: choose {' or '.join(FITS)}")
-    if aspect is None:
+    if aspect is None and use is None:
         raise ValueError("--fit says how to reach an --aspect: give --aspect=16:9, or leave --fit out")
     if outright:
         raise ValueError(f"--{outright[0]} and --aspect settle both sides, so --fit has no say: leave it out")
@@ -129,23 +160,47 @@ def _apply_aspect(
     size: tuple[int, int], text: str, width: str | None, height: str | None, fit: str
 ) -> tuple[Target, Fraction]:
     ratio = _parse_aspect(text)
+    text = text.strip()
     if width is not None:
         wide = parse_side("width", width, size[1])
         changed, tall = "height", _nearest(wide / ratio)
     elif height is not None:
         tall = parse_side("height", height, size[0])
         changed, wide = "width", _nearest(tall * ratio)
-    elif (size[1] > size[0] * ratio) == (fit == "shrink"):
-        changed, tall, wide = "width", size[0], _nearest(size[0] * ratio)
     else:
-        changed, tall, wide = "height", _nearest(size[1] / ratio), size[1]
+        changed, tall, wide = _change_one_side(size, ratio, fit)
     before, after = (size[0], tall) if changed == "height" else (size[1], wide)
-    text = text.strip()
     _check_side(f"--aspect is {text}, which makes the {changed} {after} pixels", changed, after, before)
+    return Target(tall, wide, f"aspect {text}: {_describe_change(changed, before, after)}"), ratio
+
+
+def _change_one_side(size: tuple[int, int], ratio: Fraction, fit: str) -> tuple[str, int, int]:
+    """The side that changes to give a photo an aspect, and the height and width that it then has."""
+    if (size[1] > size[0] * ratio) == (fit == "shrink"):
+        return "width", size[0], _nearest(size[0] * ratio)
+    return "height", _nearest(size[1] / ratio), size[1]
+
+
+def _describe_change(side: str, before: int, after: int) -> str:
     if before == after:
-        return Target(tall, wide, f"aspect {text}: the {changed} has its {before} pixels already"), ratio
-    verb = "shrinks" if after < before else "grows"
-    return Target(tall, wide, f"aspect {text}: the {changed} {verb} from {before} to {after} pixels"), ratio
+        return f"the {side} has its {before} pixels already"
+    return f"the {side} {'shrinks' if after < before else 'grows'} from {before} to {after} pixels"
+
+
+def _apply_use(size: tuple[int, int], name: str, fit: str) -> Target:
+    name = name.strip()
+    if name not in USES:
+        raise ValueError(f"--for is {_shown(name)}: choose any of {', '.join(USES)}, or give --aspect or --size")
+    use = USES[name]
+    changed, tall, wide = _change_one_side(size, Fraction(use.width, use.height), fit)
+    before, after = (size[0], tall) if changed == "height" else (size[1], wide)
+    pixels = f"{use.width}x{use.height}"
+    _check_side(f"--for is {name} ({pixels}), whose aspect makes the {changed} {after} pixels", changed, after, before)
+    note = f"{name} ({pixels}): {_describe_change(changed, before, after)}"
+    if (tall, wide) == (use.height, use.width):
+        return Target(tall, wide, note)
+    way = "down" if use.height * use.width < tall * wide else "up"
+    return Target(tall, wide, f"{note}, and the whole is scaled {way} from {wide}x{tall}", (use.height, use.width))
 
 
 def _parse_aspect(text: str) -> Fraction:
@@ -169,10 +224,12 @@ def _limit(target: Target, ratio: Fraction, most: int, size: tuple[int, int]) ->
 
 
 def _check_side(subject: str, name: str, pixels: int, has: int) -> int:
-    """Returns `pixels` of the side; ValueError about the `subject` where they are outside the limits."""
+    """Returns `pixels` of the side; OutOfReachError about the `subject` where they are outside the limits."""
     low, high = max(1, _nearest(has * SMALLEST)), int(has * LARGEST)
     if not low <= pixels <= high:
-        raise ValueError(f"{subject}: the {name} must be from {low} to {high} pixels, 10% to 400% of the photo's {has}")
+        raise OutOfReachError(
+            f"{subject}: the {name} must be from {low} to {high} pixels, 10% to 400% of the photo's {has}"
+        )
     return pixels
 
 

@@ -1,0 +1,150 @@
+"""Several targets on one command line, and the names of their files. Plain Python.
+
+`--width`, `--height`, `--size`, `--aspect` and `--for` take lists: 75%,50%. Beside a list another flag has one value,
+which goes with each of its items, or as many, which go with them in order.
+"""
+
+import contextlib
+import re
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from dnr_jax.shell.sizes import OutOfReachError, Target, parse_side, parse_target
+
+_LISTED = ("use", "aspect", "size_text", "width", "height")
+"""The arguments of `parse_target` that may be lists, in the order in which they name a target."""
+_FLAGS = {"use": "for", "size_text": "size"}
+"""Names of flags that differ from the arguments'."""
+_PLACE = re.compile(r"\{(target|width|height)\}")
+_PHOTO = (10_000, 10_000)
+"""The (height, width) that sizes are tried on before there is a photo."""
+
+
+class Asked(NamedTuple):
+    """One target as it was asked for.
+
+    Attributes:
+      name: short and fit for a file name: "1x1", "75", "story"; "same" where nothing was asked.
+      sizes: keyword arguments of `parse_target`.
+    """
+
+    name: str
+    sizes: dict[str, Any]
+
+    def target(self, size: tuple[int, int]) -> Target:
+        """For a photo of (height, width) `size`; ValueError as `parse_target` has it."""
+        return parse_target(size, **self.sizes)
+
+
+def list_targets(sizes: dict[str, Any]) -> list[Asked]:
+    """The targets that a command line asks for, in the order of its lists; at least one.
+
+    Args:
+      sizes: keyword arguments of `parse_target`, where text may be a list with commas.
+
+    Raises:
+      ValueError: lists of different lengths, an empty item, or two targets of one name.
+
+    Example:
+      >>> [asked.name for asked in list_targets({"aspect": "1:1,16:9", "width": "480"})]
+      ['1x1', '16x9']
+    """
+    items = {name: sizes[name].split(",") for name in _LISTED if sizes.get(name) is not None}
+    lists = {name: values for name, values in items.items() if len(values) > 1}
+    counts = {len(values) for values in lists.values()}
+    if len(counts) > 1:
+        told = " and ".join(f"--{_FLAGS.get(name, name)} {len(values)}" for name, values in lists.items())
+        raise ValueError(f"lists must be equally long to go together, but {told} values: give as many, or one")
+    for name, values in lists.items():
+        if not all(value.strip() for value in values):
+            raise ValueError(f"--{_FLAGS.get(name, name)} is {sizes[name]!r}: leave no item of the list empty")
+    named = lists or items
+    found: list[Asked] = []
+    for number in range(max(counts, default=1)):
+        this = {name: values[number] if name in lists else values[0] for name, values in items.items()}
+        found.append(Asked(_name_target({name: this[name] for name in named}, sizes), {**sizes, **this}))
+    names = [asked.name for asked in found]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        text = ",".join(next(iter(lists.values())))
+        raise ValueError(f"{text} has two targets that would both be called {repeated[0]!r}: leave one of them out")
+    return found
+
+
+def check_without_photo(asked: Asked) -> None:
+    """Refuses a target whose flags are malformed or contradict each other, or a share that no photo can be brought to.
+
+    Raises:
+      ValueError: as `parse_target` has it.
+    """
+    shares = {name: _share(asked.sizes.get(name)) for name in ("width", "height")}
+    for name, text in shares.items():
+        parse_side(name, text, _PHOTO[0])
+    # What an aspect and pixels come to depends on the photo.
+    with contextlib.suppress(OutOfReachError):
+        asked._replace(sizes={**asked.sizes, **shares}).target(_PHOTO)
+
+
+def name_output(pattern: str, asked: Asked, target: Target | None, *, several: bool) -> str:
+    """The name of a target's file.
+
+    Args:
+      pattern: a path, in which {target}, {width} and {height} stand for the target's name and the file's pixels;
+        without any of them, and with several targets, the name goes before the extension: out.jpg -> out_1x1.jpg.
+      asked: the target.
+      target: what it is for the photo; None where that is not known yet.
+      several: whether there is more than one target.
+
+    Raises:
+      ValueError: {width} or {height} where the pixels are not known yet.
+    """
+    if not _PLACE.search(pattern):
+        if not several or pattern == "-":
+            return pattern
+        path = PurePath(pattern)
+        return str(path.with_name(f"{path.stem}_{asked.name}{path.suffix}"))
+    values = {"target": asked.name}
+    if target is not None:
+        values |= {"height": str(target.written[0]), "width": str(target.written[1])}
+
+    def fill(place: re.Match[str]) -> str:
+        if place[1] not in values:
+            raise ValueError(f"{place[0]} is known only once a photo is read: name results by {{target}}")
+        return values[place[1]]
+
+    return _PLACE.sub(fill, pattern)
+
+
+def needs_pixels(pattern: str) -> bool:
+    """Whether a pattern has a file's pixels in it."""
+    return any(place != "target" for place in _PLACE.findall(pattern))
+
+
+def check_different(outputs: Sequence[str]) -> None:
+    """Refuses two targets that would be written to one file.
+
+    Raises:
+      ValueError: with the file's name.
+    """
+    for number, output in enumerate(outputs):
+        if output in outputs[:number]:
+            raise ValueError(f"two targets would both be written to {output}: put {{target}} into the name")
+
+
+def _name_target(given: dict[str, str], sizes: dict[str, Any]) -> str:
+    sides = [given[name] for name in ("width", "height") if name in given]
+    parts = [given[name] for name in ("use", "aspect", "size_text") if name in given]
+    parts += ["x".join(_plain(side) for side in sides)] if sides else []
+    if not parts and sizes.get("max_side") is not None:
+        parts = [str(sizes["max_side"])]
+    return "_".join(map(_plain, parts)) or "same"
+
+
+def _plain(text: str) -> str:
+    """Text as a part of a file name: "16:9" -> "16x9", "75%" -> "75"."""
+    return re.sub(r"[^\w.-]", "", re.sub(r" *[:/\u00d7X] *", "x", text.strip()))
+
+
+def _share(text: str | None) -> str | None:
+    """A side as typed where it is a share of the photo's, or malformed; pixels stand for the whole side."""
+    return text if text is None or "%" in text or not text.strip().isdecimal() or not int(text) else "100%"
