@@ -17,7 +17,6 @@ from dnr_jax.serve.app import make_app
 from dnr_jax.serve.engine import Engine
 from dnr_jax.serve.fields import parse_fields
 from dnr_jax.serve.settings import Settings
-from dnr_jax.shell.sizes import parse_target
 from dnr_jax.weights import Weights
 
 PHOTO = ("photo.png", small_photo(), "image/png")
@@ -113,8 +112,8 @@ def test_options_are_refused_in_the_command_lines_words(client: TestClient, fiel
 
 
 def test_sizes_are_parsed_as_the_command_line_does() -> None:
-    asked = parse_fields({"aspect": "1:1", "fit": "grow"}, {})
-    assert parse_target(SIZE, **asked.sizes)[:2] == (64, 64)
+    order = parse_fields({"aspect": "1:1,2:1", "fit": "grow"}, {})
+    assert [asked.target(SIZE).written for asked in order.targets] == [(64, 64), (48, 96)]
 
 
 @pytest.mark.parametrize(

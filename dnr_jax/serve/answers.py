@@ -16,7 +16,18 @@ END = f"--{BOUNDARY}--\r\n".encode()
 """What closes a multipart stream."""
 _EXTENSIONS = {name: extension for extension, name in reversed(FORMATS.items())}
 _TYPES = {"JPEG": "image/jpeg", "TIFF": "image/tiff", "WEBP": "image/webp", "BMP": "image/bmp", "GIF": "image/gif"}
-_IN_HEADER = ("method", "size", "intermediate_size", "target_size", "passes", "warps", "notes", "seconds", "device")
+_IN_HEADER = (
+    "method",
+    "size",
+    "intermediate_size",
+    "target_size",
+    "output_size",
+    "passes",
+    "warps",
+    "notes",
+    "seconds",
+    "device",
+)
 
 
 class Output(NamedTuple):
@@ -35,14 +46,14 @@ class Output(NamedTuple):
     record: dict[str, Any]
 
 
-def name_output(source: str, size: tuple[int, int], file_format: str) -> str:
-    """The file name of a photo brought to (height, width) `size` and written as a format of `FORMATS`.
+def name_output(source: str, told: str, file_format: str) -> str:
+    """The file name of what a photo was made into: its own, what tells the target, and a format's extension.
 
     Example:
-      >>> name_output("cat.jpeg", (480, 640), "JPEG"), name_output("cat", (480, 640), "PNG")
-      ('cat_640x480.jpg', 'cat_640x480.png')
+      >>> name_output("cat.jpeg", "640x480", "JPEG"), name_output("cat", "1x1", "PNG")
+      ('cat_640x480.jpg', 'cat_1x1.png')
     """
-    return f"{PurePath(source).stem}_{size[1]}x{size[0]}{_EXTENSIONS[file_format]}"
+    return f"{PurePath(source).stem}_{told}{_EXTENSIONS[file_format]}"
 
 
 def media_type(file_format: str) -> str:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from dnr_jax.progress import Progress
 from dnr_jax.serve import answers
 from dnr_jax.serve.engine import Engine
-from dnr_jax.serve.fields import MASKS, Asked, parse_fields
+from dnr_jax.serve.fields import MASKS, Order, parse_fields
 from dnr_jax.serve.jobs import AbandonedError, Job, Step, Workers
 from dnr_jax.serve.metrics import MEDIA_TYPE, Metrics
 from dnr_jax.serve.preview import Analyst
@@ -22,7 +22,7 @@ from dnr_jax.serve.settings import Settings
 from dnr_jax.serve.uploads import Form, read_form
 
 _log = logging.getLogger(__name__)
-_Work = Callable[[Form, Asked, Progress], Any]
+_Work = Callable[[Form, Order, Progress], Any]
 
 
 class Api:
@@ -42,8 +42,8 @@ class Api:
 
     async def retarget(self, request: Request) -> Response:
         """`POST /v1/retarget`: the image, a zip of several, or, where multipart/mixed is accepted, a stream."""
-        form, asked = await self._read(request)
-        work = self._timed("retarget", self._engine.retarget, form, asked)
+        form, order = await self._read(request)
+        work = self._timed("retarget", self._engine.retarget, form, order)
         if "multipart/mixed" in request.headers.get("accept", ""):
             self.workers.check_room()
             return StreamingResponse(self._stream(work), media_type=answers.MULTIPART)
@@ -63,10 +63,10 @@ class Api:
 
     async def analyse(self, request: Request) -> Response:
         """`POST /v1/analyse`: seam order, cells and maps, as JSON."""
-        form, asked = await self._read(request)
-        if asked.method != "dnr":
-            raise ProblemError("bad-options", f"--method={asked.method} has nothing to analyse: leave it out")
-        found = await self._finish(request, self._timed("analyse", self._analyst.analyse, form, asked))
+        form, order = await self._read(request)
+        if order.method != "dnr":
+            raise ProblemError("bad-options", f"--method={order.method} has nothing to analyse: leave it out")
+        found = await self._finish(request, self._timed("analyse", self._analyst.analyse, form, order))
         return JSONResponse(found)
 
     async def health(self, _: Request) -> Response:
@@ -78,18 +78,18 @@ class Api:
         """`GET /metrics`, for Prometheus."""
         return Response(self.metrics.text(), media_type=MEDIA_TYPE)
 
-    async def _read(self, request: Request) -> tuple[Form, Asked]:
+    async def _read(self, request: Request) -> tuple[Form, Order]:
         self.workers.check_room()  # Before a body is read that could not be worked on.
         form = await read_form(request, self._settings, ("photo", *MASKS))
         if "photo" not in form.files:
             raise ProblemError("bad-request", "the photo is missing: send it as the file 'photo'")
         return form, parse_fields(form.texts, form.files)
 
-    def _timed(self, kind: str, work: _Work, form: Form, asked: Asked) -> Callable[[Progress], Any]:
+    def _timed(self, kind: str, work: _Work, form: Form, order: Order) -> Callable[[Progress], Any]:
         def run(report: Progress) -> Any:
             start = time.perf_counter()
             try:
-                found = work(form, asked, report)
+                found = work(form, order, report)
             except AbandonedError:
                 self.metrics.count_abandoned()
                 raise

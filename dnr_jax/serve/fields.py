@@ -17,6 +17,7 @@ from dnr_jax.shell.flags import (
     define_size_flags,
     size_arguments,
 )
+from dnr_jax.shell.targets import Asked, check_without_photo, list_targets
 
 EXTENSIONS = {extension[1:]: name for extension, name in FORMATS.items()}
 """The formats that a request may ask for, by extension, and Pillow's names for them."""
@@ -26,13 +27,13 @@ _NOT_FOR_A_REQUEST = {"weights": "auto", "weights_dir": None, "inspect_dir": Non
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class Order:
     """What the text fields of a request ask for.
 
     Attributes:
       method: "dnr", or an operator to compare with.
       config: the method's options.
-      sizes: keyword arguments of `dnr_jax.shell.sizes.parse_target`.
+      targets: the sizes, at least one.
       frames: what to do with an animation, "refuse" or "all".
       background: what transparent parts are laid on; None for nothing.
       file_format: of the output, one of the values of `EXTENSIONS`; None for the photo's own.
@@ -40,7 +41,7 @@ class Asked:
 
     method: str
     config: RetargetConfig
-    sizes: dict[str, Any]
+    targets: list[Asked]
     frames: Any
     background: Colour | None
     file_format: str | None
@@ -66,7 +67,7 @@ def define_fields() -> flags.FlagValues:
     return values
 
 
-def parse_fields(texts: Mapping[str, str], masks: Mapping[str, Any]) -> Asked:
+def parse_fields(texts: Mapping[str, str], masks: Mapping[str, Any]) -> Order:
     """What text fields ask for.
 
     Args:
@@ -98,10 +99,13 @@ def parse_fields(texts: Mapping[str, str], masks: Mapping[str, Any]) -> Asked:
     check_options({**options, **_NOT_FOR_A_REQUEST, **{name: masks.get(name) for name in ("protect", "remove")}})
     if options["method"] != "dnr" and "objects" in masks:
         raise ValueError(f"--objects does not apply to --method={options['method']}: leave the mask out")
-    return Asked(
+    targets = list_targets(size_arguments(options))
+    for target in targets:
+        check_without_photo(target)
+    return Order(
         method=options["method"],
         config=config_from_flags(options),
-        sizes=size_arguments(options),
+        targets=targets,
         frames=options["frames"],
         background=None if options["background"] is None else parse_background(options["background"]),
         file_format=None if options["format"] is None else EXTENSIONS[options["format"]],

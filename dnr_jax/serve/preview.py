@@ -28,7 +28,7 @@ from dnr_jax.planning.proportions import Grid
 from dnr_jax.progress import Progress
 from dnr_jax.serve.attempts import photo_grid, try_seams
 from dnr_jax.serve.engine import Engine
-from dnr_jax.serve.fields import Asked
+from dnr_jax.serve.fields import Order
 from dnr_jax.serve.uploads import Form
 
 MOST_SHOWN = 0.6e6
@@ -48,19 +48,20 @@ class Analyst:
         self._engine = engine
         self._seen: OrderedDict[Any, Seen] = OrderedDict()
 
-    def analyse(self, form: Form, asked: Asked, report: Progress) -> dict[str, Any]:
+    def analyse(self, form: Form, order: Order, report: Progress) -> dict[str, Any]:
         """The analysis of a request's photo, ready for JSON (see docs/pages/how-to/server.md).
 
         Args:
           form: with the file "photo", and masks.
-          asked: the other fields, parsed; sizes do not count.
+          order: the other fields, parsed; sizes do not count.
           report: called as the work advances; what it raises ends the work.
 
         Raises:
           ValueError: what cannot be served, as the command line says it.
         """
-        photo, masks = self._engine.read(form, asked)
-        config = asked.config.resolve(photo.size)
+        photo, marked = self._engine.read(form, order)
+        masks = Masks(**marked)
+        config = order.config.resolve(photo.size)
         if tap_stride(config.taps[0]) != 1:
             raise ValueError(f"an analysis needs a full-resolution tap first, not {config.taps[0]}: add block1_conv2")
         check_masks(masks, photo.size)
