@@ -80,7 +80,12 @@ async def read_form(request: Request, settings: Settings, file_fields: tuple[str
         ) from None
     except MultiPartException as error:
         raise ProblemError("bad-request", f"the form cannot be read: {error.message.rstrip('.')}") from None
-    return await _sort_items(items, file_fields)
+    try:
+        return await _sort_items(items, file_fields)
+    finally:
+        for _, value in items:
+            if not isinstance(value, str):
+                await value.close()
 
 
 class _InMemoryParser(MultiPartParser):
@@ -109,7 +114,6 @@ async def _sort_items(items: list[tuple[str, UploadFile | str]], file_fields: tu
         if name not in file_fields:
             raise ProblemError("bad-request", f"the file {name[:40]!r} is unknown: files are {', '.join(file_fields)}")
         form.files[name] = File(plain_name(value.filename or name), await value.read())
-        await value.close()
     return form
 
 
