@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,23 +9,20 @@ import numpy as np
 import PIL.Image
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import pad, traced_size
-from dnr_jax.planning.importance import analyse, make_overview
 from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
 from dnr_jax.planning.plan import lay_groundwork, plan_target
 from dnr_jax.program_limit import make_room
-from dnr_jax.progress import Progress
-from dnr_jax.rendering.render import loss_features, needs_features, render, timed
+from dnr_jax.progress import Progress, timed
+from dnr_jax.rendering.render import loss_features, needs_features, render
 from dnr_jax.result import Result, make_result
 from dnr_jax.shapes import bucket_shape
-from dnr_jax.sight import Sight, see_frames, told
+from dnr_jax.sight import ANALYSES, look_at
 from dnr_jax.weights import Weights
 
 LARGEST_GROWTH = 4
 """A side can be enlarged to at most this many times its length."""
-_ANALYSES = 3  # Objects, features, and the maps that seams are found on.
 
 
 def retarget(
@@ -193,7 +189,7 @@ def _retarget(
         salience = None if sight is None else jnp.asarray(sight.salience)
         ground = lay_groundwork(importance, size, config, masks, photo=pixels[0], salience=salience)
     if progress is not None:
-        progress("analysis", _ANALYSES, _ANALYSES)
+        progress("analysis", ANALYSES, ANALYSES)
     features = None
     ready: dict[tuple[int, int], list[Result]] = {}
     for number, target in enumerate(targets):
@@ -223,61 +219,6 @@ def _retarget(
             ready[target] = results
         yield results
         seconds = {}
-
-
-class Seen(NamedTuple):
-    """What the networks see in a photo, or in all frames together.
-
-    Attributes:
-      sight: objects, faces and words; None with objects=none.
-      importance: S_l of each tap, float32 [h_l, w_l], without priors, padded.
-    """
-
-    sight: Sight | None
-    importance: tuple[jax.Array, ...]
-
-
-def look_at(
-    photos: Sequence[jax.Array],
-    size: tuple[int, int],
-    config: RetargetConfig,
-    network: Network,
-    masks: Masks,
-    *,
-    progress: Progress | None = None,
-    seconds: dict[str, float] | None = None,
-) -> Seen:
-    """Runs the networks: what is known of a photo whatever its target, before what is protected or removed.
-
-    Args:
-      photos: float32 [*, *, 3], the photo, or each frame, in the corner of its padded array, from `check_image`.
-      size: its (height, width).
-      config: options, resolved.
-      network: whose importance counts.
-      masks: of which the map of objects counts.
-      progress: called between the networks.
-      seconds: filled with seconds per stage.
-    """
-    seconds = {} if seconds is None else seconds
-    sight = None
-    with timed(seconds, "objects"):
-        if masks.objects is not None:
-            sight = told(masks.objects)
-        elif config.objects == "auto":
-            sight = see_frames(photos, traced_size(size), config)
-    if progress is not None:
-        progress("analysis", 1, _ANALYSES)
-    with timed(seconds, "features"):
-        overview, small_shape = make_overview(size, network.importance_side)
-        importance = None
-        for photo in photos:
-            maps = analyse(network, photo, config.taps, (), overview, small_shape).importance
-            importance = maps if importance is None else jax.tree.map(jnp.maximum, importance, maps)
-        jax.block_until_ready(importance)
-    assert importance is not None
-    if progress is not None:
-        progress("analysis", 2, _ANALYSES)
-    return Seen(sight, importance)
 
 
 def _report(progress: Progress, names: list[str], stage: str, done: int, most: int) -> None:

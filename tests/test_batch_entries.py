@@ -16,6 +16,7 @@ from dnr_jax.batch.ledger import Ledger
 from dnr_jax.batch.stream import stdin_windows
 from dnr_jax.config import RetargetConfig
 from dnr_jax.photos.files import write_photo
+from dnr_jax.shell.targets import Asked
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_what_can_share_a_batch(tmp_path: Path) -> None:
     ]
     found = {}
     for taps in (("block1_conv2",), ("block2_conv2",)):
-        request = Request(RetargetConfig(taps=taps, init="linear"), {"width": "75%"}, tmp_path / "out")
+        request = Request(RetargetConfig(taps=taps, init="linear"), (Asked("75", {"width": "75%"}),), tmp_path / "out")
         jobs = make_jobs(entries, request, 384, "0" * 64, Ledger(tmp_path / "out", "0"))
         assert not any(job.failure for job in jobs)
         found[taps] = [job.alone for job in jobs]

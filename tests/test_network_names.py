@@ -14,6 +14,7 @@ from dnr_jax.batch.ray_engine import _absolute
 from dnr_jax.batch.session import open_session
 from dnr_jax.config import RetargetConfig
 from dnr_jax.photos.files import write_image
+from dnr_jax.shell.targets import Asked
 from dnr_jax.weights import load_weights
 from dnr_jax.weights.load import load_chosen
 from dnr_jax.weights.names import NAMES, NetworkChoice, describe_names
@@ -24,7 +25,7 @@ def test_every_name_loads_here_and_on_another_node(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     write_image(tmp_path / "photo.png", textured_photo(40, 40))
     options = RunOptions(source=".", network=NetworkChoice(name=name), engine="ray")
-    request = Request(config=RetargetConfig(), sizes={"width": "75%"}, output_dir=Path("out"))
+    request = Request(config=RetargetConfig(), targets=(Asked("75", {"width": "75%"}),), output_dir=Path("out"))
     session = _absolute(open_session(options, request))
     assert session.options.network.name == name
     assert session.request.output_dir.is_absolute()

@@ -37,7 +37,7 @@ def retarget_alone(job: Job, decoded: Decoded, request: Request, weights: Weight
       FloatingPointError: an optimisation diverged.
     """
     height, width = decoded.frames[0].shape[:2]
-    target = find_target(job.entry, (height, width), request.sizes)
+    target = find_target(job.entry, (height, width), request).retargeted
     frames = [frame.astype(np.float32) for frame in decoded.frames]
     results = retarget_frames(frames, target, request.config, weights, masks=Masks(**decoded.masks))
     first = results[0].record

@@ -5,18 +5,26 @@
 retargets every photo below the directory photos and mirrors its tree below narrow. Started again, it does only what is
 missing or changed. --input also takes a quoted pattern ('photos/**/*.jpg'), a manifest (.jsonl or .csv with the columns
 path and, where wanted, width, height, protect, remove, output), or - for JSON lines on standard input. --dry_run says
-what would be done. --shard=0/4 to --shard=3/4 on four machines share the work; under Slurm, Open MPI and on TPU pods
-the shards are found by themselves; --engine=ray uses a Ray cluster. The exit code is 0 when every photo is done, 1
-when some failed (they are listed), 2 for bad input, 128 and a signal's number when that ended it: what is done is
-recorded, and the command started again goes on from there.
+what would be done.
+
+  python -m dnr_jax.batch --input=photos --output_dir=posts --for=instagram,story --output_name='{target}/{name}'
+
+makes several results of each photo, here in a folder for each use; --width, --height, --size and --aspect take lists as
+in dnr_jax.resize. Every result has a record of its own, so that a target added later is all that is done then.
+
+--shard=0/4 to --shard=3/4 on four machines share the work; under Slurm, Open MPI and on TPU pods the shards are found
+by themselves; --engine=ray uses a Ray cluster. The exit code is 0 when every photo is done, 1 when some failed (they
+are listed), 2 for bad input, 128 and a signal's number when that ended it: what is done is recorded, and the command
+started again goes on from there.
 """
 
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -32,7 +40,10 @@ from dnr_jax.shell.flags import (
     network_from_flags,
     size_arguments,
 )
-from dnr_jax.shell.sizes import parse_target
+from dnr_jax.shell.targets import Asked, check_without_photo, list_targets
+
+if TYPE_CHECKING:
+    from dnr_jax.batch.entries import Naming
 
 _EXAMPLE = "python -m dnr_jax.batch --input=photos --output_dir=narrow --width=75%"
 _FORMATS = {extension[1:]: extension for extension in FORMATS}
@@ -60,6 +71,13 @@ def define_flags() -> flags.FlagValues:
         "input", None, "Directory, quoted pattern, .jsonl or .csv manifest, or - for JSON lines as they come.", **text
     )
     flags.DEFINE_string("output_dir", None, "Directory for results and records; made where it is not there.", **text)
+    flags.DEFINE_string(
+        "output_name",
+        None,
+        "Path of each result below that, without extension: {name} is the photo's, {target} the target's, as in"
+        " {target}/{name}. Default: {name}, or of several targets {name}_{target}.",
+        **text,
+    )
     flags.DEFINE_enum("format", None, list(_FORMATS), "Format of all results. Default: each photo's own.", **text)
     flags.DEFINE_enum(
         "fallback_format",
@@ -118,12 +136,13 @@ def _run(options: dict[str, Any]) -> int:
     from dnr_jax.photos.kinds import parse_background
 
     _check(options)
-    sizes = size_arguments(options)
-    parse_target((10_000, 10_000), **{**sizes, "width": _shares(sizes["width"]), "height": _shares(sizes["height"])})
+    targets = tuple(list_targets(size_arguments(options)))
+    for asked in targets:
+        check_without_photo(asked)
     config = config_from_flags(options)
     request = Request(
         config=config,
-        sizes=sizes,
+        targets=targets,
         output_dir=Path(options["output_dir"]),
         background=None if options["background"] is None else parse_background(options["background"]),
         frames=options["frames"],
@@ -138,6 +157,7 @@ def _run(options: dict[str, Any]) -> int:
         source=options["input"],
         network=network_from_flags(options),
         extensions=Extensions(_FORMATS.get(options["format"]), _FORMATS.get(options["fallback_format"])),
+        naming=_naming(targets, options["output_name"]),
         summary=options["summary"],
         workers=options["workers"],
         shard=None if options["shard"] is None else parse_shard(options["shard"]),
@@ -169,9 +189,22 @@ def _run(options: dict[str, Any]) -> int:
     return run_local(session)
 
 
-def _shares(text: str | None) -> str | None:
-    """A side as typed where it is a share of the photo's; pixels can only be checked against a photo."""
-    return text if text is None or "%" in text or not text.strip().isdecimal() or not int(text) else "100%"
+def _naming(targets: Sequence[Asked], pattern: str | None) -> "Naming":
+    """How results are named; ValueError for a pattern that could not tell them apart, or that leads elsewhere."""
+    from dnr_jax.batch.entries import Naming
+
+    several = len(targets) > 1
+    if pattern is None:
+        pattern = "{name}_{target}" if several else "{name}"
+    for place in re.findall(r"\{(\w*)\}", pattern):
+        if place not in ("name", "target"):
+            raise ValueError(f"--output_name has {{{place}}}: there are {{name}}, the photo's path, and {{target}}")
+    for place, needed in (("{name}", True), ("{target}", several)):
+        if needed and place not in pattern:
+            raise ValueError(f"--output_name is {pattern!r}: put {place} into it, or results would share their files")
+    if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+        raise ValueError(f"--output_name is {pattern!r}, which leaves the output directory: give a path below it")
+    return Naming(tuple(asked.name for asked in targets), pattern)
 
 
 def _check(options: dict[str, Any]) -> None:

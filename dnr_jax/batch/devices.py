@@ -2,6 +2,7 @@
 
 import re
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -76,6 +77,7 @@ class Devices:
         self._together = self._mesh.devices.flat[0].platform != "cpu" if together is None else together
         self._programs: dict[tuple[Bucket, int], Any] = {}
         self._most: dict[Bucket, int] = {}
+        self._seen: list[tuple[weakref.ref[np.ndarray], np.ndarray]] = []
         self.compile_seconds: dict[tuple[Bucket, int], float] = {}
         self.busy_seconds = 0.0
 
@@ -171,9 +173,19 @@ class Devices:
             if self._config.objects == "auto":
                 # The array that a single photo lies in, whatever the steps of the buckets: networks see the same.
                 held = tuple(map(min, bucket_shape(size), bucket.shape))
-                pixels = jnp.asarray(fields["photo"][i, : held[0], : held[1]])
-                fields["salience"][i] = see(pixels, traced_size(size), self._config).salience
+                padded = fields["photo"][i, : held[0], : held[1]]
+                fields["salience"][i] = self._salience(photo.pixels, padded, size)
         return Padded(**fields)
+
+    def _salience(self, pixels: np.ndarray, padded: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """What stands out in a photo; looked for once while its array lives, however many targets it has."""
+        self._seen = [(photo, salience) for photo, salience in self._seen if photo() is not None]
+        for photo, salience in self._seen:
+            if photo() is pixels:
+                return salience
+        salience = see(jnp.asarray(padded), traced_size(size), self._config).salience
+        self._seen.append((weakref.ref(pixels), salience))
+        return salience
 
 
 def loss_record(losses: np.ndarray, steps: int, stage: str) -> tuple[list[float], str]:

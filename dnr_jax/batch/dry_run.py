@@ -20,7 +20,9 @@ def run_dry(session: Session) -> int:
     done, failed = count_recorded(jobs)
     todo = sum(len(batch.jobs) for batch in batches)
     share = "" if session.shard.count == 1 else f"shard {session.shard.index}/{session.shard.count}: "
-    print(f"{share}{len(jobs)} photos: {todo} to do, {done} done before, {failed} failed before")
+    photos = len({job.entry.path for job in jobs})
+    what = f"{len(jobs)} photos" if photos == len(jobs) else f"{len(jobs)} results of {photos} photos"
+    print(f"{share}{what}: {todo} to do, {done} done before, {failed} failed before")
     groups: defaultdict[tuple[str, int], list[Batch]] = defaultdict(list)
     for batch in batches:
         if batch.bucket is not None:

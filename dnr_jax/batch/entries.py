@@ -4,6 +4,7 @@ import csv
 import glob
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TextIO
@@ -29,6 +30,7 @@ class Entry(NamedTuple):
       protect: path of a mask, or None.
       remove: likewise.
       fallback: whether the output has another extension than the photo because the photo's format cannot be written.
+      target: which of the command's targets it is for, from 0; it has no say where the entry has a size of its own.
     """
 
     path: str
@@ -38,6 +40,12 @@ class Entry(NamedTuple):
     protect: str | None = None
     remove: str | None = None
     fallback: bool = False
+    target: int = 0
+
+    @property
+    def has_own_size(self) -> bool:
+        """Whether it says itself how large its result is to be."""
+        return self.width is not None or self.height is not None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -66,7 +74,38 @@ class Extensions(NamedTuple):
         return output, False
 
 
-def find_entries(source: str, output_dir: Path, extensions: Extensions) -> list[Entry]:
+class Naming(NamedTuple):
+    """The command's targets, and how their results are told apart.
+
+    Attributes:
+      targets: their names, in order.
+      pattern: of a result's path below the output directory, without extension: {name} is that of the photo's own
+        result, {target} the target's.
+    """
+
+    targets: tuple[str, ...] = ("",)
+    pattern: str = "{name}"
+
+    def expand(self, entry: Entry) -> list[Entry]:
+        """An entry for each target; the one itself where it has a size of its own, and with it its output."""
+        if entry.has_own_size:
+            return [entry]
+        if self.pattern == "{name}":
+            return [entry]
+        path = PurePosixPath(entry.output)
+        stem, found = str(path.with_suffix("")), []
+        for number, target in enumerate(self.targets):
+            values = {"{name}": stem, "{target}": target}
+            name = re.sub(r"\{name\}|\{target\}", lambda place, values=values: values[place[0]], self.pattern)
+            found.append(entry._replace(output=f"{name}{path.suffix}", target=number))
+        return found
+
+
+ONE_TARGET = Naming()
+"""Every photo has one result, under its own name."""
+
+
+def find_entries(source: str, output_dir: Path, extensions: Extensions, *, naming: Naming = ONE_TARGET) -> list[Entry]:
     """The photos of a directory, a glob or a manifest file, in a fixed order.
 
     Directories are searched to any depth for files that Pillow may read; links to directories are not followed, and
@@ -77,6 +116,7 @@ def find_entries(source: str, output_dir: Path, extensions: Extensions) -> list[
       source: a directory, a pattern with *, ? or [, or a .jsonl or .csv file.
       output_dir: where results go.
       extensions: of the outputs.
+      naming: the targets; every photo has an entry for each.
 
     Raises:
       ValueError: nothing there, a bad manifest, or two photos with one output.
@@ -96,12 +136,13 @@ def find_entries(source: str, output_dir: Path, extensions: Extensions) -> list[
         raise ValueError(f"no such directory or manifest: {source} (check the path)")
     if not entries:
         raise ValueError(f"no photos in {source}: give a directory, a quoted pattern ('photos/**/*.jpg') or a manifest")
+    entries = [entry for found in entries for entry in naming.expand(found)]
     check_outputs(entries, {})
     return entries
 
 
 def check_outputs(entries: Iterable[Entry], taken: dict[str, str]) -> None:
-    """Adds outputs to those taken, output -> photo; ValueError where two photos would be written to one file."""
+    """Adds outputs to those taken, output -> photo; ValueError where two results would be written to one file."""
     for entry in entries:
         other = taken.get(entry.output)
         taken[entry.output] = entry.path
@@ -183,7 +224,8 @@ def _row_entry(row: dict[str, Any], where: str, base: Path, extensions: Extensio
     elif PurePosixPath(output).is_absolute() or ".." in PurePosixPath(output).parts:
         raise ValueError(f"{where}: the output {output} leaves the output directory: give a path below it")
     masks = {name: None if values[name] is None else str(base / str(values[name])) for name in ("protect", "remove")}
-    return Entry(str(base / path), output, values["width"], values["height"], fallback=fallback, **masks)
+    sides = values["width"], values["height"]
+    return Entry(str(base / path), output, *sides, masks["protect"], masks["remove"], fallback)
 
 
 def _relative_output(path: str) -> str:

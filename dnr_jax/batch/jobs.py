@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from dnr_jax.batch.buckets import Bucket, find_bucket, spread
 from dnr_jax.batch.entries import Entry
@@ -18,7 +18,8 @@ from dnr_jax.photos.decode import Frames
 from dnr_jax.photos.kinds import Colour
 from dnr_jax.planning.reach import seam_target
 from dnr_jax.shapes import PER_OCTAVE
-from dnr_jax.shell.sizes import parse_target
+from dnr_jax.shell.sizes import Target, parse_target
+from dnr_jax.shell.targets import Asked
 
 Result = TypeVar("Result")
 _THREADS = 16  # File headers wait for disks and networks, not for a processor.
@@ -30,7 +31,7 @@ class Request:
 
     Attributes:
       config: options of the method.
-      sizes: keyword arguments of `parse_target`; an entry's own width or height replaces them.
+      targets: the sizes wanted of every photo, at least one; an entry's own width or height replaces them.
       output_dir: where results go.
       background: what transparent parts are laid on where the output cannot hold them.
       frames: what to do with animations.
@@ -43,7 +44,7 @@ class Request:
     """
 
     config: RetargetConfig
-    sizes: dict[str, Any]
+    targets: tuple[Asked, ...]
     output_dir: Path
     background: Colour | None = None
     frames: Frames = "refuse"
@@ -61,13 +62,14 @@ class Job(NamedTuple):
     Attributes:
       entry: the photo.
       size: its (height, width); None where its file could not be opened.
-      target: the (height, width) wanted; None likewise.
+      target: the (height, width) that retargeting leads to; None likewise.
       bucket: whose batches it joins; None where it goes alone.
       alone: why it does: "something to remove", "frames", "unreadable", "too small",
         "no full-resolution tap".
       config_sha256: of everything asked for.
       recorded: "done" or "failed" where an earlier run's record still holds and nothing is to be done.
       failure: why it cannot be served; empty where nothing is known against it.
+      scaled: the (height, width) that the result is then scaled to; None where it stays as it is.
     """
 
     entry: Entry
@@ -78,6 +80,12 @@ class Job(NamedTuple):
     config_sha256: str
     recorded: str = ""
     failure: str = ""
+    scaled: tuple[int, int] | None = None
+
+    @property
+    def written(self) -> tuple[int, int] | None:
+        """(height, width) of the file; None where the photo's could not be opened."""
+        return self.scaled or self.target
 
     @property
     def pixels(self) -> int:
@@ -136,18 +144,19 @@ def map_in_threads(function: Callable[[Entry], Result], entries: Sequence[Entry]
 def _make_job(entry: Entry, request: Request, importance_side: int | None, weights_sha256: str, ledger: Ledger) -> Job:
     recorded = ledger.get(entry.output)
     size, alone, opacity = _look_at(entry, recorded)
-    target, failure = None, ""
+    target, scaled, failure = None, None, ""
     try:
         output_kind(entry.output)
     except ValueError as error:
         failure = f"{entry.path}: {error}"
     if size is not None and not failure:
         try:
-            target = find_target(entry, size, request.sizes)
+            wanted = find_target(entry, size, request)
+            target, scaled = wanted.retargeted, wanted.scaled
         except ValueError as error:
             failure = f"{entry.path}: {error}"
     config = request.config if size is None else request.config.resolve(size)
-    digest = request_sha256(entry, target, request, config)
+    digest = request_sha256(entry, target, scaled, request, config)
     bucket = None
     if size is not None and target is not None and not alone:
         if min(size) < tap_stride(request.config.taps[-1]):  # With taps=auto it goes alone, with the taps that fit.
@@ -169,26 +178,33 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
     if recorded is not None and not (recorded.status == FAILED and request.retry_failed):
         current = is_current(recorded, entry, request.output_dir, digest, weights_sha256, request.recheck)
         status = recorded.status if current else ""
-    return Job(entry, size, target, bucket, alone, digest, status, failure)
+    return Job(entry, size, target, bucket, alone, digest, status, failure, scaled)
 
 
-def find_target(entry: Entry, size: tuple[int, int], sizes: dict[str, Any]) -> tuple[int, int]:
-    """The (height, width) wanted of a photo; ValueError for one that is out of range."""
-    if entry.width is not None or entry.height is not None:
-        sizes = {"width": entry.width, "height": entry.height}
-    target = parse_target(size, **sizes)
-    return target.height, target.width
+def find_target(entry: Entry, size: tuple[int, int], request: Request) -> Target:
+    """The size wanted of a photo of (height, width) `size`; ValueError for one that is out of range."""
+    if entry.has_own_size:
+        return parse_target(size, width=entry.width, height=entry.height)
+    return request.targets[entry.target].target(size)
 
 
-def request_sha256(entry: Entry, target: tuple[int, int] | None, request: Request, config: RetargetConfig) -> str:
+def request_sha256(
+    entry: Entry,
+    target: tuple[int, int] | None,
+    scaled: tuple[int, int] | None,
+    request: Request,
+    config: RetargetConfig,
+) -> str:
     """The digest that ties a record to what was asked for; `config` is the request's for this photo."""
-    asked = {
+    asked: dict[str, str | float | None] = {
         "output": entry.output,
         "background": None if request.background is None else ",".join(map(str, request.background)),
         "frames": request.frames,
         "max_megapixels": request.max_megapixels,
         "masks": f"{entry.protect is not None} {entry.remove is not None}",
     }
+    if scaled is not None:
+        asked["scaled"] = f"{scaled[1]}x{scaled[0]}"
     return config_sha256(config, target, version("dnr_jax"), **asked)
 
 

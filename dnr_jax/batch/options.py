@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from dnr_jax.batch.entries import Extensions
+from dnr_jax.batch.entries import ONE_TARGET, Extensions, Naming
 from dnr_jax.batch.hosts import Coordinator, Shard
 from dnr_jax.weights.names import NetworkChoice
 
@@ -16,6 +16,7 @@ class RunOptions:
       source: a directory, a pattern, a manifest, or "-" for JSON lines on standard input.
       network: the network.
       extensions: of the results.
+      naming: of the results of several targets.
       summary: JSON file for the run's figures; None for the records' folder.
       workers: processes that decode and encode, 0 for none; None for one for each core.
       shard: this process's share; None where it is to be found out.
@@ -29,6 +30,7 @@ class RunOptions:
     source: str
     network: NetworkChoice = dataclasses.field(default_factory=NetworkChoice)
     extensions: Extensions = dataclasses.field(default_factory=Extensions)
+    naming: Naming = ONE_TARGET
     summary: str | None = None
     workers: int | None = None
     shard: Shard | None = None

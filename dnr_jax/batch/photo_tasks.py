@@ -13,8 +13,9 @@ from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.ledger import file_stat, files_sha256
 from dnr_jax.photos import files
 from dnr_jax.photos.decode import Frames
-from dnr_jax.photos.encode import FORMATS, check_output, encode_animation, encode_photo
+from dnr_jax.photos.encode import FORMATS, encode_animation, encode_photo
 from dnr_jax.photos.kinds import Colour, Kind, PhotoError, frame_arrays, stored_pictures
+from dnr_jax.photos.scaling import scale_pixels
 from dnr_jax.plain_files import open_plain
 
 _ORIENTATION = 0x0112
@@ -92,19 +93,16 @@ def output_kind(path: str) -> str:
         ) from None
 
 
-def decode_entry(
-    entry: Entry, target: tuple[int, int], max_megapixels: float, frames: Frames, background: Colour | None
-) -> Decoded:
+def decode_entry(entry: Entry, max_megapixels: float, frames: Frames) -> Decoded:
     """Reads one photo and its masks.
 
     Raises:
-      ValueError: as `photos.files` has it, also where the output could not hold the result.
+      ValueError: as `photos.files` has it.
       OSError: as the file system has it.
     """
     start = time.perf_counter()
     photo = files.read_photo(entry.path, max_megapixels=max_megapixels, frames=frames)
     stat = file_stat(entry.files)
-    check_output(photo.kind, output_kind(entry.output), background, target)
     masks = {
         name: files.read_mask(path, photo.size, max_megapixels=max_megapixels)
         for name, path in (("protect", entry.protect), ("remove", entry.remove))
@@ -123,8 +121,9 @@ def encode_result(
     kind: Kind,
     background: Colour | None,
     temporary_dir: Path,
+    size: tuple[int, int],
 ) -> Written:
-    """Writes one result whole or not at all; folders are made as needed.
+    """Scales one result where that is wanted, and writes it whole or not at all; folders are made as needed.
 
     Args:
       output: the file.
@@ -132,13 +131,15 @@ def encode_result(
       kind: of the photo.
       background: what transparent parts are laid on.
       temporary_dir: of the unfinished file; on the same file system.
+      size: (height, width) of the file.
 
     Raises:
       ValueError: the format cannot hold it.
       OSError: as the file system has it.
     """
     start = time.perf_counter()
-    pictures, file_format = stored_pictures(images), output_kind(str(output))
+    pictures = stored_pictures([scale_pixels(image, size) for image in images])
+    file_format = output_kind(str(output))
     if kind.animation is not None:
         data = encode_animation(pictures, kind, file_format, background)
     else:

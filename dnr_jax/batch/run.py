@@ -1,6 +1,7 @@
 """The loop: decode ahead, keep the devices fed, encode behind, record what is finished."""
 
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
@@ -14,9 +15,10 @@ from dnr_jax.batch.alone import Finished, retarget_alone
 from dnr_jax.batch.devices import Devices, Shaped, StepFailedError, loss_record
 from dnr_jax.batch.jobs import Batch, Job, Request
 from dnr_jax.batch.ledger import DONE, FAILED, Ledger
-from dnr_jax.batch.photo_tasks import Decoded, Written, check_failure, decode_entry, encode_result
+from dnr_jax.batch.photo_tasks import Decoded, Written, check_failure, decode_entry, encode_result, output_kind
 from dnr_jax.batch.program import Retargeted
 from dnr_jax.batch.workers import WorkerDiedError, Workers
+from dnr_jax.photos.encode import check_output
 from dnr_jax.planning.plan import too_wide
 from dnr_jax.shell.command_line import one_line
 from dnr_jax.shell.ending import uninterrupted
@@ -41,10 +43,18 @@ class Listener(Protocol):
 
 
 class _Read(NamedTuple):
-    """A job whose photo is in memory."""
+    """A job whose photo is in memory; `decode_seconds` are 0 where another target's job had it decoded."""
 
     job: Job
     decoded: Decoded
+    decode_seconds: float
+
+
+class _Task(NamedTuple):
+    """The promise of a job's photo, and whether it was made for this job."""
+
+    future: Future[Any]
+    is_own: bool
 
 
 class _Running(NamedTuple):
@@ -92,10 +102,11 @@ class Run:
         self._temporary_dir = temporary_dir
         self._running: deque[_Running] = deque()
         self._writing: deque[_Writing] = deque()
+        self._tasks: weakref.WeakValueDictionary[tuple[str, ...], Future[Any]] = weakref.WeakValueDictionary()
 
     def process(self, batches: Iterable[Batch]) -> None:
         """Retargets all batches; returns when every photo is in its file, or its failure recorded."""
-        waiting: deque[tuple[Batch, list[Future[Any] | None]]] = deque()
+        waiting: deque[tuple[Batch, list[_Task | None]]] = deque()
         device_thread = ThreadPoolExecutor(1)
         try:
             for batch in batches:
@@ -127,15 +138,20 @@ class Run:
                 self._record(writing)
         self._writing.clear()
 
-    def _read(self, job: Job) -> Future[Any] | None:
+    def _read(self, job: Job) -> _Task | None:
+        """Has the photo decoded, once for all its targets that are waiting together; nothing is kept beyond them."""
         if job.failure:
             return None
+        files = job.entry.path, job.entry.protect or "", job.entry.remove or ""
+        future = self._tasks.get(files)
+        if future is not None:
+            return _Task(future, False)
         asked = self._request
-        return self._workers.submit(
-            decode_entry, job.entry, job.target, asked.max_megapixels, asked.frames, asked.background
-        )
+        future = self._workers.submit(decode_entry, job.entry, asked.max_megapixels, asked.frames)
+        self._tasks[files] = future
+        return _Task(future, True)
 
-    def _compute(self, batch: Batch, tasks: list[Future[Any] | None], device_thread: ThreadPoolExecutor) -> None:
+    def _compute(self, batch: Batch, tasks: list[_Task | None], device_thread: ThreadPoolExecutor) -> None:
         """Hands one batch to the devices once its photos are read."""
         together, alone = [], []
         for job, task in zip(batch.jobs, tasks, strict=True):
@@ -143,10 +159,16 @@ class Run:
                 self._fail(job, job.failure)
                 continue
             try:
-                photo = _Read(job, task.result())
+                decoded: Decoded = task.future.result()
             except _PHOTO_ERRORS as error:
                 self._fail(job, one_line(error))
                 continue
+            try:
+                check_output(decoded.kind, output_kind(job.entry.output), self._request.background, job.written)
+            except ValueError as error:
+                self._fail(job, f"{job.entry.path}: {error}", decoded)
+                continue
+            photo = _Read(job, decoded, decoded.seconds if task.is_own else 0.0)
             frames = photo.decoded.frames
             if batch.bucket is None or (frames[0].shape[2] == 4 and not batch.bucket.opacity):
                 alone.append(photo)
@@ -197,6 +219,7 @@ class Run:
                     photo.decoded.kind,
                     self._request.background,
                     self._temporary_dir,
+                    photo.job.scaled or result.images[0].shape[:2],
                 )
                 self._writing.append(_Writing(photo, result._replace(images=[]), task))
         most = _AHEAD * len(running.photos)
@@ -216,10 +239,11 @@ class Run:
         except _PHOTO_ERRORS as error:
             self._fail(photo.job, one_line(error), photo.decoded)
             return
-        seconds = {"decode": photo.decoded.seconds, "device": finished.seconds, "encode": written.seconds}
+        seconds = {"decode": photo.decode_seconds, "device": finished.seconds, "encode": written.seconds}
         line = {
             **self._line(photo.job, DONE, photo.decoded.input_sha256, photo.decoded.stat),
             **finished.record,
+            **({} if photo.job.scaled is None else {"output_size": photo.job.scaled}),
             "output_bytes": written.output_bytes,
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
         }

@@ -59,7 +59,9 @@ def open_session(options: RunOptions, request: Request) -> Session:
       OSError: the output directory cannot be made.
     """
     streamed = options.source == "-"
-    entries = [] if streamed else find_entries(options.source, request.output_dir, options.extensions)
+    entries = (
+        [] if streamed else find_entries(options.source, request.output_dir, options.extensions, naming=options.naming)
+    )
     (request.output_dir / STATE_DIR).mkdir(parents=True, exist_ok=True)
     if options.summary is not None:
         files.check_writable(options.summary)
@@ -68,7 +70,7 @@ def open_session(options: RunOptions, request: Request) -> Session:
         alone = options.engine == "ray" or options.dry_run
         shard = Shard(0, 1) if alone else find_shard(options.coordinator)
     if streamed:
-        windows = stdin_windows(options.extensions, shard)
+        windows = stdin_windows(options.extensions, shard, naming=options.naming)
     else:
         windows = [take_shard(entries, shard, request.output_dir, _pixels)]
     weights = load_chosen(options.network)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from dnr_jax.batch.entries import Entry, Extensions, check_outputs, stream_entries
+from dnr_jax.batch.entries import ONE_TARGET, Entry, Extensions, Naming, check_outputs, stream_entries
 from dnr_jax.batch.hosts import Shard
 
 _MOST = 1024
@@ -15,12 +15,13 @@ _PATIENCE = 0.5
 """Seconds without another line after which what there is gets done."""
 
 
-def stdin_windows(extensions: Extensions, shard: Shard) -> Iterator[list[Entry]]:
+def stdin_windows(extensions: Extensions, shard: Shard, *, naming: Naming = ONE_TARGET) -> Iterator[list[Entry]]:
     """Lists of entries from JSON lines, as many as came without a pause.
 
     Args:
       extensions: of the outputs.
-      shard: takes each `count`-th entry, from the `index`-th.
+      shard: takes each `count`-th photo, from the `index`-th.
+      naming: the targets; every photo has an entry for each.
 
     Raises:
       ValueError: a malformed line, or two photos with one output; what came before is done first.
@@ -31,9 +32,11 @@ def stdin_windows(extensions: Extensions, shard: Shard) -> Iterator[list[Entry]]
         try:
             taken: dict[str, str] = {}
             for number, entry in enumerate(stream_entries(sys.stdin, "standard input", Path(), extensions)):
-                check_outputs([entry], taken)
+                results = naming.expand(entry)
+                check_outputs(results, taken)
                 if number % shard.count == shard.index:
-                    lines.put(entry)
+                    for result in results:
+                        lines.put(result)
             lines.put(None)
         except BaseException as error:
             lines.put(error)

@@ -18,7 +18,7 @@ from dnr_jax.config import RetargetConfig
 from dnr_jax.inspection.drawing import colour_map, to_picture
 from dnr_jax.networks.taps import tap_size, tap_stride
 from dnr_jax.photos.kinds import frame_arrays
-from dnr_jax.pipeline import Seen, check_image, look_at
+from dnr_jax.pipeline import check_image
 from dnr_jax.planning import choice, proportions
 from dnr_jax.planning.masks import Masks, check_masks
 from dnr_jax.planning.objects import object_level
@@ -30,6 +30,7 @@ from dnr_jax.serve.attempts import photo_grid, try_seams
 from dnr_jax.serve.engine import Engine
 from dnr_jax.serve.fields import Order
 from dnr_jax.serve.uploads import Form
+from dnr_jax.sight import Seen, look_at
 
 MOST_SHOWN = 0.6e6
 """The most pixels of the photo that is sent to be shown: what a browser can warp thirty times a second."""

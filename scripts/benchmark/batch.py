@@ -95,7 +95,7 @@ def simulate_shards(seconds_a_megapixel: float, count: int = 1000) -> list[dict[
     from dnr_jax.config import RetargetConfig
 
     rng = np.random.default_rng(0)
-    request = Request(RetargetConfig(), {}, Path())
+    request = Request(RetargetConfig(), (), Path())
     jobs, recorded = [], {}
     for number in range(count):
         pixels, aspect = 0.3e6 * rng.lognormal(0, 0.5), rng.choice([4 / 3, 3 / 4, 3 / 2, 1.0])

@@ -1,0 +1,73 @@
+"""Where a photo shows what must not be cut off: rectangles around objects, faces and words. Needs no thumbor."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from scipy import ndimage
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.padding import pad, traced_size
+from dnr_jax.shapes import bucket_shape
+from dnr_jax.sight import see
+
+CLEAR = 0.5
+"""How much a place of the salience must count to belong to a rectangle."""
+LEAST_SHARE = 0.01
+"""The share of all that stands out below which a rectangle is left aside."""
+
+
+class Focus(NamedTuple):
+    """A rectangle of a photo that matters.
+
+    Attributes:
+      left: in pixels.
+      top: likewise.
+      width: likewise, at least 1.
+      height: likewise.
+      weight: the share in (0, 1] of all that stands out in the photo.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    weight: float
+
+
+def find_focal_points(image: np.ndarray, config: RetargetConfig | None = None) -> list[Focus]:
+    """Rectangles around what stands out in a photo, the weightiest first; none where nothing does.
+
+    Args:
+      image: uint8 or float [H, W, 3] in [0, 255], of any size.
+      config: its `keep` and weights say what counts; None for the defaults.
+
+    Example:
+      >>> find_focal_points(np.zeros((40, 60, 3), np.uint8))
+      []
+    """
+    size = (image.shape[0], image.shape[1])
+    photo = jnp.asarray(pad(np.asarray(image, np.float32), bucket_shape(size)))
+    return surround(see(photo, traced_size(size), config or RetargetConfig()).salience, size)
+
+
+def surround(salience: np.ndarray, size: tuple[int, int]) -> list[Focus]:
+    """Rectangles around the parts of a map that stand out, the weightiest first.
+
+    Args:
+      salience: float [h, w] in [0, 2], which spans the photo.
+      size: the photo's (height, width).
+    """
+    labels = np.zeros(salience.shape, np.int32)
+    ndimage.label(salience >= CLEAR, output=labels)
+    found = []
+    total = float(salience[labels > 0].sum())
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        weight = float(salience[labels == number].sum()) / total
+        if weight < LEAST_SHARE:
+            continue
+        top, bottom = (edge * size[0] / salience.shape[0] for edge in (rows.start, rows.stop))
+        left, right = (edge * size[1] / salience.shape[1] for edge in (columns.start, columns.stop))
+        width, height = max(1, round(right - left)), max(1, round(bottom - top))
+        found.append(Focus(int(left), int(top), width, height, weight))
+    return sorted(found, key=lambda focus: -focus.weight)
