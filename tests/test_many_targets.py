@@ -65,8 +65,8 @@ def test_frames_to_several_targets(embedded: Weights) -> None:
 
 
 def test_what_no_target_changes_is_computed_once(embedded: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    homes = dict.fromkeys(("lay_groundwork", "loss_features", "plan_target", "render"), pipeline)
-    homes |= dict.fromkeys(("see_frames", "analyse"), sight)
+    names = ("lay_groundwork", "loss_features", "plan_target", "render")
+    homes: dict[str, Any] = {**dict.fromkeys(names, pipeline), "see_frames": sight, "analyse": sight}
     counts: dict[str, int] = dict.fromkeys(homes, 0)
 
     def count(name: str) -> None:
@@ -102,7 +102,7 @@ def test_results_come_one_by_one(embedded: Weights) -> None:
 
 
 def test_bad_targets_are_refused_before_any_work(embedded: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "analyse", lambda *_: pytest.fail("there was work"))
+    monkeypatch.setattr(sight, "analyse", lambda *_: pytest.fail("there was work"))
     with pytest.raises(ValueError, match="no target: give at least one"):
         retarget_to_all(textured_photo(64, 96), [], QUICK, embedded)
     with pytest.raises(ValueError, match="target width is 1000"):
