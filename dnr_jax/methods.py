@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dnr_jax.baselines import METHODS, Context, Method
+from dnr_jax.baselines import METHODS, Context
 from dnr_jax.config import RetargetConfig
+from dnr_jax.progress import Progress
 from dnr_jax.shell.flags import network_from_flags
 from dnr_jax.shell.progress import ProgressLine
 
@@ -102,46 +103,63 @@ def run_method(
     from dnr_jax import compilation_cache
 
     compilation_cache.enable()
-    if options["method"] != "dnr":
-        yield from _run_baseline(METHODS[options["method"]], frames[0], targets, config, options)
-        return
-    from dnr_jax.pipeline import retarget_frames_to_all
-    from dnr_jax.planning.masks import Masks
-    from dnr_jax.record import run_record
-
-    weights = _load(options)
+    name = options["method"]
+    weights = _load(options) if name == "dnr" or METHODS[name].needs_network else None
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
-        found = retarget_frames_to_all(frames, targets, config, weights, masks=Masks(**masks), progress=line.update)
-        for results in found:
-            record = run_record(results[0], config, weights)
-            yield Outcome([result.image for result in results], results[0].record["notes"], record, results[0])
+        yield from run_loaded(name, frames, targets, config, masks, weights, line.update)
 
 
-def _run_baseline(
-    method: Method,
-    image: "np.ndarray",
+def run_loaded(
+    name: str,
+    frames: list["np.ndarray"],
     targets: Sequence[tuple[int, int]],
     config: RetargetConfig,
-    options: dict[str, Any],
+    masks: dict[str, "np.ndarray"],
+    weights: "Weights | None",
+    progress: Progress,
 ) -> Iterator[Outcome]:
-    from dnr_jax.record import environment
+    """Runs a method whose network is loaded, for one target after the other.
 
-    weights = _load(options) if method.needs_network else None
-    with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
-        context = Context(network=weights.network if weights else None, config=config, progress=line.update)
-        for target in targets:
-            start = time.perf_counter()
-            retargeted = method(image, target, context)
-            record = {
-                "method": method.name,
-                "size": image.shape[:2],
-                "target_size": target,
-                "config": {name: getattr(config, name) for name in method.options},
-                "weights": weights.provenance._asdict() if weights else None,
-                "seconds": {method.name: round(time.perf_counter() - start, 4)},
-                **environment(),
-            }
-            yield Outcome([retargeted], [], record)
+    Args:
+      name: one of `NAMES`.
+      frames: as for `run_method`, like the next ones.
+      targets: (height, width) of each outcome.
+      config: DNR's options.
+      masks: "protect", "remove" and "objects", where given.
+      weights: None for a method that needs no network.
+      progress: called as the long stages advance.
+
+    Raises:
+      ValueError: what cannot be served.
+    """
+    from dnr_jax.record import environment, run_record
+
+    if name == "dnr":
+        from dnr_jax.pipeline import retarget_frames_to_all
+        from dnr_jax.planning.masks import Masks
+
+        assert weights is not None
+        for results in retarget_frames_to_all(
+            frames, targets, config, weights, masks=Masks(**masks), progress=progress
+        ):
+            record = run_record(results[0], config, weights)
+            yield Outcome([result.image for result in results], results[0].record["notes"], record, results[0])
+        return
+    method = METHODS[name]
+    context = Context(network=weights.network if weights else None, config=config, progress=progress)
+    for target in targets:
+        start = time.perf_counter()
+        retargeted = method(frames[0], target, context)
+        record = {
+            "method": method.name,
+            "size": frames[0].shape[:2],
+            "target_size": target,
+            "config": {name: getattr(config, name) for name in method.options},
+            "weights": weights.provenance._asdict() if weights else None,
+            "seconds": {method.name: round(time.perf_counter() - start, 4)},
+            **environment(),
+        }
+        yield Outcome([retargeted], [], record)
 
 
 def _load(options: dict[str, Any]) -> "Weights":

@@ -9,18 +9,16 @@ import numpy as np
 import PIL.Image
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import pad, traced_size
-from dnr_jax.planning.importance import Overview, analyse, overview_size
 from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
-from dnr_jax.planning.plan import Groundwork, lay_groundwork, plan_target
+from dnr_jax.planning.plan import lay_groundwork, plan_target
 from dnr_jax.program_limit import make_room
-from dnr_jax.progress import Progress
-from dnr_jax.rendering.render import loss_features, needs_features, render, timed
+from dnr_jax.progress import Progress, timed
+from dnr_jax.rendering.render import loss_features, needs_features, render
 from dnr_jax.result import Result, make_result
-from dnr_jax.shapes import bucket_shape, largest_overview
-from dnr_jax.sight import Sight, see_frames, told
+from dnr_jax.shapes import bucket_shape
+from dnr_jax.sight import ANALYSES, look_at
 from dnr_jax.weights import Weights
 
 LARGEST_GROWTH = 4
@@ -157,7 +155,7 @@ def retarget_frames_to_all(
     if not targets:
         raise ValueError("there is no target: give at least one (height, width)")
     config = config.resolve(frames[0].shape[:2])
-    photos = [_check_image(frame, config) for frame in frames]
+    photos = [check_image(frame, config) for frame in frames]
     if any(frame.shape != frames[0].shape for frame in frames):
         raise ValueError("the frames differ in size: give frames of one size")
     size = (frames[0].shape[0], frames[0].shape[1])
@@ -185,7 +183,13 @@ def _retarget(
     make_room((bucket_shape(size), bucket_shape(targets[0]), config))
     network = weights.network.at_precision(config.precision)
     seconds: dict[str, float] = {}
-    sight, ground = _analyse(photos, size, config, network, masks, seconds)
+    pixels = [photo for photo, _ in photos]
+    sight, importance = look_at(pixels, size, config, network, masks, progress=progress, seconds=seconds)
+    with timed(seconds, "seams"):
+        salience = None if sight is None else jnp.asarray(sight.salience)
+        ground = lay_groundwork(importance, size, config, masks, photo=pixels[0], salience=salience)
+    if progress is not None:
+        progress("analysis", ANALYSES, ANALYSES)
     features = None
     ready: dict[tuple[int, int], list[Result]] = {}
     for number, target in enumerate(targets):
@@ -217,45 +221,6 @@ def _retarget(
         seconds = {}
 
 
-def _analyse(
-    photos: Sequence[tuple[jax.Array, jax.Array | None]],
-    size: tuple[int, int],
-    config: RetargetConfig,
-    network: Network,
-    masks: Masks,
-    seconds: dict[str, float],
-) -> tuple[Sight | None, Groundwork]:
-    """What is known of a photo, or of all frames together, whatever the target."""
-    valid = traced_size(size)
-    with timed(seconds, "objects"):
-        sight = None
-        if masks.objects is not None:
-            sight = told(masks.objects)
-        elif config.objects == "auto":
-            sight = see_frames([photo for photo, _ in photos], valid, config)
-    with timed(seconds, "features"):
-        overview, small_shape = _overview(size, network)
-        importance = None
-        for photo, _ in photos:
-            maps = analyse(network, photo, config.taps, (), overview, small_shape).importance
-            importance = maps if importance is None else jax.tree.map(jnp.maximum, importance, maps)
-        jax.block_until_ready(importance)
-    assert importance is not None
-    with timed(seconds, "seams"):
-        salience = None if sight is None else jnp.asarray(sight.salience)
-        return sight, lay_groundwork(importance, size, config, masks, photo=photos[0][0], salience=salience)
-
-
-def _overview(size: tuple[int, int], network: Network) -> tuple[Overview, tuple[int, int] | None]:
-    """The sizes under which a padded photo is analysed, and the array that holds it where it is seen scaled."""
-    side = network.importance_side
-    if side is None:
-        return Overview(traced_size(size), traced_size(size)), None
-    return Overview(traced_size(size), traced_size(overview_size(size, side))), largest_overview(
-        bucket_shape(size), side
-    )
-
-
 def _report(progress: Progress, names: list[str], stage: str, done: int, most: int) -> None:
     progress(" ".join([*names, stage]), done, most)
 
@@ -265,8 +230,12 @@ def _in_grey(result: Result) -> Result:
     return result._replace(image=np.rint(mean).astype(np.uint8) if result.image.dtype == np.uint8 else mean)
 
 
-def _check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, jax.Array | None]:
-    """The photo's pixels, float32 [*, *, 3] in [0, 255], and its opacity, float32 [*, *] in [0, 1], padded."""
+def check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, jax.Array | None]:
+    """The photo's pixels, float32 [*, *, 3] in [0, 255], and its opacity, float32 [*, *] in [0, 1], padded.
+
+    Raises:
+      ValueError: another type, shape or range, or too small for the taps of a resolved config.
+    """
     if image.ndim != 3 or image.shape[-1] not in (3, 4) or not (image.dtype == np.uint8 or image.dtype.kind == "f"):
         raise ValueError(f"image is {image.dtype} {image.shape}: give uint8 or float [height, width, 3 or 4]")
     smallest = tap_stride(config.taps[-1])

@@ -1,21 +1,29 @@
-"""What a photo is of, seen by the three small networks that ship with the package: objects, faces and words."""
+"""What the networks see in a photo: importance by the feature network, objects, faces and words by three small ones."""
 
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.faces import find_faces
+from dnr_jax.networks.network import Network
 from dnr_jax.networks.u2net import SIDE, salience
 from dnr_jax.networks.words import find_words
-from dnr_jax.padding import Size
+from dnr_jax.padding import Size, traced_size
+from dnr_jax.planning.importance import analyse, make_overview
+from dnr_jax.planning.masks import Masks
 from dnr_jax.planning.people_and_words import draw_faces, draw_words
+from dnr_jax.progress import Progress, timed
 from dnr_jax.weights.detectors import read_faces, read_words
 from dnr_jax.weights.objects import read_u2netp
+
+ANALYSES = 3
+"""Steps of progress before a target counts: objects, features, and the maps that seams are found on."""
 
 
 class Sight(NamedTuple):
@@ -109,3 +117,58 @@ def join(sight: Sight, config: RetargetConfig) -> np.ndarray:
     most = reduce(np.maximum, (np.float32(weight) * values for values, weight in maps if values is not None))
     faces = 0 if sight.face_map is None else np.float32(config.face_weight) * sight.face_map
     return np.clip(most + faces, 0, 2).astype(np.float32)
+
+
+class Seen(NamedTuple):
+    """What the networks see in a photo, or in all frames together.
+
+    Attributes:
+      sight: objects, faces and words; None with objects=none.
+      importance: S_l of each tap, float32 [h_l, w_l], without priors, padded.
+    """
+
+    sight: Sight | None
+    importance: tuple[jax.Array, ...]
+
+
+def look_at(
+    photos: Sequence[jax.Array],
+    size: tuple[int, int],
+    config: RetargetConfig,
+    network: Network,
+    masks: Masks,
+    *,
+    progress: Progress | None = None,
+    seconds: dict[str, float] | None = None,
+) -> Seen:
+    """Runs the networks: what is known of a photo whatever its target, before what is protected or removed.
+
+    Args:
+      photos: float32 [*, *, 3], the photo, or each frame, in the corner of its padded array, from `check_image`.
+      size: its (height, width).
+      config: options, resolved.
+      network: whose importance counts.
+      masks: of which the map of objects counts.
+      progress: called between the networks.
+      seconds: filled with seconds per stage.
+    """
+    seconds = {} if seconds is None else seconds
+    sight = None
+    with timed(seconds, "objects"):
+        if masks.objects is not None:
+            sight = told(masks.objects)
+        elif config.objects == "auto":
+            sight = see_frames(photos, traced_size(size), config)
+    if progress is not None:
+        progress("analysis", 1, ANALYSES)
+    with timed(seconds, "features"):
+        overview, small_shape = make_overview(size, network.importance_side)
+        importance = None
+        for photo in photos:
+            maps = analyse(network, photo, config.taps, (), overview, small_shape).importance
+            importance = maps if importance is None else jax.tree.map(jnp.maximum, importance, maps)
+        jax.block_until_ready(importance)
+    assert importance is not None
+    if progress is not None:
+        progress("analysis", 2, ANALYSES)
+    return Seen(sight, importance)

@@ -136,7 +136,8 @@ def test_snapshots_and_progress(embedded: Weights) -> None:
     result = retarget(textured_photo(64, 96), (64, 72), config, embedded, progress=lambda *update: seen.append(update))
     assert [step for step, _ in result.snapshots] == [2, 4, 6]
     np.testing.assert_array_equal(result.snapshots[-1][1], result.reconstructed)
-    assert {stage for stage, _, _ in seen} == {"reconstruction", "refinement"}
+    assert {stage for stage, _, _ in seen} == {"analysis", "reconstruction", "refinement"}
+    assert seen[2] == ("analysis", 3, 3)
     assert ("reconstruction", 6, 6) in seen
     assert len(result.record["reconstruction"]["losses"]) == 7
 
@@ -218,7 +219,7 @@ def test_without_seams_nothing_is_reconstructed(embedded: Weights) -> None:
         textured_photo(64, 96), (64, 90), config, embedded, progress=lambda *update: seen.append(update[0])
     )
     assert not any(step.changes for step in result.passes)
-    assert not seen
+    assert set(seen) == {"analysis"}
     assert result.record["reconstruction"] == {"steps": 0, "stopped_early": True, "losses": [0.0]}
     np.testing.assert_array_equal(result.refined, textured_photo(64, 96))
 

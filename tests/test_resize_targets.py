@@ -9,7 +9,7 @@ import pytest
 from drawn_photos import textured_photo
 from resize_runs import FAST, SEAMS, run
 
-from dnr_jax import pipeline
+from dnr_jax import sight
 from dnr_jax.photos.files import read_image, write_image
 
 
@@ -28,8 +28,8 @@ def test_every_target_is_what_it_is_alone(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     looks = []
-    whole = pipeline.see_frames
-    monkeypatch.setattr(pipeline, "see_frames", lambda *args: looks.append(1) or whole(*args))
+    whole = sight.see_frames
+    monkeypatch.setattr(sight, "see_frames", lambda *args: looks.append(1) or whole(*args))
     out = tmp_path / "out"
     out.mkdir()
     common = [f"--input={photo}", *FAST, *SEAMS]

@@ -70,7 +70,7 @@ def read_mask(path: Path | str, size: tuple[int, int], *, max_megapixels: float 
     Raises:
       ValueError: as `read_photo` has it, or another size.
     """
-    return _read_greys(path, size, max_megapixels) > 127.5
+    return take_mask(read_photo(path, max_megapixels=max_megapixels), _name(path), size)
 
 
 def read_objects(path: Path | str, size: tuple[int, int], *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
@@ -78,18 +78,27 @@ def read_objects(path: Path | str, size: tuple[int, int], *, max_megapixels: flo
 
     Arguments and errors are those of `read_mask`; a mask that is black everywhere is refused as well.
     """
-    objects = np.clip(_read_greys(path, size, max_megapixels) / 255, 0, 1).astype(np.float32)
+    return take_objects(read_photo(path, max_megapixels=max_megapixels), _name(path), size)
+
+
+def take_mask(mask: Photo, name: str, size: tuple[int, int]) -> np.ndarray:
+    """A photo that has been read as a mask, bool [H, W]; `name` is for messages, the rest as for `read_mask`."""
+    return _greys(mask, name, size) > 127.5
+
+
+def take_objects(mask: Photo, name: str, size: tuple[int, int]) -> np.ndarray:
+    """A photo that has been read as a map of objects; `name` is for messages, the rest as for `read_objects`."""
+    objects = np.clip(_greys(mask, name, size) / 255, 0, 1).astype(np.float32)
     if objects.max() == 0:
-        raise PhotoError(f"the mask {_name(path)} is black everywhere: mark what the photo is of, or leave it out")
+        raise PhotoError(f"the mask {name} is black everywhere: mark what the photo is of, or leave it out")
     return objects
 
 
-def _read_greys(path: Path | str, size: tuple[int, int], max_megapixels: float) -> np.ndarray:
+def _greys(photo: Photo, name: str, size: tuple[int, int]) -> np.ndarray:
     """A mask's luma over black, float [H, W] in [0, 255]."""
-    photo = read_photo(path, max_megapixels=max_megapixels)
     if photo.size != tuple(size):
         raise PhotoError(
-            f"the mask {_name(path)} is {photo.size[1]}x{photo.size[0]} and the photo {size[1]}x{size[0]} (width x"
+            f"the mask {name} is {photo.size[1]}x{photo.size[0]} and the photo {size[1]}x{size[0]} (width x"
             " height, upright): give a mask of the photo's size"
         )
     white = luma(photo.straight)

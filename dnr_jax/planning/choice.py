@@ -96,8 +96,7 @@ def choose_width(
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
     wanted = jnp.asarray(wanted, jnp.int32)
-    level = object_level(taps)
-    stride, deepest = tap_stride(taps[level]), tap_stride(taps[-1])
+    deepest = tap_stride(taps[-1])
     most = jnp.maximum(1, jnp.abs(width // deepest - wanted // deepest))
     counts = jnp.minimum(jnp.asarray(COUNTS, jnp.int32), most)
 
@@ -118,24 +117,9 @@ def choose_width(
         )
 
     def damage_of(carving: Carving) -> jax.Array:
-        seams = carving.levels[level]
-
-        def carved(array: jax.Array) -> jax.Array:
-            return apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)
-
-        valid, new_valid = (height // stride, width // stride), (height // stride, carving.width // stride)
-        objects = carved(judged.objects)
-        protected = None if judged.protected is None else carved(judged.protected.astype(jnp.float32)) > 0
-        grid, new_size = make_grid(objects, protected, new_valid), (height, carving.width)
+        left = judge_seams(carving, judged, (height, width), taps=taps, room=room)
         share = carving.width.astype(jnp.float32) / width.astype(jnp.float32)
-        damage = share * least_strain(grid, new_size, target, most_crop)
-        price = CROP_PRICE if room is None else 1.0
-        damage += removal_damage(judged.objects, objects, valid, new_valid, price=price)
-        if judged.look is not None and tap_stride(taps[0]) == 1:
-            # Insertions shear what they cross as removals do: they are judged by the joints that removals would leave.
-            beside = objects if room is None else judged.objects
-            damage += joint_damage(judged.look, beside, carving.levels[0], (height, width))
-        return damage
+        return share * least_strain(left.grid, (height, carving.width), target, most_crop) + left.damage
 
     def advance(state: _State) -> _State:
         index, best, damages, kept = state
@@ -156,6 +140,41 @@ def choose_width(
     start = (jnp.int32(0), jnp.int32(0), jnp.full(len(COUNTS), jnp.inf, jnp.float32), empty)
     _, best, damages, carving = lax.while_loop(goes_on, advance, start)
     return Choice(carving, counts[best], counts, damages)
+
+
+class Left(NamedTuple):
+    """What seams leave.
+
+    Attributes:
+      grid: what the photo then holds, cell by cell.
+      damage: what they removed and what their joints broke, float32.
+    """
+
+    grid: Grid
+    damage: jax.Array
+
+
+def judge_seams(
+    carving: Carving, judged: Judged, size: Size, *, taps: tuple[str, ...], room: int | None = None
+) -> Left:
+    """What the seams of a carving leave, and the damage that they do themselves; arguments as for `choose_width`."""
+    height, width = size
+    level = object_level(taps)
+    seams, stride = carving.levels[level], tap_stride(taps[level])
+
+    def carved(array: jax.Array) -> jax.Array:
+        return apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)
+
+    valid, new_valid = (height // stride, width // stride), (height // stride, carving.width // stride)
+    objects = carved(judged.objects)
+    protected = None if judged.protected is None else carved(judged.protected.astype(jnp.float32)) > 0
+    price = CROP_PRICE if room is None else 1.0
+    damage = removal_damage(judged.objects, objects, valid, new_valid, price=price)
+    if judged.look is not None and tap_stride(taps[0]) == 1:
+        # Insertions shear what they cross as removals do: they are judged by the joints that removals would leave.
+        beside = objects if room is None else judged.objects
+        damage += joint_damage(judged.look, beside, carving.levels[0], (height, width))
+    return Left(make_grid(objects, protected, new_valid), damage)
 
 
 def least_strain(grid: Grid, size: Size, target: Size, most_crop: jax.Array | float) -> jax.Array:

@@ -10,6 +10,7 @@ from dnr_jax.networks import stripes
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_size, tap_stride
 from dnr_jax.padding import Size, traced_size
+from dnr_jax.shapes import bucket_shape, largest_overview
 
 
 class Analysis(NamedTuple):
@@ -88,6 +89,19 @@ def overview_size(size: tuple[int, int], side: int) -> tuple[int, int]:
     """The (height, width) at which a network with an `importance_side` sees a photo of (height, width) `size`."""
     scale = side / max(size)
     return max(32, 32 * round(size[0] * scale / 32)), max(32, 32 * round(size[1] * scale / 32))
+
+
+def make_overview(size: tuple[int, int], side: int | None) -> tuple[Overview, tuple[int, int] | None]:
+    """The sizes under which a padded photo is analysed, and the array that holds it where it is seen scaled.
+
+    Args:
+      size: the photo's (height, width).
+      side: the network's `importance_side`.
+    """
+    if side is None:
+        return Overview(traced_size(size), traced_size(size)), None
+    small = traced_size(overview_size(size, side))
+    return Overview(traced_size(size), small), largest_overview(bucket_shape(size), side)
 
 
 def feature_norm(features: jax.Array) -> jax.Array:

@@ -50,7 +50,7 @@ STIFFNESS, SHAPE = 0.05, 0.7
 """How much rows want to keep their height, and how much an object's rows want to follow its columns."""
 LEAST_FOLLOW, MOST_FOLLOW = 0.72, 1.2
 """Bounds of the other side's scales where its length stays."""
-_PROTECTED = 50.0
+PROTECTED = 50.0
 _STEPS = 40  # Of bisection: float32 has 24 bits.
 
 
@@ -147,7 +147,7 @@ def _column_weights(grid: Grid) -> tuple[jax.Array, jax.Array, jax.Array]:
     padded = jnp.pad(weights, 1, mode="edge")
     # Smoothed, so that neighbouring scales are near each other and nothing that is straight gets a kink.
     weights = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-    return weights + _PROTECTED * jnp.any(grid.protected, 0), mean, strongest
+    return weights + PROTECTED * jnp.any(grid.protected, 0), mean, strongest
 
 
 def crop_price(weights: jax.Array, strongest: jax.Array) -> jax.Array:
@@ -215,7 +215,7 @@ def _plan_second(grid: Grid, first: jax.Array, total: jax.Array) -> jax.Array:
     most = shown**4 + 10 * faces + 1e3 * protected
     own = jnp.sum(most * first[None, :], 1) / jnp.maximum(jnp.sum(most, 1), 1e-6)
     pull = SHAPE * jnp.square(strongest) + FACE_SHAPE * jnp.max(faces, 1)
-    pull += _PROTECTED * jnp.any(protected, 1)
+    pull += PROTECTED * jnp.any(protected, 1)
     weights = STIFFNESS + pull
     ratio = total / CELLS
     low, high = jnp.minimum(LEAST_FOLLOW, LEAST_FOLLOW * ratio), jnp.maximum(MOST_FOLLOW, 2 * ratio - 1)

@@ -1,8 +1,6 @@
 """One photo rendered by a plan: target features, start, reconstruction, refinement, warp."""
 
-import contextlib
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,7 +17,7 @@ from dnr_jax.planning.numbers import Numbers, traced_numbers
 from dnr_jax.planning.passes import Pass, replay
 from dnr_jax.planning.plan import Plan, apply_warps, warp_side
 from dnr_jax.planning.warp import uniform_warp
-from dnr_jax.progress import Progress
+from dnr_jax.progress import Progress, timed
 from dnr_jax.rendering.joints import Tiles, active_tiles, find_joints, worthwhile
 from dnr_jax.rendering.optimise import Minimum, Schedule
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstruct
@@ -256,14 +254,6 @@ def _schedule(config: RetargetConfig, steps: int, rate: float) -> Schedule:
 def crop(array: jax.Array | np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The valid top-left part of an array, on the host."""
     return np.asarray(array)[: size[0], : size[1]]  # Cut on the host: a slice on the device compiles for every size.
-
-
-@contextlib.contextmanager
-def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Adds the seconds that its body takes to a stage."""
-    start = time.perf_counter()
-    yield
-    seconds[stage] = round(seconds.get(stage, 0) + time.perf_counter() - start, 4)
 
 
 _sample = jax.jit(sample)

@@ -1,0 +1,143 @@
+"""The HTTP interface: what is read from a request, which work it becomes, and how its result is answered."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from dnr_jax.progress import Progress
+from dnr_jax.serve import answers
+from dnr_jax.serve.engine import Engine
+from dnr_jax.serve.fields import MASKS, Order, parse_fields
+from dnr_jax.serve.jobs import AbandonedError, Job, Step, Workers
+from dnr_jax.serve.metrics import MEDIA_TYPE, Metrics
+from dnr_jax.serve.preview import Analyst
+from dnr_jax.serve.problems import MEDIA_TYPE as PROBLEM_TYPE
+from dnr_jax.serve.problems import ProblemError, problem_of
+from dnr_jax.serve.settings import Settings
+from dnr_jax.serve.uploads import Form, read_form
+
+_log = logging.getLogger(__name__)
+_Work = Callable[[Form, Order, Progress], Any]
+
+
+class Api:
+    """The endpoints of one server.
+
+    Args:
+      settings: limits.
+      engine: what does the work; None until the networks are loaded.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine):
+        self._settings = settings
+        self._engine = engine
+        self._analyst = Analyst(engine)
+        self.workers = Workers(settings.jobs, settings.waiting)
+        self.metrics = Metrics(lambda: self.workers.inside)
+
+    async def retarget(self, request: Request) -> Response:
+        """`POST /v1/retarget`: the image, a zip of several, or, where multipart/mixed is accepted, a stream."""
+        form, order = await self._read(request)
+        work = self._timed("retarget", self._engine.retarget, form, order)
+        if "multipart/mixed" in request.headers.get("accept", ""):
+            self.workers.check_room()
+            return StreamingResponse(self._stream(work), media_type=answers.MULTIPART)
+        outputs = await self._finish(request, work)
+        if len(outputs) > 1:
+            data = await asyncio.to_thread(answers.make_zip, outputs)
+            name = f"{form.files['photo'].name.rpartition('.')[0] or 'photos'}.zip"
+            return Response(
+                data, media_type="application/zip", headers={"Content-Disposition": answers.disposition(name)}
+            )
+        (output,) = outputs
+        headers = {
+            "Content-Disposition": answers.disposition(output.name),
+            "Dnr-Record": answers.short_record(output.record),
+        }
+        return Response(output.data, media_type=output.media_type, headers=headers)
+
+    async def analyse(self, request: Request) -> Response:
+        """`POST /v1/analyse`: seam order, cells and maps, as JSON."""
+        form, order = await self._read(request)
+        if order.method != "dnr":
+            raise ProblemError("bad-options", f"--method={order.method} has nothing to analyse: leave it out")
+        found = await self._finish(request, self._timed("analyse", self._analyst.analyse, form, order))
+        return JSONResponse(found)
+
+    async def health(self, _: Request) -> Response:
+        """`GET /health`: that the server is there, and what it works with."""
+        network = self._engine.weights.provenance.name
+        return JSONResponse({"status": "ok", "network": network, "jobs": self.workers.inside})
+
+    async def show_metrics(self, _: Request) -> Response:
+        """`GET /metrics`, for Prometheus."""
+        return Response(self.metrics.text(), media_type=MEDIA_TYPE)
+
+    async def _read(self, request: Request) -> tuple[Form, Order]:
+        self.workers.check_room()  # Before a body is read that could not be worked on.
+        form = await read_form(request, self._settings, ("photo", *MASKS))
+        if "photo" not in form.files:
+            raise ProblemError("bad-request", "the photo is missing: send it as the file 'photo'")
+        return form, parse_fields(form.texts, form.files)
+
+    def _timed(self, kind: str, work: _Work, form: Form, order: Order) -> Callable[[Progress], Any]:
+        def run(report: Progress) -> Any:
+            start = time.perf_counter()
+            try:
+                found = work(form, order, report)
+            except AbandonedError:
+                self.metrics.count_abandoned()
+                raise
+            self.metrics.time_job(kind, time.perf_counter() - start)
+            return found
+
+        return run
+
+    async def _finish(self, request: Request, work: Callable[[Progress], Any]) -> Any:
+        """The result of a job; where the client leaves before, the job is abandoned."""
+        async with self.workers.job(work) as job:
+            leaving = asyncio.ensure_future(_wait_for_leaving(request))
+            try:
+                await asyncio.wait({leaving, job.result}, return_when=asyncio.FIRST_COMPLETED)
+                if not job.result.done():
+                    raise AbandonedError
+                return job.result.result()
+            finally:
+                leaving.cancel()
+
+    async def _stream(self, work: Callable[[Progress], Any]) -> AsyncIterator[bytes]:
+        """Progress as it is made, then each output with its record, as parts; a problem is a part, too."""
+        try:
+            async with self.workers.job(work) as job:
+                async for step in _steps(job):
+                    yield answers.json_part("progress", step._asdict())
+                for output in await job.result:
+                    yield answers.json_part("record", output.record)
+                    yield answers.make_part("image", output.media_type, output.data, output.name)
+        except Exception as error:
+            problem = log_problem(error)
+            yield answers.make_part("problem", PROBLEM_TYPE, problem.encoded)
+        yield answers.END
+
+
+async def _steps(job: Job) -> AsyncIterator[Step]:
+    while (step := await job.steps.get()) is not None:
+        yield step
+
+
+async def _wait_for_leaving(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def log_problem(error: Exception) -> ProblemError:
+    """The problem that an error is to a client; what is nobody's fault but ours goes to the log, whole."""
+    problem = problem_of(error)
+    if problem.kind.status == 500:
+        _log.error("a request failed", exc_info=error)
+    return problem

@@ -1,0 +1,169 @@
+"""Seams before a size is said: the table from which a page chooses, for any width, what `choose_width` would choose.
+
+How many seams go depends on the target; which ones they are hardly does. So each number of deepest seams that could be
+worth its damage for some target is tried once, as if the side were to shrink to a tenth, and kept with what it leaves.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.networks.taps import tap_stride
+from dnr_jax.padding import traced_size
+from dnr_jax.planning.carve import carve_width
+from dnr_jax.planning.choice import COUNTS, HOPE, Judged, judge_seams, least_strain
+from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
+from dnr_jax.planning.objects import object_level
+from dnr_jax.planning.proportions import Grid, make_grid
+from dnr_jax.planning.seam_maps import SeamMaps, transpose
+from dnr_jax.shell.sizes import SMALLEST
+
+_SHARES = (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""The targets, as shares of the side, for which an attempt has to look promising."""
+_FURTHEST = 0.5
+"""How far seams are followed where a threshold says how many go."""
+
+
+class Attempt(NamedTuple):
+    """So many seams of the deepest level, and those of the photo's pixels that follow them.
+
+    Attributes:
+      deep: seams of the deepest level.
+      length: pixels of the side that are left.
+      damage: what they removed and what their joints broke, in the currency of `dnr_jax.planning.damage`.
+      grid: what the photo then holds.
+      seams: uint16 [count, rows], where each seam, in the order in which they go, passes in each row of the photo (for
+        the height: in each column).
+    """
+
+    deep: int
+    length: int
+    damage: float
+    grid: Grid
+    seams: np.ndarray
+
+
+class _Tried(NamedTuple):
+    deep: jax.Array
+    length: jax.Array
+    damage: jax.Array
+    grid: Grid
+    order: jax.Array
+
+
+def photo_grid(maps: SeamMaps, size: tuple[int, int], config: RetargetConfig) -> Grid:
+    """What a photo of (height, width) `size` holds, cell by cell; on the host, upright."""
+    assert maps.objects is not None
+    stride = tap_stride(config.taps[object_level(config.taps)])
+    valid = traced_size((size[0] // stride, size[1] // stride))
+    return _on_host(_make_grid(maps.objects, maps.protected(config.taps), valid))
+
+
+def try_seams(
+    maps: SeamMaps, size: tuple[int, int], threshold: jax.Array, config: RetargetConfig, side: str
+) -> list[Attempt]:
+    """The attempts of one side, the fewest seams first; none where no seam is ever worth it.
+
+    Args:
+      maps: of the photo, as `dnr_jax.planning.plan.lay_groundwork` leaves them.
+      size: its (height, width).
+      threshold: the most mean importance of a deepest seam, where importance_percentile is a number.
+      config: options, resolved.
+      side: "width" or "height".
+    """
+    turned, lengths = (maps, size) if side == "width" else (transpose(maps), (size[1], size[0]))
+    numbers, fixed = traced_numbers(config), program_config(config)
+    stride, width = tap_stride(config.taps[-1]), lengths[1]
+    if config.importance_percentile != "auto":
+        goal = max(1, int(width * _FURTHEST))
+        tried = _try(turned, traced_size(lengths), jnp.int32(goal), jnp.int32(width), threshold, numbers, config=fixed)
+        attempt = _attempt(tried, lengths, side)
+        return [attempt] if len(attempt.seams) else []
+
+    goal = max(1, int(width * SMALLEST))
+    whole = photo_grid(turned, lengths, config)
+    least = np.array([_strain(whole, lengths, share, config) for share in _SHARES])
+    most = np.array([max(1, width // stride - round(share * width) // stride) for share in _SHARES])
+    hopeful = np.ones(len(_SHARES), bool)
+    attempts: list[Attempt] = []
+    for count in COUNTS[1:]:
+        tried = _try(
+            turned, traced_size(lengths), jnp.int32(goal), jnp.int32(count), jnp.float32(jnp.inf), numbers, config=fixed
+        )
+        attempt = _attempt(tried, lengths, side)
+        if not len(attempt.seams) or (attempts and attempt.deep == attempts[-1].deep):
+            break
+        attempts.append(attempt)
+        left = (lengths[0], attempt.length)
+        grid = Grid(*(values if side == "width" else values.T for values in attempt.grid))
+        found = np.array(
+            [
+                attempt.length / width * _strain(grid, left, share * width / attempt.length, config) + attempt.damage
+                for share in _SHARES
+            ]
+        )
+        least = np.minimum(least, found)
+        hopeful &= (found <= HOPE * least) & (most > count)
+        if not hopeful.any():
+            break
+    return attempts
+
+
+@partial(jax.jit, static_argnames=("config",))
+def _try(
+    maps: SeamMaps,
+    size: tuple[jax.Array, jax.Array],
+    goal: jax.Array,
+    count: jax.Array,
+    threshold: jax.Array,
+    numbers: Numbers,
+    *,
+    config: RetargetConfig,
+) -> _Tried:
+    """Up to `count` deepest seams across the width, and what they leave."""
+    assert maps.objects is not None
+    taps = config.taps
+    carving = carve_width(
+        maps.maps,
+        size,
+        goal,
+        threshold,
+        numbers.alpha,
+        taps=taps,
+        region=config.region,
+        bias=maps.bias,
+        most_deep=count,
+        seam_kernel=config.seam_kernel,
+    )
+    left = judge_seams(carving, Judged(maps.objects, maps.protected(taps), maps.look), size, taps=taps)
+    return _Tried(carving.levels[-1].removed, carving.width, left.damage, left.grid, carving.levels[0].order)
+
+
+def _attempt(tried: _Tried, lengths: tuple[int, int], side: str) -> Attempt:
+    order = np.asarray(tried.order)[: lengths[0], : lengths[1]]
+    count = lengths[1] - int(tried.length)
+    rows, columns = np.nonzero(order < count)
+    seams = np.zeros((count, lengths[0]), np.uint16)
+    seams[order[rows, columns], rows] = columns
+    grid = _on_host(tried.grid)
+    upright = grid if side == "width" else Grid(*(values.T for values in grid))
+    return Attempt(int(tried.deep), int(tried.length), float(tried.damage), upright, seams)
+
+
+def _strain(grid: Grid, size: tuple[int, int], share: float, config: RetargetConfig) -> float:
+    """The strain of the warp that shrinks the width to a share of it."""
+    target = (jnp.float32(size[0]), jnp.float32(max(1, round(size[1] * share))))
+    lengths = (jnp.float32(size[0]), jnp.float32(size[1]))
+    return float(_least_strain(grid, lengths, target, jnp.float32(config.crop_share)))
+
+
+def _on_host(grid: Grid) -> Grid:
+    return Grid(*(np.asarray(values) for values in grid))  # pyright: ignore[reportArgumentType]
+
+
+_least_strain = jax.jit(least_strain)
+_make_grid = jax.jit(make_grid)

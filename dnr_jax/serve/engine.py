@@ -1,0 +1,108 @@
+"""What a server does with a photo, in a worker's thread: bytes in, bytes out, with networks that stay loaded."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dnr_jax import compilation_cache
+from dnr_jax.methods import run_loaded
+from dnr_jax.photos.decode import decode
+from dnr_jax.photos.encode import check_output, encode_animation, encode_photo
+from dnr_jax.photos.files import output_format, take_mask, take_objects
+from dnr_jax.photos.kinds import Photo, PhotoError, frame_arrays, stored_pictures
+from dnr_jax.photos.scaling import scale_pixels
+from dnr_jax.progress import Progress
+from dnr_jax.serve.answers import Output, media_type, name_output
+from dnr_jax.serve.fields import Order
+from dnr_jax.serve.settings import Settings
+from dnr_jax.serve.uploads import Form
+from dnr_jax.weights.detectors import read_faces, read_words
+from dnr_jax.weights.load import load_chosen
+from dnr_jax.weights.objects import read_u2netp
+
+T = TypeVar("T")
+# Decoding silences Pillow for the whole process meanwhile: one thread at a time.
+_pillow = threading.Lock()
+
+
+class Engine:
+    """The networks, loaded, and the work that requests ask for; for any number of threads.
+
+    Args:
+      settings: which network, and how large a photo may be.
+
+    Raises:
+      ValueError, OSError: the network cannot be loaded.
+    """
+
+    def __init__(self, settings: Settings):
+        compilation_cache.enable()
+        self.most_megapixels = settings.max_megapixels
+        self.weights = load_chosen(settings.network)
+        for read in (read_u2netp, read_faces, read_words):
+            read()
+
+    def retarget(self, form: Form, order: Order, report: Progress) -> list[Output]:
+        """Retargets a request's photo to each of its targets.
+
+        Args:
+          form: with the file "photo", and masks.
+          order: the other fields, parsed.
+          report: called as the work advances; what it raises ends the work.
+
+        Raises:
+          ValueError: what cannot be served, as the command line says it.
+        """
+        photo, masks = self.read(form, order)
+        name = form.files["photo"].name
+        file_format = order.file_format or output_format("-", photo.kind)
+        targets = [target.target(photo.size) for target in order.targets]
+        for target in targets:
+            _named(name, lambda size=target.written: check_output(photo.kind, file_format, order.background, size))
+        report("reading", 1, 1)
+        sizes = [target.retargeted for target in targets]
+        found = run_loaded(order.method, frame_arrays(photo), sizes, order.config, masks, self.weights, report)
+        outputs = []
+        for asked, target, outcome in zip(order.targets, targets, found, strict=True):
+            images = [scale_pixels(image, target.written) for image in outcome.images]
+            data = self._encode(images, photo, order, file_format, name)
+            told = asked.name if len(targets) > 1 else f"{target.written[1]}x{target.written[0]}"
+            notes = [*photo.notes, *([target.note] if target.note else []), *outcome.notes]
+            record = {"target": asked.name, **outcome.record, "output_size": target.written, "notes": notes}
+            outputs.append(Output(name_output(name, told, file_format), media_type(file_format), data, record))
+        return outputs
+
+    def read(self, form: Form, order: Order) -> tuple[Photo, dict[str, np.ndarray]]:
+        """The photo and the masks of a request.
+
+        Raises:
+          PhotoError: one of them cannot be used.
+        """
+        photo = self._decode(form, "photo", order.frames)
+        masks: dict[str, np.ndarray] = {}
+        for name in form.files:
+            if name != "photo":
+                take = take_objects if name == "objects" else take_mask
+                masks[name] = take(self._decode(form, name, "refuse"), form.files[name].name, photo.size)
+        return photo, masks
+
+    def _decode(self, form: Form, name: str, frames: Any) -> Photo:
+        file = form.files[name]
+        with _pillow:
+            return decode(file.data, file.name, max_megapixels=self.most_megapixels, frames=frames)
+
+    def _encode(self, images: list[np.ndarray], photo: Photo, order: Order, file_format: str, name: str) -> bytes:
+        pictures = stored_pictures(images)
+        with _pillow:
+            if photo.kind.animation is not None:
+                return _named(name, lambda: encode_animation(pictures, photo.kind, file_format, order.background))
+            return _named(name, lambda: encode_photo(*pictures[0], photo.kind, file_format, order.background))
+
+
+def _named(name: str, body: Callable[[], T]) -> T:
+    try:
+        return body()
+    except PhotoError as error:
+        raise PhotoError(f"{name}: {error}") from None

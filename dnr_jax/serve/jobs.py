@@ -1,0 +1,150 @@
+"""Who works when: a few threads, a bounded queue, and an end to work that nobody waits for any more.
+
+Photos are worked on in threads, so that pages and health checks are answered meanwhile. A job tells how far it is by a
+callback; once its client has left, that callback raises, and the thread is free for the next one.
+"""
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+from dnr_jax.progress import Progress
+from dnr_jax.serve.problems import ProblemError
+
+_log = logging.getLogger(__name__)
+_SECONDS_A_JOB = 5
+
+
+class Step(NamedTuple):
+    """How far a job is: `done` of at most `most` steps of a stage."""
+
+    stage: str
+    done: int
+    most: int
+
+
+class AbandonedError(Exception):
+    """Nobody waits for this job any more."""
+
+
+class Job:
+    """A piece of work, on its way through the queue.
+
+    Args:
+      work: called in a worker's thread with a function to report progress to; returns the job's result.
+      loop: the event loop that waits for it.
+    """
+
+    def __init__(self, work: Callable[[Progress], Any], loop: asyncio.AbstractEventLoop):
+        self._work = work
+        self._loop = loop
+        self._abandoned = threading.Event()
+        self.steps: asyncio.Queue[Step | None] = asyncio.Queue()
+        self.result: asyncio.Future[Any] = loop.create_future()
+
+    def abandon(self) -> None:
+        """Lets the work end at its next report, or not begin at all."""
+        self._abandoned.set()
+
+    def report(self, stage: str, done: int, most: int) -> None:
+        """Tells whoever waits how far the job is; from the worker's thread.
+
+        Raises:
+          AbandonedError: nobody waits.
+        """
+        if self._abandoned.is_set():
+            raise AbandonedError
+        self._tell(self.steps.put_nowait, Step(stage, done, most))
+
+    def run(self) -> None:
+        """Does the work, in the worker's thread; whatever happens becomes the result."""
+        try:
+            if self._abandoned.is_set():
+                raise AbandonedError
+            outcome = self._work(self.report)
+        except AbandonedError as error:
+            self._tell(self._finish, None, error)
+        except BaseException as error:
+            self._tell(self._finish, None, error)
+        else:
+            self._tell(self._finish, outcome, None)
+
+    def _finish(self, outcome: Any, error: BaseException | None) -> None:
+        self.steps.put_nowait(None)
+        if self.result.done():
+            return
+        if error is None:
+            self.result.set_result(outcome)
+        else:
+            self.result.set_exception(error)
+            self.result.exception()  # Looked at, so that asyncio does not complain where nobody else does.
+
+    def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # The loop is closed: the server has ended.
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+
+class Workers:
+    """Threads that take jobs in the order in which they came.
+
+    Args:
+      threads: how many jobs run at a time.
+      waiting: how many may wait besides.
+    """
+
+    def __init__(self, threads: int, waiting: int):
+        self._most = threads + waiting
+        self._threads = threads
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: set[Job] = set()
+        for number in range(threads):
+            threading.Thread(target=self._serve, name=f"worker {number}", daemon=True).start()
+
+    @property
+    def inside(self) -> int:
+        """How many jobs run or wait."""
+        return len(self._jobs)
+
+    @contextlib.asynccontextmanager
+    async def job(self, work: Callable[[Progress], Any]) -> AsyncIterator[Job]:
+        """A job that is begun as soon as its turn comes, and abandoned when the body is left before its end.
+
+        Raises:
+          ProblemError: all places are taken.
+        """
+        self.check_room()
+        job = Job(work, asyncio.get_running_loop())
+        self._jobs.add(job)
+        # The place is free when the thread is, which may be later than the client's leaving.
+        job.result.add_done_callback(lambda _: self._jobs.discard(job))
+        self._queue.put(job)
+        try:
+            yield job
+        finally:
+            job.abandon()
+
+    def check_room(self) -> None:
+        """Raises ProblemError where all places are taken, with a guess when to come again."""
+        if self.inside >= self._most:
+            wait = max(1, _SECONDS_A_JOB * self.inside // self._threads)
+            raise ProblemError(
+                "busy",
+                f"{self.inside} photos are worked on or wait already: try again in {wait} seconds",
+                {"Retry-After": str(wait)},
+            )
+
+    def close(self) -> None:
+        """Abandons all jobs and lets the threads end."""
+        for job in list(self._jobs):
+            job.abandon()
+        for _ in range(self._threads):
+            self._queue.put(None)
+
+    def _serve(self) -> None:
+        while (job := self._queue.get()) is not None:
+            job.run()
+            del job  # What it holds is let go while the thread waits.

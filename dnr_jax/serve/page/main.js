@@ -1,0 +1,174 @@
+// The page: a photo comes in, is analysed, previewed while a hand moves, and reconstructed by the server once it rests.
+
+import { unpack } from './analysis.js';
+import { requestAnalysis, requestResult } from './api.js';
+import { startBrush } from './brush.js';
+import { save, startCommandLine } from './command_line.js';
+import { startControls } from './controls.js';
+import { Masks, PROTECT, REMOVE } from './masks.js';
+import { startStage } from './stage.js';
+import { change, options, state } from './state.js';
+
+const find = (id) => document.getElementById(id);
+const STAGES = {
+  reading: 'Reading the photo',
+  analysis: 'Looking at the photo',
+  reconstruction: 'Reconstructing',
+  refinement: 'Refining',
+};
+let asked = new AbortController();
+let waiting = 0;
+
+function open(file) {
+  asked.abort();
+  clearTimeout(waiting);
+  change({ file, photo: null, analysis: null, result: null, tool: 'none', masks: null });
+  find('name').textContent = file.name || 'Pasted photo';
+  find('drop').hidden = false;
+  for (const id of ['frame', 'caption']) find(id).hidden = true;
+  find('another').hidden = true;
+  look();
+}
+
+/** Asks for an analysis of the photo and its marks, and then, where something is to be made, for the result. */
+async function look() {
+  const signal = begin('Looking at the photo');
+  try {
+    const analysis = await unpack(await requestAnalysis(await makeForm(), signal));
+    if (signal.aborted) return;
+    const first = state.analysis === null;
+    if (first) {
+      const { photo } = analysis.pictures;
+      const masks = new Masks(photo.width, photo.height);
+      change({ analysis, photo, masks, target: analysis.photo_size });
+      for (const id of ['frame', 'caption', 'another']) find(id).hidden = false;
+      find('drop').hidden = true;
+    } else {
+      change({ analysis });
+    }
+    end(analysis.notes.join('; '));
+    reconstruct();
+  } catch (error) {
+    fail(error, signal);
+  }
+}
+
+/** Asks for the photo at the target, and shows it in place of the preview. */
+async function reconstruct() {
+  const same = state.target.every((length, axis) => length === state.analysis.photo_size[axis]);
+  if (same && !state.masks.has(REMOVE)) {
+    asked.abort();
+    end('');
+    return;
+  }
+  const signal = begin('Waiting for the server');
+  try {
+    const form = await makeForm();
+    form.append('size', `${state.target[1]}x${state.target[0]}`);
+    const result = await requestResult(form, signal, showProgress);
+    // Some formats a browser can save but not show: then the preview stays.
+    result.bitmap = await createImageBitmap(result.blob).catch(() => null);
+    if (signal.aborted) return;
+    change({ result });
+    const notes = [...result.record.notes];
+    if (!result.bitmap) notes.push('this browser cannot show the result, only save it');
+    end(notes.join('; ') || 'Done.');
+    find('download').removeAttribute('aria-disabled');
+    find('download').href = '#';
+  } catch (error) {
+    fail(error, signal);
+  }
+}
+
+async function makeForm() {
+  const form = new FormData();
+  form.append('photo', state.file, state.file.name || 'photo.png');
+  for (const [name, value] of Object.entries(options())) form.append(name, value);
+  for (const [name, mark] of [['protect', PROTECT], ['remove', REMOVE]]) {
+    if (state.masks?.has(mark)) form.append(name, await state.masks.png(mark, state.analysis.photo_size), `${name}.png`);
+  }
+  return form;
+}
+
+/** Ends what was asked for before, and shows that something else is on its way. */
+function begin(text) {
+  asked.abort();
+  asked = new AbortController();
+  find('download').removeAttribute('href');
+  find('download').setAttribute('aria-disabled', 'true');
+  find('problem').hidden = true;
+  find('progress').hidden = false;
+  find('bar').removeAttribute('value');
+  find('status').textContent = text;
+  return asked.signal;
+}
+
+function showProgress({ stage, done, most }) {
+  find('bar').value = most ? done / most : 0;
+  const text = STAGES[stage] ?? stage;
+  if (find('status').textContent !== text) find('status').textContent = text;
+}
+
+function end(text) {
+  find('progress').hidden = true;
+  find('status').textContent = text;
+}
+
+function fail(error, signal) {
+  if (signal.aborted) return;
+  end('');
+  find('problem').textContent = error instanceof TypeError ? 'the server does not answer: is it still running?' : error.message;
+  find('problem').hidden = false;
+}
+
+/** Reconstructs once the target has settled: at once, or after a rest. */
+function targetChanged(settled, rest = 0) {
+  clearTimeout(waiting);
+  if (find('download').hasAttribute('href') || settled) end('');
+  find('download').removeAttribute('href');
+  find('download').setAttribute('aria-disabled', 'true');
+  asked.abort();
+  find('progress').hidden = true;
+  if (settled) reconstruct();
+  else if (rest) waiting = setTimeout(reconstruct, rest);
+}
+
+function marksChanged() {
+  change({ masks: state.masks, result: null });
+  look();
+}
+
+function takeFiles(list) {
+  const file = [...(list ?? [])][0];
+  if (file) open(file);
+}
+
+find('file').addEventListener('change', (event) => {
+  takeFiles(event.target.files);
+  event.target.value = '';
+});
+addEventListener('paste', (event) => takeFiles(event.clipboardData.files));
+addEventListener('dragover', (event) => {
+  event.preventDefault();
+  find('stage').classList.add('dropping');
+});
+addEventListener('dragleave', (event) => {
+  if (event.relatedTarget === null) find('stage').classList.remove('dropping');
+});
+addEventListener('drop', (event) => {
+  event.preventDefault();
+  find('stage').classList.remove('dropping');
+  takeFiles(event.dataTransfer.files);
+});
+find('cancel').addEventListener('click', () => {
+  asked.abort();
+  end('Stopped.');
+});
+find('download').addEventListener('click', (event) => {
+  event.preventDefault();
+  if (state.result) save(state.result.blob, state.result.name);
+});
+startStage(targetChanged);
+startBrush(marksChanged);
+startControls({ onTarget: targetChanged, onMarks: marksChanged, onKeep: look });
+startCommandLine();

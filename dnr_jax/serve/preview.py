@@ -1,0 +1,204 @@
+"""What a page needs to show, for any width and without asking, nearly what the server would make of a photo.
+
+The seams that go are counted, the warp is a formula of 40 x 40 cells, and both are small. The server sends them with
+the photo at the size of a screen, and with pictures of what it sees.
+"""
+
+import base64
+import io
+from collections import OrderedDict
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.inspection.drawing import colour_map, to_picture
+from dnr_jax.networks.taps import tap_size, tap_stride
+from dnr_jax.photos.kinds import frame_arrays
+from dnr_jax.pipeline import check_image
+from dnr_jax.planning import choice, proportions
+from dnr_jax.planning.masks import Masks, check_masks
+from dnr_jax.planning.objects import object_level
+from dnr_jax.planning.passes import SIDES, replay
+from dnr_jax.planning.plan import Groundwork, lay_groundwork
+from dnr_jax.planning.proportions import Grid
+from dnr_jax.progress import Progress
+from dnr_jax.serve.attempts import photo_grid, try_seams
+from dnr_jax.serve.engine import Engine
+from dnr_jax.serve.fields import Order
+from dnr_jax.serve.uploads import Form
+from dnr_jax.sight import Seen, look_at
+
+MOST_SHOWN = 0.6e6
+"""The most pixels of the photo that is sent to be shown: what a browser can warp thirty times a second."""
+_MAP_SIDE = 320
+_REMEMBERED = 4
+
+
+class Analyst:
+    """Analyses photos, and remembers what the networks saw in the last few: a new mask does not run them again.
+
+    Args:
+      engine: which reads the photos and holds the network; its `analyse` is to be called by one thread at a time.
+    """
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._seen: OrderedDict[Any, Seen] = OrderedDict()
+
+    def analyse(self, form: Form, order: Order, report: Progress) -> dict[str, Any]:
+        """The analysis of a request's photo, ready for JSON (see docs/pages/how-to/server.md).
+
+        Args:
+          form: with the file "photo", and masks.
+          order: the other fields, parsed; sizes do not count.
+          report: called as the work advances; what it raises ends the work.
+
+        Raises:
+          ValueError: what cannot be served, as the command line says it.
+        """
+        photo, marked = self._engine.read(form, order)
+        masks = Masks(**marked)
+        config = order.config.resolve(photo.size)
+        if tap_stride(config.taps[0]) != 1:
+            raise ValueError(f"an analysis needs a full-resolution tap first, not {config.taps[0]}: add block1_conv2")
+        check_masks(masks, photo.size)
+        pixels, _ = check_image(frame_arrays(photo)[0], config)
+        seen = self._look(form, pixels, photo.size, config, masks, report)
+        ground = lay_groundwork(
+            seen.importance,
+            photo.size,
+            config,
+            masks,
+            photo=pixels,
+            salience=None if seen.sight is None else jnp.asarray(seen.sight.salience),
+        )
+        report("analysis", 3, 5)
+        size = ground.left_size
+        shown = np.asarray(replay(ground.removals, pixels, 0, config))[: size[0], : size[1]]
+        sides = {}
+        for number, side in enumerate(SIDES, 4):
+            attempts = try_seams(ground.left, size, ground.threshold, config, side)
+            report("analysis", number, 5)
+            sides[side] = {"auto": config.importance_percentile == "auto", "attempts": list(map(_describe, attempts))}
+        return {
+            "name": form.files["photo"].name,
+            "format": photo.kind.format,
+            "photo_size": photo.size,
+            "size": size,
+            "most_crop": config.crop_share,
+            "deepest_stride": tap_stride(config.taps[-1]),
+            "grid": _describe_grid(photo_grid(ground.left, size, config)),
+            "sides": sides,
+            "rules": rules(),
+            "seen": None if seen.sight is None else seen.sight.describe(),
+            "pictures": {"photo": _shrink(to_picture(shown), MOST_SHOWN), **_draw_maps(ground, config)},
+            "notes": [*photo.notes, *config.tap_notes],
+        }
+
+    def _look(
+        self,
+        form: Form,
+        pixels: jax.Array,
+        size: tuple[int, int],
+        config: RetargetConfig,
+        masks: Masks,
+        report: Progress,
+    ) -> Seen:
+        seers = (config.taps, config.objects, config.keep, config.precision)
+        weights = (config.object_weight, config.face_weight, config.word_weight)
+        objects = form.files.get("objects")
+        key = (form.files["photo"].data, objects and objects.data, seers, weights)
+        if key not in self._seen:
+            network = self._engine.weights.network.at_precision(config.precision)
+            network.check_taps(config.taps)
+            self._seen[key] = look_at([pixels], size, config, network, masks, progress=report)
+        self._seen.move_to_end(key)
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return self._seen[key]
+
+
+def rules() -> dict[str, float]:
+    """The numbers of the proportional warp and of the choice of seams, for whoever computes them elsewhere."""
+    return {
+        "cells": proportions.CELLS,
+        "floor": proportions.FLOOR,
+        "mean": proportions.MEAN,
+        "strongest": proportions.STRONGEST,
+        "object": proportions.OBJECT,
+        "face": proportions.FACE,
+        "face_shape": proportions.FACE_SHAPE,
+        "crop_price": proportions.CROP_PRICE,
+        "second_price": proportions.SECOND_PRICE,
+        "balance": proportions.BALANCE,
+        "plain": proportions.PLAIN,
+        "least_scale": proportions.LEAST_SCALE,
+        "stiffness": proportions.STIFFNESS,
+        "shape": proportions.SHAPE,
+        "least_follow": proportions.LEAST_FOLLOW,
+        "most_follow": proportions.MOST_FOLLOW,
+        "protected": proportions.PROTECTED,
+        "worth": choice.WORTH,
+        "hope": choice.HOPE,
+    }
+
+
+def _describe(attempt: Any) -> dict[str, Any]:
+    return {
+        "deep": attempt.deep,
+        "length": attempt.length,
+        "damage": attempt.damage,
+        "grid": _describe_grid(attempt.grid),
+        "seams": _encode(attempt.seams.astype("<u2")),
+    }
+
+
+def _describe_grid(grid: Grid) -> dict[str, str]:
+    return {
+        "objects": _encode(np.asarray(grid.objects, "<f4")),
+        "protected": _encode(np.asarray(grid.protected, np.uint8)),
+    }
+
+
+def _draw_maps(ground: Groundwork, config: RetargetConfig) -> dict[str, str]:
+    """Importance and objects as pictures of the photo, in colours that rise evenly."""
+    size, levels = ground.left_size, zip(config.taps, ground.left.maps, strict=True)
+    scale = min(1, _MAP_SIDE / max(size))
+    shape = (max(1, round(size[1] * scale)), max(1, round(size[0] * scale)))
+    total = np.zeros(shape[::-1], np.float32)
+    for tap, values in levels:
+        height, width = tap_size(tap, size)
+        held = np.asarray(values)[:height, :width]
+        total += _resize(held / max(float(held.mean()), 1e-6), shape)
+    assert ground.left.objects is not None
+    height, width = tap_size(config.taps[object_level(config.taps)], size)
+    objects = _resize(np.asarray(ground.left.objects)[:height, :width], shape)
+    return {"importance": _png(colour_map(total)), "objects": _png(colour_map(objects))}
+
+
+def _resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return np.asarray(PIL.Image.fromarray(values.astype(np.float32)).resize(shape, PIL.Image.Resampling.BILINEAR))
+
+
+def _shrink(picture: np.ndarray, most: float) -> str:
+    """A picture as PNG, of at most so many pixels."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, (most / (height * width)) ** 0.5)
+    if scale < 1:
+        shape = (max(1, round(width * scale)), max(1, round(height * scale)))
+        picture = np.asarray(PIL.Image.fromarray(picture).resize(shape, PIL.Image.Resampling.BOX))
+    return _png(picture)
+
+
+def _png(picture: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _encode(array: np.ndarray) -> str:
+    return base64.b64encode(array.tobytes()).decode()

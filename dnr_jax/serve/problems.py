@@ -1,0 +1,95 @@
+"""What went wrong, as RFC 9457 problem details: one sentence for the client, never a traceback."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from dnr_jax.photos.kinds import PhotoError
+from dnr_jax.shell.command_line import one_line
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class ProblemKind:
+    """One kind of problem.
+
+    Attributes:
+      name: the fragment of its address in the documentation.
+      status: the HTTP status.
+      title: what it is, the same every time.
+    """
+
+    name: str
+    status: int
+    title: str
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        ProblemKind("bad-request", 400, "The request cannot be understood"),
+        ProblemKind("bad-options", 400, "The options cannot be served"),
+        ProblemKind("foreign-origin", 403, "The request comes from another site"),
+        ProblemKind("not-found", 404, "There is nothing at this address"),
+        ProblemKind("wrong-method", 405, "This address takes other methods"),
+        ProblemKind("too-slow", 408, "The request took too long to arrive"),
+        ProblemKind("too-large", 413, "The request is too large"),
+        ProblemKind("wrong-type", 415, "The body is no multipart form"),
+        ProblemKind("foreign-host", 421, "The server does not go by this name"),
+        ProblemKind("bad-photo", 422, "The photo or mask cannot be used"),
+        ProblemKind("failed", 500, "The server failed"),
+        ProblemKind("busy", 503, "All places are taken"),
+    )
+}
+"""Every kind of problem that the server answers with."""
+
+
+class ProblemError(Exception):
+    """Raised where a request cannot be served.
+
+    Args:
+      kind: one of `KINDS`.
+      detail: one line: what, which, what to do.
+      headers: of the answer.
+    """
+
+    def __init__(self, kind: str, detail: str, headers: dict[str, str] | None = None):
+        super().__init__(detail)
+        self.kind = KINDS[kind]
+        self.detail = detail
+        self.headers = headers or {}
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The problem details, ready for JSON."""
+        return {
+            "type": f"/docs#{self.kind.name}",
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+        }
+
+    @property
+    def encoded(self) -> bytes:
+        """The problem details as JSON."""
+        return json.dumps(self.content, ensure_ascii=False).encode()
+
+    def response(self) -> Response:
+        """The answer."""
+        return Response(self.encoded, self.kind.status, self.headers, MEDIA_TYPE)
+
+
+def problem_of(error: BaseException) -> ProblemError:
+    """The problem that an error of a command would be, in the command line's own sentence."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, MemoryError):
+        return ProblemError("too-large", one_line(error))
+    if isinstance(error, PhotoError):
+        return ProblemError("bad-photo", one_line(error))
+    if isinstance(error, ValueError | FloatingPointError):
+        return ProblemError("bad-options", one_line(error))
+    return ProblemError("failed", "something went wrong in the server: its log says what; try again, or report it")

@@ -1,0 +1,64 @@
+"""A server that runs: the networks loaded, uvicorn on a socket, its page opened."""
+
+import dataclasses
+import logging
+import socket
+import sys
+import webbrowser
+from collections.abc import Callable
+from functools import partial
+
+import uvicorn
+
+from dnr_jax.serve.app import make_app
+from dnr_jax.serve.engine import Engine
+from dnr_jax.serve.patience import patient_protocol
+from dnr_jax.serve.settings import Settings
+
+_MOST_CONNECTIONS = 200
+
+
+def run_server(
+    settings: Settings, listener: socket.socket, *, grace: int, open_browser: bool = False, quiet: bool = False
+) -> None:
+    """Serves until a signal comes; in the main thread.
+
+    Args:
+      settings: what the server was told.
+      listener: the socket to serve, bound and listening.
+      grace: seconds that answers on their way have in the end.
+      open_browser: whether the page is opened once it is served.
+      quiet: nothing on stderr but errors.
+    """
+    settings = dataclasses.replace(settings, port=listener.getsockname()[1])
+    logging.basicConfig(stream=sys.stderr, format="dnr_jax.serve: %(message)s", level=logging.WARNING)
+    make_server(settings, Engine(settings), grace=grace, ready=partial(_greet, settings, open_browser, quiet)).run(
+        sockets=[listener]
+    )
+
+
+def make_server(
+    settings: Settings, engine: Engine, *, grace: int = 2, ready: Callable[[], None] | None = None
+) -> uvicorn.Server:
+    """A uvicorn server with this application and its limits; arguments as for `run_server` and `make_app`."""
+    config = uvicorn.Config(
+        make_app(settings, engine, ready=ready),
+        http=patient_protocol(settings.silent_seconds),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=grace,
+    )
+    return uvicorn.Server(config)
+
+
+def _greet(settings: Settings, open_browser: bool, quiet: bool) -> None:
+    shown = "127.0.0.1" if settings.host in ("0.0.0.0", "") else settings.host
+    address = f"http://[{shown}]:{settings.port}/" if ":" in shown else f"http://{shown}:{settings.port}/"
+    if not quiet:
+        print(f"dnr_jax.serve: {address} (Control-C ends it)", file=sys.stderr, flush=True)
+    if open_browser:
+        webbrowser.open(address)

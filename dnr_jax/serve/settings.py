@@ -1,0 +1,56 @@
+"""What a running server was told: limits, hosts, network. Needs no JAX and no Starlette."""
+
+import dataclasses
+
+from dnr_jax.weights.names import NetworkChoice
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The server's settings, validated when they are made.
+
+    Attributes:
+      host: address to listen on.
+      port: port to listen on; 0 for one that is free.
+      allow_hosts: names, each with or without a port, under which browsers may reach it besides `host` and loopback.
+      max_megapixels: of the largest photo to decode.
+      max_upload: most megabytes of one request.
+      jobs: photos that are worked on at a time.
+      waiting: requests that may wait for their turn; further ones get 503.
+      body_seconds: how long the body of a request may take to arrive.
+      silent_seconds: how long a connection may say nothing while a request is due.
+      network: which network to load.
+
+    Raises:
+      ValueError: a number out of range; the message names the flag and the remedy.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    allow_hosts: tuple[str, ...] = ()
+    max_megapixels: float = 25.0
+    max_upload: float = 64.0
+    jobs: int = 1
+    waiting: int = 8
+    body_seconds: float = 120.0
+    silent_seconds: float = 15.0
+    network: NetworkChoice
+
+    def __post_init__(self) -> None:
+        for name in ("max_megapixels", "max_upload", "body_seconds", "silent_seconds"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"--{name} is {getattr(self, name)}: give a number above 0")
+        if not 0 <= self.port < 2**16:
+            raise ValueError(f"--port is {self.port}: give a number from 0 (any that is free) to 65535")
+        if not 1 <= self.jobs <= 64:
+            raise ValueError(f"--jobs is {self.jobs}: give a number from 1 to 64")
+        if not 0 <= self.waiting <= 10_000:
+            raise ValueError(f"--waiting is {self.waiting}: give a number from 0 to 10000")
+        for name in self.allow_hosts:
+            if not name or any(letter in name for letter in "/@ *"):
+                raise ValueError(f"--allow_host names {name!r}: give names like photos.example or photos.example:8443")
+
+    @property
+    def most_bytes(self) -> int:
+        """The most bytes of one request."""
+        return round(self.max_upload * 1e6)

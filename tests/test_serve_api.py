@@ -1,0 +1,247 @@
+"""The HTTP interface, through Starlette's client: what comes back, in which form, and what is refused how."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from serve_runs import NETWORK, QUICK, SIZE, picture_file, read_picture, small_photo
+from starlette.testclient import TestClient
+
+from dnr_jax.pipeline import retarget
+from dnr_jax.planning.masks import Masks
+from dnr_jax.serve.app import make_app
+from dnr_jax.serve.engine import Engine
+from dnr_jax.serve.fields import parse_fields
+from dnr_jax.serve.settings import Settings
+from dnr_jax.weights import Weights
+
+PHOTO = ("photo.png", small_photo(), "image/png")
+
+
+@pytest.fixture(scope="module")
+def client(engine: Engine) -> Iterator[TestClient]:
+    with TestClient(make_app(Settings(network=NETWORK), engine), base_url="http://127.0.0.1:8000") as client:
+        yield client
+
+
+def post(client: TestClient, path: str = "/v1/retarget", files: Any = None, **fields: str) -> Any:
+    return client.post(path, files={"photo": PHOTO, **(files or {})}, data={**QUICK, **fields})
+
+
+def test_the_image_is_what_the_method_makes(client: TestClient, embedded: Weights) -> None:
+    answer = post(client, width="75%")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''photo_48x48.png"
+    config = parse_fields(QUICK, {}).config
+    pixels = np.asarray(read_picture(PHOTO[1]))
+    expected = retarget(pixels.astype(np.float32), (48, 48), config, embedded).image
+    np.testing.assert_array_equal(np.asarray(read_picture(answer.content)), np.rint(expected))
+    record = json.loads(answer.headers["dnr-record"])
+    assert (record["size"], record["target_size"]) == ([48, 64], [48, 48])
+
+
+def test_masks_count(client: TestClient, embedded: Weights) -> None:
+    mask = np.zeros(SIZE, bool)
+    mask[:, 40:60] = True
+    files = {"protect": ("../m.png", picture_file(mask.astype(np.uint8) * 255), "image/png")}
+    answer = post(client, files=files, width="48")
+    pixels = np.asarray(read_picture(PHOTO[1])).astype(np.float32)
+    expected = retarget(pixels, (48, 48), parse_fields(QUICK, {}).config, embedded, masks=Masks(protect=mask)).image
+    np.testing.assert_array_equal(np.asarray(read_picture(answer.content)), np.rint(expected))
+
+
+def test_a_format_and_a_name_of_any_letters(client: TestClient) -> None:
+    photo = ('../../Ж "a"\r\n.jpeg', small_photo("JPEG"), "image/jpeg")
+    answer = client.post("/v1/retarget", files={"photo": photo}, data={**QUICK, "width": "75%", "format": "webp"})
+    assert (answer.status_code, read_picture(answer.content).format) == (200, "WEBP")
+    assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''%D0%96")
+    assert not set("/\\\r\n") & set(answer.headers["content-disposition"])
+
+
+def test_a_stream_tells_how_far_it_is_and_ends_with_the_image(client: TestClient) -> None:
+    answer = client.post(
+        "/v1/retarget", files={"photo": PHOTO}, data={**QUICK, "width": "75%"}, headers={"Accept": "multipart/mixed"}
+    )
+    names = [
+        part.split(b"name=")[1].split(b"\r")[0].split(b";")[0] for part in answer.content.split(b"--dnr-jax-part")[1:-1]
+    ]
+    assert names[0] == b"progress"
+    assert names[-2:] == [b"record", b"image"]
+    assert answer.content.endswith(b"--dnr-jax-part--\r\n")
+
+
+def test_a_stream_tells_a_problem_too(client: TestClient) -> None:
+    answer = client.post(
+        "/v1/retarget", files={"photo": ("x.png", b"x", "image/png")}, headers={"Accept": "multipart/mixed"}
+    )
+    assert b"name=problem" in answer.content
+    assert b"x.png is no image that can be read" in answer.content
+
+
+def test_other_methods_run_as_well(client: TestClient) -> None:
+    answer = client.post("/v1/retarget", files={"photo": PHOTO}, data={"method": "scl", "width": "75%"})
+    assert read_picture(answer.content).size == (48, 48)
+    assert json.loads(answer.headers["dnr-record"])["method"] == "scl"
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"width": "9000"}, "--width is 9000 (9000 pixels): the width must be from 6 to 256 pixels, 10% to 400% of"),
+        ({"wdth": "75%"}, "unknown field 'wdth': /docs lists them all"),
+        ({"flagfile": "/etc/passwd"}, "unknown field 'flagfile': /docs lists them all"),
+        ({"alpha": "2"}, "alpha is 2.0: it must be from 0 to below 1"),
+        ({"preset": "slow"}, "flag --preset=slow: value should be one of <default|paper|fast>"),
+        ({"method": "sc", "alpha": "0.2"}, "--alpha does not apply to --method=sc"),
+        ({"objects": "cat.png"}, "objects is 'cat.png': give auto, none, or a mask as a file"),
+        ({"background": "pale"}, "background is 'pale': give a colour"),
+        ({"objects": "none", "keep": "faces"}, "--keep has no effect with objects=none"),
+    ],
+)
+def test_options_are_refused_in_the_command_lines_words(client: TestClient, fields: Any, sentence: str) -> None:
+    data = fields if "keep" in fields or "method" in fields or "objects" in fields else {**QUICK, **fields}
+    answer = client.post("/v1/retarget", files={"photo": PHOTO}, data=data)
+    problem = answer.json()
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert problem["detail"].startswith(sentence)
+    assert problem["type"] == "/docs#bad-options"
+
+
+def test_sizes_are_parsed_as_the_command_line_does() -> None:
+    order = parse_fields({"aspect": "1:1,2:1", "fit": "grow"}, {})
+    assert [asked.target(SIZE).written for asked in order.targets] == [(64, 64), (48, 96)]
+
+
+@pytest.mark.parametrize(
+    ("photo", "sentence"),
+    [
+        (b"", "photo.png is empty: give a photo"),
+        (b"x", "photo.png is no image that can be read: give a JPEG, PNG, WebP or TIFF photo"),
+        (PHOTO[1][:80], "photo.png is damaged and cannot be read"),
+        (small_photo("PNG", (5100, 5100), compress_level=1), "photo.png is 5100x5100 and has more than 25 megapixels"),
+    ],
+)
+def test_photos_that_cannot_be_used(client: TestClient, photo: bytes, sentence: str) -> None:
+    answer = client.post("/v1/retarget", files={"photo": ("photo.png", photo, "image/png")}, data={"width": "75%"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(sentence)
+
+
+def test_a_mask_of_another_size(client: TestClient) -> None:
+    files = {"remove": ("m.png", picture_file(np.zeros((9, 9), np.uint8)), "image/png")}
+    answer = post(client, files=files, width="75%")
+    assert answer.json()["detail"].startswith("the mask m.png is 9x9 and the photo 64x48")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "sentence"),
+    [
+        ({"data": {"width": "75%"}}, 415, "the body is 'application/x-www-form-urlencoded'"),
+        (
+            {"content": b"x", "headers": {"content-type": "multipart/form-data"}},
+            400,
+            "the form cannot be read: Missing",
+        ),
+        ({"files": {"picture": PHOTO}}, 400, "the file 'picture' is unknown"),
+        ({"files": {"protect": PHOTO}}, 400, "the photo is missing"),
+        ({"files": {"photo": (None, "text")}}, 400, "the field 'photo' is text"),
+        ({"files": [("photo", PHOTO), ("photo", PHOTO)]}, 400, "the field 'photo' is given twice"),
+        ({"files": {f"f{n}": (None, "1") for n in range(10_000)}}, 400, "the form cannot be read: Too many fields"),
+        ({"files": {"photo": PHOTO, "width": (None, "7" * 5000)}}, 400, "the form cannot be read: Part exceeded"),
+        ({"files": {"photo": PHOTO}, "params": {"url": "http://example.com/a.jpg"}}, 400, "the address has the"),
+    ],
+)
+def test_forms_that_are_none(client: TestClient, sent: Any, status: int, sentence: str) -> None:
+    answer = client.post("/v1/retarget", **sent)
+    assert answer.status_code == status
+    assert answer.json()["detail"].startswith(sentence)
+
+
+def test_other_addresses_and_methods(client: TestClient) -> None:
+    assert client.get("/nothing").json()["title"] == "There is nothing at this address"
+    assert client.get("/page/..%2fapp.py").status_code == 404
+    refused = client.get("/v1/retarget")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/page/main.js", "/health", "/nothing", "/v1/retarget"])
+def test_every_answer_forbids_what_comes_from_elsewhere(client: TestClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["content-security-policy"].startswith("default-src 'self';")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "evil.example"}, 421),
+        ({"host": "127.0.0.1:9000"}, 421),
+        ({"host": "localhost:8000"}, 400),
+        ({"host": "[::1]:8000"}, 400),
+        ({"origin": "http://127.0.0.1:8000"}, 400),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 400),
+    ],
+)
+def test_foreign_names_and_origins_are_refused(client: TestClient, headers: dict[str, str], status: int) -> None:
+    # What passes fails later, for want of a photo.
+    answer = client.post("/v1/retarget", files={"protect": PHOTO}, headers=headers)
+    assert answer.status_code == status
+
+
+def test_further_names_can_be_allowed(engine: Engine) -> None:
+    app = make_app(Settings(network=NETWORK, host="0.0.0.0", allow_hosts=("photos.example", "b.example:1")), engine)
+    with TestClient(app) as client:
+        statuses = {
+            host: client.get("/health", headers={"host": host}).status_code
+            for host in ("photos.example", "photos.example:9", "b.example:1", "b.example:2", "0.0.0.0:8000")
+        }
+    assert statuses == {
+        "photos.example": 200,
+        "photos.example:9": 200,
+        "b.example:1": 200,
+        "b.example:2": 421,
+        "0.0.0.0:8000": 421,
+    }
+
+
+def test_health_metrics_and_description(client: TestClient) -> None:
+    assert client.get("/health").json() == {"status": "ok", "network": "embedded", "jobs": 0}
+    post(client, width="75%")
+    text = client.get("/metrics").text
+    assert 'dnr_requests_total{method="POST",path="/v1/retarget",status="200"}' in text
+    assert 'dnr_job_seconds_count{kind="retarget"}' in text
+    described = client.get("/openapi.json").json()
+    form = described["paths"]["/v1/retarget"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["properties"]["alpha"]["type"] == "number"
+    assert form["properties"]["preset"]["enum"] == ["default", "paper", "fast"]
+    assert form["properties"]["importance_percentile"]["anyOf"] == [{"type": "number"}, {"const": "auto"}]
+
+
+def test_large_requests_are_refused_on_the_way(engine: Engine) -> None:
+    settings = Settings(network=NETWORK, max_upload=0.01)
+    with TestClient(make_app(settings, engine), base_url="http://127.0.0.1:8000") as client:
+        photo = ("a.png", bytes(20_000), "image/png")
+        told = client.post("/v1/retarget", files={"photo": photo})
+        body = client.build_request("POST", "/v1/retarget", files={"photo": photo})
+        pieces = (body.read()[start : start + 1000] for start in range(0, 20_000, 1000))
+        untold = client.post("/v1/retarget", content=pieces, headers={"content-type": body.headers["content-type"]})
+    for answer in (told, untold):
+        assert answer.status_code == 413
+        assert answer.json()["detail"].startswith("the request has more than 0.01 megabytes")
+
+
+def test_a_zip_holds_images_and_records(client: TestClient) -> None:
+    answer = post(client, aspect="1:1,3:2")
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        sizes = {name: read_picture(archive.read(name)).size for name in archive.namelist() if name.endswith(".png")}
+    assert sorted(sizes.values()) == [(48, 48), (64, 43)]
+    assert len(archive.namelist()) == 4
