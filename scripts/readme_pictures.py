@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT / "scripts/pictures"
 PICTURES = ROOT / "docs/pages/pictures"
 GALLERY = ROOT / "docs/gallery.json"
-STRIP = ("rocket.jpg", "rocket_75.jpg", "rocket_75_beside.jpg")
+STRIP = ("coffee.jpg", "coffee_square.jpg", "coffee_square_beside.jpg")
 """README's strip, left to right."""
 STAGES = {
     "objects": "2_objects",
@@ -48,7 +48,9 @@ GAP = 8
 def main(argv: Sequence[str]) -> int:
     """Makes the pictures; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
     values = flags.FlagValues()
-    flags.DEFINE_list("only", [], "Names of docs/gallery.json's scenes, stages, strip. Default: all.", flag_values=values)
+    flags.DEFINE_list(
+        "only", [], "Names of docs/gallery.json's scenes, stages, strip. Default: all.", flag_values=values
+    )
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     return run_command("readme_pictures", argv, values, _make, text=__doc__)
 

@@ -21,6 +21,8 @@ def _mathml(found: re.Match[str]) -> str:
     display = "block" if found[2] == "[" else "inline"
     formula = convert(html.unescape(found[3]).strip(), display=display)
     # A prime is raised by its own shape, and bars of a norm are as high as the letters between them.
-    formula = re.sub(r"<msup>(<mi>.</mi>)<m[io]>(?:&#x02032;|′)</m[io]></msup>", r"<mrow>\1<mo>&#x02032;</mo></mrow>", formula)
+    formula = re.sub(
+        r"<msup>(<mi>.</mi>)<m[io]>(?:&#x02032;|\u2032)</m[io]></msup>", r"<mrow>\1<mo>&#x02032;</mo></mrow>", formula
+    )
     formula = formula.replace("<mo>&#x02016;</mo>", '<mo stretchy="false">&#x02016;</mo>')
     return f'<div class="formula">{formula}</div>' if display == "block" else formula

@@ -53,7 +53,9 @@ def options_page() -> str:
     for field in dataclasses.fields(RetargetConfig):
         choices = field.metadata["choices"]
         may_be = f" One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else ""
-        parts.append(f"\n## {field.name}\n\n{_plain(field.metadata['help'])}{may_be} Default: `{_show(field.default)}`.\n")
+        parts.append(
+            f"\n## {field.name}\n\n{_plain(field.metadata['help'])}{may_be} Default: `{_show(field.default)}`.\n"
+        )
     parts.append(_PRESETS)
     for name, options in PRESETS.items():
         sets = ", ".join(f"`{option}={_show(value)}`" for option, value in options.items())
