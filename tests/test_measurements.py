@@ -1,10 +1,10 @@
 """Measured figures and the documents made from them: nothing is copied by hand, nothing tells whose machine it was."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
+from checkouts import make_checkout
 
 import write_benchmarks
 from measurements import sections, store
@@ -69,11 +69,7 @@ FIGURES = {
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with README alone, to which measurements go."""
-    shutil.copy(ROOT / "README.md", tmp_path)
-    (tmp_path / "docs/pages/pictures").mkdir(parents=True)
-    monkeypatch.setattr(store, "ROOT", tmp_path)
-    return tmp_path
+    return make_checkout(tmp_path, monkeypatch)
 
 
 def test_the_documents_are_those_that_the_measurements_make() -> None:

@@ -138,8 +138,8 @@ def test_pictures_have_the_size_that_their_commands_ask_for(scene: dict) -> None
         target = parse_target(size, **size_arguments({flag: values[flag].value for flag in values}))
         with PIL.Image.open(PAGES / "pictures" / f"{scene['name']}{suffix}.jpg") as picture:
             assert picture.size == (target.width, target.height)
-        for name in ("protect", "remove"):
-            assert values[name].value is None or (ROOT / "scripts/pictures" / values[name].value).is_file()
+        for mask in filter(None, (values["protect"].value, values["remove"].value)):
+            assert (ROOT / "scripts/pictures" / mask).is_file()
 
 
 def test_pictures_are_there_few_and_used() -> None:
