@@ -29,8 +29,8 @@ class Block(NamedTuple):
 
     Attributes:
       inner: channels inside.
-      channels: of the result.
-      stride: from place to place; above 1, nothing is added to the result.
+      channels: how many channels the result has.
+      stride: how far one place of the result is from the next; above 1, nothing is added to the result.
       gated: whether the channels are weighted by what the whole photo holds.
     """
 
@@ -61,7 +61,7 @@ class Gate(nn.Module):
     """Weights from 0 to 1 for the channels, from their means over the photo: [b, h, w, c] -> [b, 1, 1, c].
 
     Attributes:
-      slope: of the piecewise linear sigmoid.
+      slope: the slope of the piecewise linear sigmoid.
     """
 
     slope: float

@@ -141,9 +141,9 @@ class ResidualUBlock(nn.Module):
     """A U of convolutions with ReLU, plus its own input convolution's result: [b, h, w, c] -> [b, h, w, channels].
 
     Attributes:
-      stage: its height, and how it widens what a place sees.
+      stage: how high the block is, and how it widens what a place sees.
       inner: channels inside the U.
-      channels: of the result.
+      channels: how many channels the result has.
     """
 
     stage: Stage
@@ -179,7 +179,7 @@ class U2Net(nn.Module):
 
     Attributes:
       inner: channels inside each residual U-block.
-      channels: of each block's result.
+      channels: how many channels each block's result has.
     """
 
     inner: int = INNER_CHANNELS
