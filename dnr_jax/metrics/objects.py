@@ -58,8 +58,8 @@ def object_aspect_distortion(objects: np.ndarray, registration: Registration) ->
     counts `LOST`, and none counts more.
 
     Args:
-      objects: as for `saliency_discard_ratio`.
-      registration: likewise.
+      objects: bool [n, H, W], as for `saliency_discard_ratio`.
+      registration: float32 [H', W'] each, as for `saliency_discard_ratio`.
 
     Raises:
       ValueError: likewise.

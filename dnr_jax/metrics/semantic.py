@@ -35,8 +35,8 @@ def semantic_score(original: np.ndarray, retargeted: np.ndarray, weights: Weight
 
     Args:
       original: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the tap's stride.
-      retargeted: likewise.
-      weights: from `load_weights`.
+      retargeted: the result, uint8 or float [H', W', 3] in [0, 255].
+      weights: the network that measures, from `load_weights`.
       tap: F of Eq. 5.
 
     Returns:
