@@ -123,10 +123,10 @@ def test_a_readme_without_marks_is_refused() -> None:
 
 def test_bars_are_as_long_as_their_values() -> None:
     picture = draw_bars({"dnr": 0.5, "a <b>": 2.0})
-    assert 'width="95.0"' in picture
-    assert 'width="380.0"' in picture
+    assert 'width="80.0"' in picture
+    assert 'width="320.0"' in picture
     assert "a &lt;b&gt;" in picture
-    assert '<line x1="450.0"' in picture
+    assert '<line x1="208.0"' in picture  # Half of the bars' length, beside labels of five letters.
     assert "<line" not in draw_bars({"dnr": 0.1, "sc": 0.3})
 
 
