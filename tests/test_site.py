@@ -221,13 +221,14 @@ def test_the_gallery_shows_every_scene_and_its_command(hooks: dict[str, ModuleTy
 
 
 def test_formulas_become_mathml(hooks: dict[str, ModuleType]) -> None:
-    inline = '<span class="arithmatex">\\(W&#39; &lt; W\\)</span>'
+    inline = '<span class="arithmatex">\\(W&#39; &lt; F&#39;_l\\)</span>'
     page = f'<p>{inline}</p><div class="arithmatex">\\[\n\\lVert x \\rVert_2\n\\]</div>'
     shown = hooks["formulas"].on_page_content(page)
     assert "arithmatex" not in shown
     assert shown.count("<math ") == 2
     assert 'display="block"' in shown
     assert "<mrow><mi>W</mi><mo>&#x02032;</mo></mrow>" in shown
+    assert "<msub><mrow><mi>F</mi><mo>&#x02032;</mo></mrow><mi>l</mi></msub>" in shown
     assert 'stretchy="false">&#x02016;' in shown
 
 

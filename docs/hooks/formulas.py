@@ -11,6 +11,8 @@ from latex2mathml.converter import convert
 
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
+_PRIME = r"<m[io]>(?:&#x02032;|\u2032)</m[io]>"
+
 
 def on_page_content(content: str, **_: Any) -> str:
     """Replaces every formula of a page."""
@@ -21,8 +23,8 @@ def _mathml(found: re.Match[str]) -> str:
     display = "block" if found[2] == "[" else "inline"
     formula = convert(html.unescape(found[3]).strip(), display=display)
     # A prime is raised by its own shape, and bars of a norm are as high as the letters between them.
-    formula = re.sub(
-        r"<msup>(<mi>.</mi>)<m[io]>(?:&#x02032;|\u2032)</m[io]></msup>", r"<mrow>\1<mo>&#x02032;</mo></mrow>", formula
-    )
+    formula = re.sub(rf"<msup>(<mi>.</mi>){_PRIME}</msup>", r"<mrow>\1<mo>&#x02032;</mo></mrow>", formula)
+    primed = r"<msub><mrow>\1<mo>&#x02032;</mo></mrow>\2</msub>"
+    formula = re.sub(rf"<msubsup>(<mi>.</mi>)(<mi>.</mi>){_PRIME}</msubsup>", primed, formula)
     formula = formula.replace("<mo>&#x02016;</mo>", '<mo stretchy="false">&#x02016;</mo>')
     return f'<div class="formula">{formula}</div>' if display == "block" else formula
