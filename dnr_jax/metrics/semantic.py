@@ -23,7 +23,7 @@ _KERAS_FILES = (
     "vgg19_weights_tf_dim_ordering_tf_kernels.h5",
 )
 _FIRST_KERNEL_SHA256 = "4dfc08de3aa222ed819de4dce4adfa4d366e39ac165ccba188c00b1d48f0803d"
-"""Of Keras's VGG19: block1_conv1's kernel as float32, [3, 3, in, out] in memory order."""
+"""The digest of Keras's VGG19: its block1_conv1's kernel as float32, [3, 3, in, out] in memory order."""
 
 
 def semantic_score(original: np.ndarray, retargeted: np.ndarray, weights: Weights, tap: str = SCORE_TAP) -> float:

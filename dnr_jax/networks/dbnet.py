@@ -18,7 +18,7 @@ from dnr_jax.networks.mobile import Convolution, Depthwise, Size, divided, maske
 COARSEST = 32
 """The sides of what the network sees, and of its valid part, are multiples of this."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of blue, green and red (in this order, as the authors trained it), after division by 255."""
+"""Mean and deviation of blue, green and red (in this order, as the authors trained it), after division by 255."""
 NECK_CHANNELS, HEAD_CHANNELS = 64, 16
 REDUCTION = 4
 """How many times fewer channels the inside of a gate has."""

@@ -19,7 +19,7 @@ LONGER = 768
 STEPS = 6
 """So many lengths the other side can have: as many shapes for each orientation, of which one is both."""
 MULTIPLE = 32
-"""Of which sides are multiples: the coarsest stride of the networks."""
+"""What all sides are multiples of: the coarsest stride of the networks."""
 MOST_ENLARGED = 3.0
 """How many times at most a small photo is enlarged."""
 

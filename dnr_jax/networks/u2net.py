@@ -18,7 +18,7 @@ from jax import lax
 SIDE = 320
 """Height and width in pixels at which the network sees a photo."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue, after division by the photo's maximum."""
+"""Mean and deviation of red, green and blue, after division by the photo's maximum."""
 
 
 class Stage(NamedTuple):

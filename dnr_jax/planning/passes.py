@@ -70,7 +70,7 @@ class Pass:
 
     @property
     def damage(self) -> dict[int, float] | None:
-        """By number of deepest seams, the damage of each choice that was tried; on the host only."""
+        """The damage of each number of deepest seams that was tried; on the host only."""
         if self.tried is None:
             return None
         tried = zip(np.asarray(self.tried[0]), np.asarray(self.tried[1]), strict=True)

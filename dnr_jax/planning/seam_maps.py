@@ -21,7 +21,7 @@ class SeamMaps(NamedTuple):
 
     Attributes:
       maps: S_l of each tap with its priors, float32 [h_l, w_l].
-      bias: what masks add to the costs, likewise; None without masks.
+      bias: what masks add to the costs, float32 [h_l, w_l]; None without masks.
       objects: what the warp goes by, float32 [h_l, w_l] in [0, 2] at `object_level`; None where it goes by the maps.
       look: what joints are judged by (`dnr_jax.planning.damage.look_of`), float32 [H, W, 4]; None where nothing is
         to be chosen, or no level has the photo's resolution.

@@ -20,7 +20,7 @@ TILE = 16
 MARGIN = 4
 """Pixels around a joint that may move in any case, beside those whose tile is active for that."""
 SHARE = 0.4
-"""Of all tiles: where more are active, the image in one piece costs no more. Halos and small convolutions make a tile
+"""The share of all tiles above which the image in one piece costs no more. Halos and small convolutions make a tile
 cost 1.7 (VGG19) to 2.1 times (embedded network) its share of the whole image's step on a CPU."""
 
 

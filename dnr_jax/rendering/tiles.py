@@ -134,7 +134,7 @@ def _as_it_is(window: jax.Array, first: jax.Array) -> jax.Array:
 
 
 _Paint = Callable[[jax.Array, jax.Array], jax.Array]
-"""From a window of the value and its first (row, column), int32 [2], to the same window of the image."""
+"""Makes a window of the image of the same window of the value and its first (row, column), int32 [2]."""
 
 
 def _evaluate(loss: FeatureLoss, value: jax.Array, data: TiledTargets, paint: _Paint) -> jax.Array:
