@@ -21,9 +21,12 @@ for it shrinks. Photos that have it already are left out, and so are published r
 alone. Each ratio has a folder OUT/16x9 with all of the above, and
 
   OUT/ratios.txt    the measures of objects at every ratio beside uniform scaling's; OUT/ratios.csv all measures
+
+--update_docs keeps the means in docs/measurements, and writes docs/pages/benchmarks.md and README's table from them.
 """
 
 import dataclasses
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +38,7 @@ from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
 from dnr_jax.shell.flags import define_network_flags, network_from_flags
 from dnr_jax.shell.progress import ProgressLine
+from measurements.store import record
 
 if TYPE_CHECKING:
     from dnr_jax.evaluation.dataset import Case
@@ -50,7 +54,11 @@ def main(argv: Sequence[str]) -> int:
     """Runs the comparison; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
 
     def run(options: dict[str, Any]) -> None:
-        print(compare(options), end="")
+        table, kept = compare(options)
+        print(table, end="")
+        if options["update_docs"]:
+            for kind, figures in kept.items():
+                record(kind, figures, argv)
 
     return run_command(
         "evaluate",
@@ -86,14 +94,15 @@ def define_flags() -> flags.FlagValues:
         "pairs", "first", ["first", "all"], "Votes: the first method with each other, or all pairs.", **text
     )
     flags.DEFINE_boolean("recompute", False, "Run and measure everything anew.", **text)
+    flags.DEFINE_boolean("update_docs", False, "Keep the means for the documents.", **text)
     flags.DEFINE_boolean("quiet", False, "No progress on stderr.", **text)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
     define_network_flags(values)
     return values
 
 
-def compare(options: dict[str, Any]) -> str:
-    """Runs the comparison, at every ratio if any, and writes all files; returns the table."""
+def compare(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Runs the comparison, at every ratio if any, and writes all files; returns the table, and what documents show."""
     from dnr_jax.evaluation.dataset import read_dataset
     from dnr_jax.evaluation.rivals import parse_methods
 
@@ -133,7 +142,8 @@ def compare(options: dict[str, Any]) -> str:
         recompute=options["recompute"],
     )
     if not ratios:
-        return compare_at(settings, cases, methods, options)[0]
+        table, summaries = compare_at(settings, cases, methods, options)
+        return table, documented(summaries, judge.label)
     found, pages = {}, []
     for ratio in ratios:
         here = dataclasses.replace(settings, out=make_directory(out / folder_name(ratio)), aspect=ratio)
@@ -146,7 +156,30 @@ def compare(options: dict[str, Any]) -> str:
     table = ratios_text(found)
     write_atomically(out / "ratios.csv", ratios_csv(found).encode())
     write_atomically(out / "ratios.txt", table.encode())
-    return f"{table}{''.join(pages)}"
+    return f"{table}{''.join(pages)}", {"ratios": {"ratios": {ratio: means(found[ratio]) for ratio in ratios}}}
+
+
+def documented(summaries: "Sequence[Summary]", score: str) -> dict[str, Any]:
+    """What documents show of a comparison, by the kind of measurement: whole pictures, and outlined objects."""
+    first, *others = summaries
+    methods = means(summaries)
+    differences = {other.method: {key: value[:3] for key, value in other.differences.items()} for other in others}
+    kinds: dict[str, Any] = {"quality": {"methods": methods, "differences": clean(differences), "score": score}}
+    if first.means["object_aspect_distortion"].total:
+        kinds["objects"] = {"methods": methods}
+    return kinds
+
+
+def means(summaries: "Sequence[Summary]") -> dict[str, Any]:
+    """Every measure's mean and interval by method, ready for JSON."""
+    return clean({each.method: {key: value[:3] for key, value in each.means.items()} for each in summaries})
+
+
+def clean(numbers: Any) -> Any:
+    """The same with None for what is not a number, which JSON does not know."""
+    if isinstance(numbers, dict):
+        return {key: clean(value) for key, value in numbers.items()}
+    return [None if math.isnan(number) else float(number) for number in numbers]
 
 
 def compare_at(

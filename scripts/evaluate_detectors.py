@@ -4,7 +4,8 @@ python scripts/evaluate_detectors.py --photos=retargetme/,photos/
 
 Prints recall on faces of 20 pixels or more (the root of their area) and on words of 12 pixels or more in height, and
 false boxes a photo: for the half of the photos on which thresholds were chosen, for the other half, and for all. With
---haar, OpenCV's cascade of Haar features beside it for faces (OpenCV before 5).
+--haar, OpenCV's cascade of Haar features beside it for faces (OpenCV before 5). --update_docs keeps the counts in
+docs/measurements and writes docs/pages/benchmarks.md from them.
 """
 
 import sys
@@ -16,6 +17,7 @@ from absl import flags
 
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
+from measurements.store import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,18 +34,26 @@ def main(argv: Sequence[str]) -> int:
     flags.DEFINE_list("photos", None, "Folders of photos, NAME.* or NAME/src.* for each entry of --boxes.", **text)
     flags.DEFINE_string("boxes", str(BOXES), "JSON file of what was drawn.", **text)
     flags.DEFINE_boolean("haar", False, "Measure OpenCV's cascade too.", **text)
+    flags.DEFINE_boolean("update_docs", False, "Keep the figures for the documents.", **text)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
+
+    def run(options: dict[str, Any]) -> None:
+        figures = _measure(options)
+        if options["update_docs"]:
+            record("detectors", figures, argv)
+
     return run_command(
-        "evaluate_detectors", argv, values, _measure, text=__doc__, required=("photos",), example="--photos=DIR"
+        "evaluate_detectors", argv, values, run, text=__doc__, required=("photos",), example="--photos=DIR"
     )
 
 
-def _measure(options: dict[str, Any]) -> None:
+def _measure(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Counts, prints the counts, and returns them by what was looked for and by the half of the photos."""
     import jax.numpy as jnp
     import numpy as np
     from PIL import Image
 
-    from detection.measures import count_faces, count_words, load_drawn
+    from detection.measures import Count, count_faces, count_words, load_drawn
     from dnr_jax import compilation_cache
     from dnr_jax.config import RetargetConfig
     from dnr_jax.padding import traced_size
@@ -64,17 +74,18 @@ def _measure(options: dict[str, Any]) -> None:
         if cascade:
             counts["faces, Haar"].append(count_faces(drawn, cascade(photo)))
     print(f"{'':14}{'chosen on':>28}{'others':>28}{'all':>28}")
+    figures: dict[str, dict[str, Any]] = {}
     for title, of_photos in counts.items():
         # Photos were taken in turn, by name.
-        cells = (of_photos[::2], of_photos[1::2], of_photos)
-        print(f"{title:14}" + "".join(f"{describe(cell):>28}" for cell in cells))
+        halves = {"chosen on": of_photos[::2], "others": of_photos[1::2], "all": of_photos}
+        totals = {half: sum(cell, start=Count(0, 0, 0, 0)) for half, cell in halves.items()}
+        print(f"{title:14}" + "".join(f"{describe(total):>28}" for total in totals.values()))
+        figures[title] = {half: total._asdict() for half, total in totals.items()}
+    return figures
 
 
-def describe(counts: "list[Count]") -> str:
+def describe(total: "Count") -> str:
     """Recall and false boxes a photo."""
-    from detection.measures import Count
-
-    total = sum(counts, start=Count(0, 0, 0, 0))
     recall = total.found / max(total.drawn, 1)
     return f"{recall:.2f} ({total.found}/{total.drawn}), {total.false / max(total.photos, 1):.2f} false"
 

@@ -5,7 +5,8 @@
 Prints a table of means over the photos with 95 % bootstrap intervals, for gradient energy, a Gaussian at the centre,
 the analytic and the learned network, VGG19's shallow taps where --vgg names a file, and any other --networks.
 A network sees the photo with its longer side at each of --sides pixels; its map is block5_pool's norm (Eq. 1), or for
-VGG19 the sum of its shallow taps' norms, each divided by its mean.
+VGG19 the sum of its shallow taps' norms, each divided by its mean. --update_docs keeps the means in docs/measurements
+and writes docs/pages/benchmarks.md from them.
 """
 
 import json
@@ -18,6 +19,7 @@ from absl import flags
 
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
+from measurements.store import record
 
 if TYPE_CHECKING:
     import jax
@@ -31,11 +33,21 @@ SHALLOW = ("block1_conv2", "block2_conv2", "block3_conv4")
 
 def main(argv: Sequence[str]) -> int:
     """Measures; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
+
+    def measure(options: dict[str, Any]) -> None:
+        results = run(options)
+        if options["update_docs"]:
+            means = {
+                label: {key: value for key, value in found.items() if key.endswith("_mean")}
+                for label, found in results.items()
+            }
+            record("importance", means, argv)
+
     return run_command(
         "evaluate_importance",
         argv,
         define_flags(),
-        run,
+        measure,
         text=__doc__,
         required=("photos",),
         example="--photos=DIR",
@@ -52,12 +64,13 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_list("networks", [], "More networks to measure, LABEL=NAME_OR_FILE.", **text)
     flags.DEFINE_string("vgg", None, "VGG19 weights that hold blocks 1 to 3 at least.", **text)
     flags.DEFINE_string("json", None, "File to write the figures of every photo to.", **text)
+    flags.DEFINE_boolean("update_docs", False, "Keep the figures for the documents.", **text)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
     return values
 
 
-def run(options: dict[str, Any]) -> None:
-    """Measures every map maker on every photo, printing each as it is done."""
+def run(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Measures every map maker on every photo, printing each as it is done; returns the figures by map maker."""
     from dnr_jax.atomic import write_atomically
     from training.measures import bootstrap, load_masks, measure
 
@@ -77,6 +90,7 @@ def run(options: dict[str, Any]) -> None:
         print(f"{label:28}" + "".join(cells), flush=True)
     if options["json"]:
         write_atomically(Path(options["json"]), (json.dumps(results, indent=1) + "\n").encode())
+    return results
 
 
 def makers(options: dict[str, Any]) -> "dict[str, Callable[[Path, tuple[int, ...]], np.ndarray]]":

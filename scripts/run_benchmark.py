@@ -12,7 +12,8 @@ times the features and a step of the reconstruction per megapixel instead, and
 
   python scripts/run_benchmark.py --batch
 
-batches of photos: photos a second by batch size, how evenly shards share, memory over many photos.
+batches of photos: photos a second by batch size, how evenly shards share, memory over many photos. --update_docs
+keeps what was measured in docs/measurements, and writes docs/pages/benchmarks.md and README's table from it.
 """
 
 import json
@@ -29,13 +30,18 @@ from benchmark.cost import cost_of_size, print_cost
 from dnr_jax.photos.files import check_writable, write_bytes
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
+from measurements.store import record
 
 Number = TypeVar("Number", int, float)
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the benchmark; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
-    return run_command("benchmark", argv, _define_flags(), _measure_and_write, text=__doc__)
+
+    def run(options: dict[str, Any]) -> None:
+        _measure_and_write(options, argv)
+
+    return run_command("benchmark", argv, _define_flags(), run, text=__doc__)
 
 
 def _define_flags() -> flags.FlagValues:
@@ -53,14 +59,17 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_integer("photos", 2000, "With --batch: photos of the long run; 0: none.", 0, flag_values=values)
     flags.DEFINE_string("json", None, "File to write the figures to as well.", flag_values=values)
     flags.DEFINE_string("plot", None, "PNG file to draw the figures to; not with --batch.", flag_values=values)
+    flags.DEFINE_boolean("update_docs", False, "Keep the figures for the documents.", flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     return values
 
 
-def _measure_and_write(options: dict[str, Any]) -> None:
+def _measure_and_write(options: dict[str, Any], argv: Sequence[str]) -> None:
     for name in ("json", "plot"):
         if options[name] is not None:
             check_writable(options[name])
+    if options["update_docs"] and not (options["compare"] or options["batch"] or options["megapixels"]):
+        raise ValueError("--update_docs keeps ratios: say with --compare what to compare with")
     figures = _run(options)
     if options["json"] is not None:
         write_bytes(options["json"], json.dumps(figures, indent=1).encode())
@@ -68,6 +77,8 @@ def _measure_and_write(options: dict[str, Any]) -> None:
         from benchmark.plot import draw
 
         draw(figures, Path(options["plot"]))
+    if options["update_docs"]:
+        record("batch" if options["batch"] else "cost" if options["megapixels"] else "speed", figures, argv)
 
 
 def _run(options: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def test_no_ratio_without_parity(capsys: pytest.CaptureFixture[str]) -> None:
         ["--batch", "--batch_sizes=0"],
         ["--batch", "--plot=x.png"],
         ["--json=gone/figures.json"],
+        ["--update_docs"],
         ["stray"],
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkouts import kept_figures, make_checkout
 from PIL import Image
 from test_words import sign
 
@@ -83,13 +84,17 @@ def test_what_was_drawn_lies_on_its_photo() -> None:
             assert np.all(points <= (height, width)), name
 
 
-def test_the_command_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkout = make_checkout(tmp_path, monkeypatch)
     Image.fromarray(sign("BOOKSHOP", (200, 150), 40).astype(np.uint8)).save(tmp_path / "sign.png")
     entry = {"size": [480, 640], "faces": [], "unsure_faces": [], "words": [square(200, 150, 40, 250)]}
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"sign": {**entry, "unsure_words": []}}))
     arguments = ["evaluate_detectors", f"--photos={tmp_path}", f"--boxes={boxes}"]
-    assert evaluate_detectors.main(arguments) == 0
+    assert evaluate_detectors.main([*arguments, "--update_docs"]) == 0
+    assert kept_figures(checkout, "detectors")["words"]["all"] == {"found": 1, "drawn": 1, "false": 0, "photos": 1}
     printed = capsys.readouterr().out
     nothing, found = ["0.00", "(0/0),", "0.00", "false"], ["1.00", "(1/1),", "0.00", "false"]
     assert printed.splitlines()[2].split() == ["words", *found, *nothing, *found]

@@ -59,7 +59,8 @@ def test_public_names_have_an_example(name: str) -> None:
 
 
 def test_every_picture_and_link_of_the_documents_is_there() -> None:
-    for document in ("README.md", "WORKSPACE.md", "weights/README.md"):
+    documents = ("README.md", "WORKSPACE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "weights/README.md")
+    for document in documents:
         for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / document).read_text()):
             assert "://" in target or ((ROOT / document).parent / target).exists(), f"{document}: {target}"
 

@@ -13,6 +13,7 @@ import numpy as np
 import oracles_metrics
 import PIL.Image
 import pytest
+from checkouts import kept_figures, make_checkout
 
 from dnr_jax.baselines import METHODS
 from dnr_jax.evaluation import runs
@@ -106,6 +107,25 @@ def test_tables_and_report_are_written(compared: Path) -> None:
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
     trials = json.loads(data)["trials"]
     assert len(trials) == 3 + 6  # All pairs of three methods, and of four.
+
+
+def test_means_go_to_the_documents(
+    compared: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = make_checkout(tmp_path, monkeypatch)
+    assert call(dataset, compared, f"--methods={DNR},scl,published", "--pairs=all", "--update_docs") == 0
+    figures = kept_figures(checkout, "quality")
+    with (compared / "summary.csv").open() as file:
+        summary = {(row["method"], row["measure"], row["kind"]): row for row in csv.DictReader(file)}
+    for method, means in figures["methods"].items():
+        for measure, (mean, _, _) in means.items():
+            written = summary[method, measure, "mean"]["value"]
+            assert written == ("" if mean is None else f"{mean:.6g}")
+    assert list(figures["methods"]) == [DNR, "scl", "published:cr", "published:scl"]
+    assert set(figures["differences"]) == {"scl", "published:cr", "published:scl"}
+    # No outlines were given for these photos.
+    assert not (checkout / "docs/measurements/objects.json").exists()
+    assert f"| {DNR} | " in (checkout / "docs/pages/benchmarks.md").read_text()
 
 
 def test_what_is_finished_is_not_computed_again(

@@ -9,6 +9,7 @@ import numpy as np
 import oracles_metrics
 import PIL.Image
 import pytest
+from checkouts import kept_figures, make_checkout
 
 from dnr_jax.evaluation.targets import folder_name, parse_ratios
 from scripts import evaluate
@@ -71,10 +72,16 @@ def test_outlined_photos_are_measured_and_others_are_named(dataset: Path, tmp_pa
     assert "Uniform scaling" not in text
 
 
-def test_ratios_stand_side_by_side_beside_uniform_scaling(dataset: Path, tmp_path: Path, capsys) -> None:
+def test_ratios_stand_side_by_side_beside_uniform_scaling(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    checkout = make_checkout(tmp_path, monkeypatch)
     objects = outline(tmp_path / "objects.json", "hills", "shore")
     out = tmp_path / "out"
-    assert call(dataset, out, "--methods=cr,scl,published", "--ratios=1:1,16:9,9/16", objects) == 0
+    assert call(dataset, out, "--methods=cr,scl,published", "--ratios=1:1,16:9,9/16", objects, "--update_docs") == 0
+    kept = kept_figures(checkout, "ratios")["ratios"]
+    assert list(kept) == ["1:1", "16:9", "9/16"]
+    assert all(list(methods) == ["cr", "scl", "uniform scaling"] for methods in kept.values())
     text = capsys.readouterr().out
     assert text.startswith((out / "ratios.txt").read_text())
     assert [line for line in text.splitlines() if line.endswith(".html")] == [

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from checkouts import kept_figures, make_checkout
 
 import evaluate_importance
 from training.measures import bootstrap, load_masks, measure, object_lost, plain_area, roc_area, shuffled_area
@@ -110,7 +111,10 @@ def test_boxes_and_masks_mark_the_same_things() -> None:
         np.testing.assert_allclose(corners.max(0), ends[:, 2:].max(0), atol=slack, err_msg=name)
 
 
-def test_the_script_measures_and_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_script_measures_and_prints_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkout = make_checkout(tmp_path, monkeypatch)
     rng, entries = np.random.default_rng(0), {}
     for name in "ab":
         photo = rng.normal(100, 3, (64, 96, 3))
@@ -121,13 +125,15 @@ def test_the_script_measures_and_prints_a_table(tmp_path: Path, capsys: pytest.C
         entries[name] = {"size": [96, 64], "polygons": [corners]}
     (tmp_path / "masks.json").write_text(json.dumps(entries))
     options = [f"--photos={tmp_path}", f"--masks={tmp_path / 'masks.json'}", "--sides=128"]
-    more = ["--networks=again=analytic", f"--json={tmp_path / 'out.json'}"]
+    more = ["--networks=again=analytic", f"--json={tmp_path / 'out.json'}", "--update_docs"]
     assert evaluate_importance.main(["evaluate_importance", *options, *more]) == 0
     lines = capsys.readouterr().out.splitlines()
     labels = ["gradient energy", "centre Gaussian", "analytic, 128 px", "learned, 128 px", "again, 128 px"]
     assert [line[:28].strip() for line in lines[1:]] == labels
     found = json.loads((tmp_path / "out.json").read_text())
     assert list(found) == labels
+    kept = kept_figures(checkout, "importance")
+    assert kept["again, 128 px"] == {key: value for key, value in found["again, 128 px"].items() if "_mean" in key}
     assert found["again, 128 px"] == found["analytic, 128 px"]
     assert found["analytic, 128 px"]["photos"] == ["a", "b"]
     assert min(found["analytic, 128 px"]["auc"]) > 0.8

@@ -24,8 +24,8 @@ class Context:
     """What an operator may need besides the photo and the target.
 
     Attributes:
-      network: whose importance or features are used; only for operators that say so.
-      config: options; `Method.options` names those that an operator looks at.
+      network: the network whose importance or features are used, by the operators that say so alone.
+      config: the options; `Method.options` names those that an operator looks at.
       progress: called as the long stages advance.
     """
 
@@ -50,7 +50,7 @@ class Method:
     """One operator, callable.
 
     Attributes:
-      name: as the command line knows it.
+      name: what the command line calls it.
       home: module and function, "module:function".
       summary: one line for help texts.
       needs_network: whether its context must hold a network.
@@ -69,7 +69,7 @@ class Method:
         Args:
           image: uint8 or float [H, W, 3], RGB in [0, 255]; or [H, W], grey; or [H, W, 4] with opacity in [0, 255].
           target: (height, width), each from 1 to four times the photo's.
-          context: network, options and progress.
+          context: the network, the options and the progress that the operator may need.
 
         Returns:
           [height, width] with the channels of `image`; uint8 for a uint8 photo, else float32 in [0, 255].

@@ -137,9 +137,9 @@ def match(wanted: jax.Array, source: jax.Array, field: jax.Array, reach: jax.Arr
     Args:
       wanted: target features, float32 [h', w', c].
       source: float32 [h, w, c].
-      field: where to start, int32 [h', w', 2].
-      reach: neurons, int32.
-      key: of the random search.
+      field: the correspondences to start from, int32 [h', w', 2].
+      reach: how far the random search looks at first, in neurons, int32.
+      key: the key that the random search draws from.
 
     Returns:
       The field of nearest patches found, int32 [h', w', 2].

@@ -82,8 +82,8 @@ def find_pixel_seams(grey: np.ndarray, width: int, count: int, energy: str, cont
 
     Args:
       grey: float32 [H, W].
-      width: its valid columns; the others are ignored, so that arrays of one shape share a compilation.
-      count: seams, at most `width`.
+      width: how many columns are valid; the others are ignored, so that arrays of one shape share a compilation.
+      count: how many seams to find, at most `width`.
       energy: "gradient" or "forward".
       context: hears of progress.
 

@@ -19,7 +19,7 @@ class Measure(NamedTuple):
     """One measure as it is shown.
 
     Attributes:
-      key: its name in tables and files.
+      key: what the measure is called in tables and files.
       better: "higher" or "lower".
       text: what it is, plain text for the report; the semantic score's is the judge's label.
       percent: whether it is a share, shown in percent.
@@ -65,7 +65,7 @@ class Judge:
     """The network whose activation is the semantic score and whose importance weighs the blocks.
 
     Attributes:
-      weights: from `load_weights`.
+      weights: the network that measures, from `load_weights`.
       tap: the semantic score's layer.
       scale: the factor on the photos' sides, which the label tells.
     """

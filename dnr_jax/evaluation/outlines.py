@@ -21,7 +21,7 @@ class Outlines(NamedTuple):
 
     Attributes:
       size: (height, width) of the photo.
-      polygons: of each object the corners (x, y).
+      polygons: the corners (x, y) of each object.
     """
 
     size: tuple[int, int]

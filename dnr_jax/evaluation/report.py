@@ -48,10 +48,10 @@ def write_report(
 
     Args:
       out: the directory of results.
-      photos: in the order of the page.
-      outcomes: of every photo and method.
-      summaries: from `summarise`.
-      judge: whose measures they are.
+      photos: the photos, in the order of the page.
+      outcomes: what every method made of every photo.
+      summaries: what `summarise` returned.
+      judge: the judge whose measures they are.
       pairs: what the blind mode compares: the "first" method with each other one, or "all" pairs.
       rows: (name, value) of the table of settings, plain text.
 

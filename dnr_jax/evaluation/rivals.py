@@ -20,9 +20,9 @@ class Method(NamedTuple):
     """One method of the comparison.
 
     Attributes:
-      name: as it was given, and shown.
+      name: the method's name, as it was given and is shown.
       config: DNR's options; None for all others.
-      operator: of `METHODS`; None for all others.
+      operator: the operator of `METHODS` that runs; None for all other methods.
       published: the operator whose published results are read; None for all others.
     """
 

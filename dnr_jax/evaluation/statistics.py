@@ -16,7 +16,7 @@ class Estimate(NamedTuple):
       value: the mean or the share.
       low: lower bound.
       high: upper bound.
-      total: observations.
+      total: how many observations there are.
     """
 
     value: float
@@ -30,7 +30,7 @@ def bootstrap_mean(values: np.ndarray, seed: int) -> Estimate:
 
     Args:
       values: float [n]; those that are not numbers are left out.
-      seed: of the resamples.
+      seed: what the resamples are drawn by.
     """
     values = np.asarray(values, np.float64)
     values = values[np.isfinite(values)]

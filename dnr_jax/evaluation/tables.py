@@ -18,9 +18,9 @@ class Summary(NamedTuple):
     """One method over all photos.
 
     Attributes:
-      method: its name.
-      means: of each measure, by key.
-      differences: from the first method on the photos that both have, by key; empty for the first.
+      method: the method's name.
+      means: the mean of each measure, by key.
+      differences: how far each mean is from the first method's on the photos that both have; empty for the first.
     """
 
     method: str
@@ -32,8 +32,8 @@ def summarise(outcomes: Sequence[Scored], seed: int) -> list[Summary]:
     """Means over photos and paired differences from the first method, with 95 % bootstrap intervals.
 
     Args:
-      outcomes: of every method, in the order to be shown.
-      seed: of the resamples.
+      outcomes: the results of every method, in the order in which methods are to be shown.
+      seed: what the resamples are drawn by.
     """
     names = list(dict.fromkeys(outcome.method for outcome in outcomes))
     values = {name: {o.photo: o.values for o in outcomes if o.method == name} for name in names}
@@ -96,8 +96,8 @@ def summary_text(summaries: Sequence[Summary], judge: Judge, *, notes: Sequence[
     """The table for the terminal: a line for each method, a column for each measure, then the paired differences.
 
     Args:
-      summaries: from `summarise`.
-      judge: whose measures they are.
+      summaries: what `summarise` returned.
+      judge: the judge whose measures they are.
       notes: lines to stand below.
     """
     lines = [f"{measure_title(measure, judge)}; {measure.better} is better" for measure in MEASURES]

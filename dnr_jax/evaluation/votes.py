@@ -15,8 +15,8 @@ class Vote(NamedTuple):
     """One forced choice.
 
     Attributes:
-      participant: who, an arbitrary name.
-      photo: whose results were shown.
+      participant: who voted, by an arbitrary name.
+      photo: the photo whose results were shown.
       winner: the method chosen.
       loser: the other.
     """
@@ -32,7 +32,7 @@ class Ballot(NamedTuple):
 
     Attributes:
       report: which report they were cast in.
-      votes: in the order of casting.
+      votes: the votes, in the order in which they were cast.
     """
 
     report: str
@@ -45,8 +45,8 @@ class Tally(NamedTuple):
     Attributes:
       first: a method.
       second: the other.
-      share: of the votes that went to the first.
-      votes: of the first.
+      share: the share of the votes that went to the first.
+      votes: how many votes went to the first.
       photos: how many photos preferred the first, the second, neither.
     """
 
@@ -109,7 +109,7 @@ def tally(votes: Sequence[Vote], interval: str = "wilson") -> list[Tally]:
     """Every pair's votes; the method that stands first is the one with more votes in all its pairs.
 
     Args:
-      votes: from `merge_ballots`.
+      votes: what `merge_ballots` returned.
       interval: "wilson" or "exact", see `vote_share`.
     """
     won = collections.Counter(vote.winner for vote in votes)

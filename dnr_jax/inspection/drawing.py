@@ -49,7 +49,7 @@ def draw_seams(picture: np.ndarray, ranks: np.ndarray, stride: int) -> np.ndarra
     """Tints the pixels of the seams over a picture, red for the first seam to yellow for the last.
 
     Args:
-      picture: of the image that the seams' map belongs to.
+      picture: the image that the seams' map belongs to.
       ranks: int32 [h, w], k where the k-th seam passes, -1 where none does.
       stride: pixels per neuron of the map.
     """
@@ -132,8 +132,8 @@ def draw_bars(old: np.ndarray, new: np.ndarray, height: int, width: int) -> np.n
     Args:
       old: float [cells + 1], rising.
       new: float [cells + 1], not falling.
-      height: of the picture.
-      width: of the picture; what no cell covers is white.
+      height: the height of the picture.
+      width: the width of the picture; what no cell covers is white.
     """
     share = np.diff(new) / np.diff(old)
     colours = colour_map(np.concatenate([share, [0, max(1, share.max())]])[None])[0]

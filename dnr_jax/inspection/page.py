@@ -21,7 +21,7 @@ class Figure(NamedTuple):
     """One picture on the page.
 
     Attributes:
-      file: its name beside the page.
+      file: the picture's name beside the page.
       size: (height, width).
       caption: plain text.
       svg: drawn in place of the picture, which is linked then; None for none.
@@ -46,7 +46,7 @@ def render_page(title: str, chapters: Iterable[Chapter], rows: Iterable[tuple[st
 
     Args:
       title: plain text.
-      chapters: in the order of the page.
+      chapters: the chapters, in the order of the page.
       rows: (name, value) of the table at its end, plain text.
     """
     table = "\n".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)

@@ -38,11 +38,11 @@ def aspect_ratio_similarity(
 
     Args:
       original: uint8 or float [H, W, 3], RGB in [0, 255].
-      retargeted: likewise, of any size.
+      retargeted: the result, uint8 or float [H', W', 3] in [0, 255], of any size.
       importance: [H, W], not negative; None: all blocks weigh what their area does.
       block: side of a block in pixels of the original; the last ones may be narrower.
       alpha: the weight of a change of size.
-      registration: from `register`, where it is at hand already.
+      registration: what `register` returned, where it is at hand already.
 
     Raises:
       ValueError: unusable images, or importance of another size or with negative values.
@@ -67,7 +67,7 @@ def block_ratios(registration: Registration, size: tuple[int, ...], block: int) 
     """The new width and height of each block of the original, as shares of the old; float64 [blocks down, across].
 
     Args:
-      registration: of the retargeted image.
+      registration: where the pixels of the retargeted image come from.
       size: (height, width) of the original.
       block: side of a block in pixels.
     """

@@ -39,9 +39,9 @@ def seam_discontinuity(
 
     Args:
       original: uint8 or float [H, W, 3], RGB in [0, 255].
-      retargeted: likewise, of any size.
-      registration: from `register`, where it is at hand already.
-      reach: in pixels; default: two steps of the registration's grid, which covers its error.
+      retargeted: the result, uint8 or float [H', W', 3] in [0, 255], of any size.
+      registration: what `register` returned, where it is at hand already.
+      reach: how far, in pixels, the photo is looked at; by default two steps of the registration's grid: its error.
 
     Raises:
       ValueError: unusable images.
@@ -64,8 +64,8 @@ def excess_map(
     Args:
       original: float32 [H, W, 3].
       retargeted: float32 [H', W', 3].
-      registration: of the retargeted image.
-      reach: in pixels.
+      registration: where the pixels of the retargeted image come from.
+      reach: how far, in pixels, the photo is looked at.
       axis: 0 for differences down the columns, 1 along the rows.
     """
     length = retargeted.shape[axis]

@@ -58,11 +58,11 @@ def object_aspect_distortion(objects: np.ndarray, registration: Registration) ->
     counts `LOST`, and none counts more.
 
     Args:
-      objects: as for `saliency_discard_ratio`.
-      registration: likewise.
+      objects: bool [n, H, W], as for `saliency_discard_ratio`.
+      registration: float32 [H', W'] each, as for `saliency_discard_ratio`.
 
     Raises:
-      ValueError: likewise.
+      ValueError: objects or a map that cannot be used, as for `saliency_discard_ratio`.
     """
     held = carry(objects, registration)
     return float(np.mean([_distortion(mask, seen, registration) for mask, seen in zip(objects, held, strict=True)]))
@@ -91,7 +91,7 @@ def carry(objects: np.ndarray, registration: Registration) -> np.ndarray:
 
 
 def _distortion(mask: np.ndarray, seen: np.ndarray, registration: Registration) -> float:
-    """Of one object, bool [H, W] in the photo and [H', W'] in the result."""
+    """How far one object's proportions change; it is bool [H, W] in the photo and [H', W'] in the result."""
     if not seen.any():
         return LOST
     ratios = []

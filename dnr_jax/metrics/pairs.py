@@ -15,7 +15,7 @@ def check_pair(original: np.ndarray, retargeted: np.ndarray) -> tuple[np.ndarray
 
     Args:
       original: uint8 or float [H, W, 3], RGB in [0, 255].
-      retargeted: likewise, of any size.
+      retargeted: the result, uint8 or float [H', W', 3] in [0, 255], of any size.
 
     Raises:
       ValueError: another shape or type, or values outside [0, 255].

@@ -57,7 +57,7 @@ def register(original: np.ndarray, retargeted: np.ndarray, *, side: int = SIDE, 
 
     Args:
       original: uint8 or float [H, W, 3], RGB in [0, 255].
-      retargeted: likewise, of any size.
+      retargeted: the result, uint8 or float [H', W', 3] in [0, 255], of any size.
       side: the longer side in pixels at which the original is compared; it is never enlarged.
       sweeps: how often each axis is solved.
 
@@ -138,7 +138,7 @@ def _solve(source: np.ndarray, target: np.ndarray, rows: np.ndarray, margin: flo
       source: L*a*b*, float32 [h, w, 3].
       target: L*a*b*, float32 [h', w', 3].
       rows: float32 [h', w'].
-      margin: of `_MARGINS`.
+      margin: one of `_MARGINS`.
     """
     new_width = target.shape[1]
     shifts = _shifts(source.shape[1], new_width, margin)

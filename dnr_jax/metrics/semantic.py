@@ -23,7 +23,7 @@ _KERAS_FILES = (
     "vgg19_weights_tf_dim_ordering_tf_kernels.h5",
 )
 _FIRST_KERNEL_SHA256 = "4dfc08de3aa222ed819de4dce4adfa4d366e39ac165ccba188c00b1d48f0803d"
-"""Of Keras's VGG19: block1_conv1's kernel as float32, [3, 3, in, out] in memory order."""
+"""The digest of Keras's VGG19: its block1_conv1's kernel as float32, [3, 3, in, out] in memory order."""
 
 
 def semantic_score(original: np.ndarray, retargeted: np.ndarray, weights: Weights, tap: str = SCORE_TAP) -> float:
@@ -35,8 +35,8 @@ def semantic_score(original: np.ndarray, retargeted: np.ndarray, weights: Weight
 
     Args:
       original: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the tap's stride.
-      retargeted: likewise.
-      weights: from `load_weights`.
+      retargeted: the result, uint8 or float [H', W', 3] in [0, 255].
+      weights: the network that measures, from `load_weights`.
       tap: F of Eq. 5.
 
     Returns:

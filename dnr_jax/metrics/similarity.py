@@ -42,7 +42,7 @@ def bidirectional_similarity(
 
     Args:
       original: uint8 or float [H, W, 3], RGB in [0, 255].
-      retargeted: likewise, of any size.
+      retargeted: the result, uint8 or float [H', W', 3] in [0, 255], of any size.
       patch: pixels along a patch's side.
       side: the longer side in pixels of the original at the finest scale; it is never enlarged.
       scales: how many; those at which a patch does not fit into both images are left out.

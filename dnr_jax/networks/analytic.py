@@ -30,7 +30,8 @@ class Embedded(FeatureModule):
     """Analytic contrast features behind VGG19's interface; holds no parameters.
 
     Attributes:
-      precision: of the inputs of block 1's convolutions, as in `convolve`; the deeper taps use none.
+      precision: how exactly the inputs of block 1's convolutions are kept, as in `convolve`; the deeper taps do
+        not depend on it.
     """
 
     whole_from: ClassVar[str | None] = "block4_conv1"

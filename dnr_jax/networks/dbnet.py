@@ -18,7 +18,7 @@ from dnr_jax.networks.mobile import Convolution, Depthwise, Size, divided, maske
 COARSEST = 32
 """The sides of what the network sees, and of its valid part, are multiples of this."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of blue, green and red (in this order, as the authors trained it), after division by 255."""
+"""Mean and deviation of blue, green and red (in this order, as the authors trained it), after division by 255."""
 NECK_CHANNELS, HEAD_CHANNELS = 64, 16
 REDUCTION = 4
 """How many times fewer channels the inside of a gate has."""
@@ -29,8 +29,8 @@ class Block(NamedTuple):
 
     Attributes:
       inner: channels inside.
-      channels: of the result.
-      stride: from place to place; above 1, nothing is added to the result.
+      channels: how many channels the result has.
+      stride: how far one place of the result is from the next; above 1, nothing is added to the result.
       gated: whether the channels are weighted by what the whole photo holds.
     """
 
@@ -61,7 +61,7 @@ class Gate(nn.Module):
     """Weights from 0 to 1 for the channels, from their means over the photo: [b, h, w, c] -> [b, 1, 1, c].
 
     Attributes:
-      slope: of the piecewise linear sigmoid.
+      slope: the slope of the piecewise linear sigmoid.
     """
 
     slope: float

@@ -57,12 +57,12 @@ class Learned(FeatureModule):
 
     Attributes:
       widths: channels of blocks 2 to 5.
-      dilations: of the four convolutions of blocks 4 and 5.
+      dilations: the dilation of each of the four convolutions of blocks 4 and 5.
       contrast: whether blocks 4 and 5 also see the analytic network's 11 channels of contrast against the border.
       contrast_gain: times which these channels, smoothed as there, follow the learned ones in the last taps of block 4
         and block 5, so that Eq. 1 is the root of both norms' squares; 0 leaves them out.
       layer: makes a layer for [b, h, w, c] from (channels, dilation, precision, name=).
-      precision: of the convolutions' inputs, as in `convolve`.
+      precision: how exactly the convolutions' inputs are kept, as in `convolve`.
     """
 
     whole_from: ClassVar[str | None] = "block4_conv1"

@@ -19,7 +19,7 @@ LONGER = 768
 STEPS = 6
 """So many lengths the other side can have: as many shapes for each orientation, of which one is both."""
 MULTIPLE = 32
-"""Of which sides are multiples: the coarsest stride of the networks."""
+"""What all sides are multiples of: the coarsest stride of the networks."""
 MOST_ENLARGED = 3.0
 """How many times at most a small photo is enlarged."""
 
@@ -60,7 +60,7 @@ def letterbox(image: jax.Array, size: Size | None = None, *, longer: int = LONGE
       image: float32 [H, W, 3], RGB in [0, 255].
       size: int32 (height, width), at least 1: only the top-left part of that size is a photo, and what lies outside
         (not finite values included) changes nothing; None for all of `image`.
-      longer: pixels, a multiple of 32.
+      longer: how many pixels the longer side has, a multiple of 32.
     """
     lengths = tuple(jnp.int32(n) for n in image.shape[:2]) if size is None else size
     if size is not None:

@@ -17,7 +17,7 @@ class Convolution(nn.Module):
     """A convolution with every input channel, zeros around: [b, h, w, c] -> [b, h / stride, w / stride, channels].
 
     Attributes:
-      channels: of the result.
+      channels: how many channels the result has.
       side: height and width of the kernel.
       stride: rows and columns from one place to the next; the array's sides are multiples of it.
       before: zeros above and left of the array; as many follow below and right as the kernel still needs.

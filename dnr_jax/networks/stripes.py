@@ -28,11 +28,11 @@ class Stripes:
 
     Attributes:
       count: number of bands; 1 for an array that is left whole.
-      rows: of each band, a multiple of `stride`; the last one overlaps its neighbour where the height is no multiple.
-      window: of the window that a band is read through, likewise.
-      halo: rows above and below a band that its outputs depend on, likewise.
-      stride: of the deepest output.
-      height: of the array, rounded up to a multiple of `stride`.
+      rows: how many rows a band has, a multiple of `stride`; the last may overlap its neighbour.
+      window: how many rows the window has that a band is read through, a multiple of `stride` too.
+      halo: how many rows above and below a band its outputs depend on, a multiple of `stride` too.
+      stride: the stride of the deepest output.
+      height: the height of the array, rounded up to a multiple of `stride`.
     """
 
     count: int
@@ -65,9 +65,9 @@ def cut(
     None where one piece will do, and where it must: deep taps of some networks see the whole image.
 
     Args:
-      network: whose taps they are.
+      network: the network whose taps are wanted.
       shape: [H, W, ...] of the image or, with `start`, of that tap's activation.
-      channels: of the largest activation at full resolution.
+      channels: how many channels the largest activation at full resolution has.
     """
     footprint = receptive_footprint(start, max(taps, key=tap_depth))
     stride = footprint.stride

@@ -18,7 +18,7 @@ from jax import lax
 SIDE = 320
 """Height and width in pixels at which the network sees a photo."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue, after division by the photo's maximum."""
+"""Mean and deviation of red, green and blue, after division by the photo's maximum."""
 
 
 class Stage(NamedTuple):
@@ -141,9 +141,9 @@ class ResidualUBlock(nn.Module):
     """A U of convolutions with ReLU, plus its own input convolution's result: [b, h, w, c] -> [b, h, w, channels].
 
     Attributes:
-      stage: its height, and how it widens what a place sees.
+      stage: how high the block is, and how it widens what a place sees.
       inner: channels inside the U.
-      channels: of the result.
+      channels: how many channels the result has.
     """
 
     stage: Stage
@@ -179,7 +179,7 @@ class U2Net(nn.Module):
 
     Attributes:
       inner: channels inside each residual U-block.
-      channels: of each block's result.
+      channels: how many channels each block's result has.
     """
 
     inner: int = INNER_CHANNELS

@@ -67,7 +67,7 @@ class VGG(FeatureModule):
     Attributes:
       widths: channels of each block's convolutions.
       preprocessing: what the weights were trained to see.
-      precision: of the convolutions' inputs, as in `convolve`.
+      precision: how exactly the convolutions' inputs are kept, as in `convolve`.
     """
 
     widths: tuple[int, ...] = VGG19_WIDTHS

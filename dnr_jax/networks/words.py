@@ -30,7 +30,7 @@ LEAST_SIDE = 6.0
 MOST_SHARE = 0.3
 """The share of the photo that a line covers at most: what is larger is mostly sea or sky, and leaves nothing beside."""
 WIDENING = 1.5
-"""By how much of area over perimeter a core's rectangle is widened on all sides."""
+"""How far a core's rectangle is widened on all sides, as a multiple of its area over its perimeter."""
 _ANGLES = np.deg2rad(np.arange(0, 90, 3))  # Directions that the smallest rectangle is chosen from.
 
 

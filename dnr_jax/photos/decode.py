@@ -38,7 +38,7 @@ _UPRIGHT = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: np.rot90(a, 1),
 }
-"""By EXIF orientation: what sets an [H, W, ...] array upright."""
+"""What sets an [H, W, ...] array upright, by its EXIF orientation."""
 
 
 def decode(data: bytes, name: str, *, max_megapixels: float, frames: Frames) -> Photo:

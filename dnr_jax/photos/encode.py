@@ -46,8 +46,8 @@ def check_output(
     """Refuses an output that would lose what the photo is, before anything is computed.
 
     Args:
-      kind: the photo's.
-      file_format: of the output.
+      kind: what the photo is.
+      file_format: the format of the output, as Pillow calls it.
       background: what transparent parts are to be laid on, if anything.
       size: (height, width) of the output, where known.
 

@@ -30,7 +30,7 @@ class Animation:
     How frames dispose of each other is not kept: frames are read composited, so whatever writes them decides.
 
     Attributes:
-      durations: of each frame, in milliseconds.
+      durations: how long each frame is shown, in milliseconds.
       plays: how often it runs; 0 for ever.
     """
 
@@ -44,7 +44,7 @@ class Kind:
 
     Attributes:
       format: Pillow's name: "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF" or another that can be read.
-      mode: grey, palette or rgb.
+      mode: how colours are stored: "grey", "palette" or "rgb".
       depth: bits a channel; `dataclasses.replace(kind, depth=8)` is the explicit choice to lose the lower ones.
       lossless: whether the file held its pixels exactly.
       transparent: whether any pixel is not opaque.
@@ -96,7 +96,7 @@ class Photo:
     """A photo file's content: one frame, or those of an animation, all of one size.
 
     Attributes:
-      frames: at least one; either all have an alpha or none has.
+      frames: at least one frame; either all have an alpha or none has.
       kind: what the file was.
       notes: lines that a person should know of, for instance that a broken profile was ignored.
     """

@@ -57,7 +57,7 @@ def carve_width(
       target_width: W', 1 to one and a half times the width.
       threshold: the most mean cost a seam of the deepest tap may have to go.
       alpha: the factor of Eq. 2.
-      taps: the maps' taps.
+      taps: the taps that the maps belong to.
       region: "projected" or "receptive".
       bias: what masks add to each level's cost, float32 [h_l, w_l]; not scaled by alpha.
       most_deep: the most seams of the deepest tap that may go; None for no limit. With 0 nothing changes, unless the
@@ -121,7 +121,7 @@ def covered_region(removed: jax.Array, size: Size, shape: tuple[int, ...], footp
     Args:
       removed: bool [h_l, w_l].
       size: the valid (height, width) of `removed`.
-      shape: of the finer level's map.
+      shape: the shape of the finer level's map.
       footprint: what one deep neuron covers.
     """
     rows, columns = (jnp.arange(n) // footprint.stride for n in shape[:2])

@@ -33,7 +33,7 @@ def look_of(photo: jax.Array, size: Size) -> jax.Array:
 
     Args:
       photo: float32 [H, W, 3] in [0, 255].
-      size: its valid (height, width).
+      size: the valid (height, width) of the photo.
     """
     inside = valid_mask(photo.shape, size)
     smooth = _smooth(_smooth(photo / 255, size[1]).swapaxes(0, 1), size[0]).swapaxes(0, 1)
@@ -53,9 +53,9 @@ def joint_damage(look: jax.Array, objects: jax.Array, seams: Seams, size: Size) 
     """What the joints of vertical seams break, float32.
 
     Args:
-      look: from `look_of`, [H, W, 4], before the seams.
+      look: what `look_of` returned for the image before the seams, [H, W, 4].
       objects: the map of objects after the seams, float32 [h, w] in [0, 2].
-      seams: of the full-resolution level.
+      seams: the seams of the full-resolution level.
       size: the valid (height, width) before the seams.
     """
     stride = look.shape[0] // objects.shape[0]
@@ -82,9 +82,9 @@ def removal_damage(
 
     Args:
       before: the map of objects, float32 [h, w] in [0, 2].
-      after: the same after the seams.
+      after: the same map after the seams.
       size: the valid (height, width) of `before`.
-      new_size: of `after`.
+      new_size: the valid (height, width) of `after`.
       price: what ground costs as a share of what it counts; 1 for insertions, which are a stretch to twice the width.
     """
 

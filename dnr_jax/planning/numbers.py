@@ -13,15 +13,15 @@ class Numbers(NamedTuple):
     """The options that are traced, so that other values of them ask for no other program.
 
     Attributes:
-      percentile: of `importance_threshold`, float32; 100 where the seams are chosen.
-      alpha: of Eq. 2, float32.
-      centre_prior: of `centre_weight`, float32.
-      most_crop: of `plan_proportions`, float32; 0 for the grid warp, which crops nothing.
-      reconstruct_rate: in grey levels a step, float32.
-      refine_rate: in pixels a step, float32.
-      tolerance: float32.
+      percentile: what `importance_threshold` takes, float32; 100 where the number of seams is chosen by damage.
+      alpha: the factor of Eq. 2, float32.
+      centre_prior: what `centre_weight` takes, float32.
+      most_crop: what `plan_proportions` takes, float32; 0 for the grid warp, which crops nothing.
+      reconstruct_rate: the rate of the reconstruction in grey levels a step, float32.
+      refine_rate: the rate of the refinement in pixels a step, float32.
+      tolerance: the share of a loss within which it has settled, float32.
       loss_weights: lambda of each tap of the loss, float32.
-      seed: of the noise that init=noise starts from, uint32.
+      seed: the seed of the noise that init=noise starts from, uint32.
     """
 
     percentile: jax.Array

@@ -47,10 +47,10 @@ def weigh_importance(
 
     Args:
       importance: S_l of each tap, float32 [h_l, w_l].
-      objects: from `object_map`; None leaves the maps' scale alone.
+      objects: what `object_map` returned; None leaves the maps' scale alone.
       centre_prior: p of `centre_weight`, from 0 to below 1.
       size: the valid (height, width) of the photo in pixels.
-      taps: the maps' taps.
+      taps: the taps that the maps belong to.
     """
     weighted, own = [], tap_stride(taps[object_level(taps)])
     for values, tap in zip(importance, taps, strict=True):
@@ -78,7 +78,7 @@ def object_map(
       salience: float32 [h, w] in [0, 2], above 1 on faces, of any resolution, covering the photo; None for what the
         maps alone say.
       size: the valid (height, width) of the photo in pixels.
-      taps: the maps' taps.
+      taps: the taps that the maps belong to.
     """
     level = object_level(taps)
     stride = tap_stride(taps[level])
@@ -97,7 +97,7 @@ def centre_weight(
 
     Args:
       shape: (height, width) of the map.
-      prior: p, from 0 to 1.
+      prior: how much the centre counts, p in the formula, from 0 to 1.
       stride: pixels per neuron of the map; with `size` only.
       size: the valid (height, width) of the photo in pixels, where the map is padded.
     """

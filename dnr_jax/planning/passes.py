@@ -41,7 +41,7 @@ class Pass:
 
     Attributes:
       side: "width" or "height"; for the height, the carving's arrays are transposed.
-      room: for insertions, how long a side in pixels the arrays get that hold what they lead to; 0 for removals.
+      room: how long a side, in pixels, the arrays are made that hold what insertions lead to; 0 for removals.
       carving: the seams of every level.
       size: valid (height, width) in pixels before the pass.
       new_size: valid (height, width) after it.
@@ -70,7 +70,7 @@ class Pass:
 
     @property
     def damage(self) -> dict[int, float] | None:
-        """By number of deepest seams, the damage of each choice that was tried; on the host only."""
+        """The damage of each number of deepest seams that was tried; on the host only."""
         if self.tried is None:
             return None
         tried = zip(np.asarray(self.tried[0]), np.asarray(self.tried[1]), strict=True)
@@ -96,8 +96,8 @@ def find_passes(
     """The rounds of seams, one after the other. Pure and traced; one that is not needed changes nothing.
 
     Args:
-      maps: the photo's.
-      size: its valid (height, width) in pixels.
+      maps: what seams are found on.
+      size: the valid (height, width) of the photo in pixels.
       reach: the (height, width) that seams may lead to.
       end: the (height, width) that the warp then leads to; for the damage.
       threshold: the most mean importance of a deepest seam; counts nothing where importance_percentile is auto.

@@ -11,7 +11,7 @@ import numpy as np
 from dnr_jax.networks.u2net import SIDE
 
 HAIR_AND_NECK, EARS = 0.25, 0.05
-"""By how much of its height a face's box is widened above and below, and of its width on either side."""
+"""How far a face's box is widened above and below, and on either side, as shares of its height and width."""
 FACE_EDGE = 0.2
 """The share of the ellipse's radius over which a face's map falls to 0 outside it."""
 WORD_MARGIN, WORD_EDGE = 0.1, 0.4

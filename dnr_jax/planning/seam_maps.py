@@ -21,7 +21,7 @@ class SeamMaps(NamedTuple):
 
     Attributes:
       maps: S_l of each tap with its priors, float32 [h_l, w_l].
-      bias: what masks add to the costs, likewise; None without masks.
+      bias: what masks add to the costs, float32 [h_l, w_l]; None without masks.
       objects: what the warp goes by, float32 [h_l, w_l] in [0, 2] at `object_level`; None where it goes by the maps.
       look: what joints are judged by (`dnr_jax.planning.damage.look_of`), float32 [H, W, 4]; None where nothing is
         to be chosen, or no level has the photo's resolution.
@@ -56,7 +56,7 @@ def make_seam_maps(
       photo: float32 [H, W, 3] in [0, 255]; without it what joints break is not counted.
       salience: float32 [h, w] in [0, 2], of any resolution, covering the photo; None for no such prior.
       protect: bool, of the shape of the first map, which has the photo's resolution; None for nothing.
-      remove: likewise.
+      remove: bool, of the same shape; None for nothing.
       size: the valid (height, width) of the photo in pixels.
       numbers: traced options.
       config: static options; from `program_config`.
@@ -84,7 +84,7 @@ def importance_threshold(deepest: jax.Array, q: float | jax.Array, size: Size | 
     Args:
       deepest: S_L, float32 [h, w].
       q: from 0 to 100.
-      size: its valid (height, width); None for all of it.
+      size: the valid (height, width) of the map; None for all of it.
     """
     return jnp.where(jnp.asarray(q) < 100, percentile(deepest, q, size), jnp.inf)
 

@@ -42,8 +42,8 @@ def plan_warp(
 
     Args:
       importance: float32 [H, W], not negative.
-      size: its valid (height, width).
-      target_width: at least 1.
+      size: the valid (height, width) of the map.
+      target_width: the width to reach, at least 1.
       cell: w_G in pixels; the last cell may be narrower.
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
@@ -102,7 +102,7 @@ def warp_width(image: jax.Array, warp: Warp, width: int) -> jax.Array:
 
     Args:
       image: float32 [H, W, C].
-      warp: from `plan_warp` or `uniform_warp`.
+      warp: what `plan_warp` or `uniform_warp` returned.
       width: columns of the result, at least the warp's target width; what lies past that is 0.
 
     Returns:

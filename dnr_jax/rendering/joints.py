@@ -20,7 +20,7 @@ TILE = 16
 MARGIN = 4
 """Pixels around a joint that may move in any case, beside those whose tile is active for that."""
 SHARE = 0.4
-"""Of all tiles: where more are active, the image in one piece costs no more. Halos and small convolutions make a tile
+"""The share of all tiles above which the image in one piece costs no more. Halos and small convolutions make a tile
 cost 1.7 (VGG19) to 2.1 times (embedded network) its share of the whole image's step on a CPU."""
 
 
@@ -86,7 +86,7 @@ def find_joints(
       pixels: (row, column) in the photo of each pixel of the image, int32 or float32 [H, W, 2]: the photo's coordinates
         after the seams of the first tap. A fraction marks a pixel that was made.
       size: the valid (height, width) of the image.
-      photo_size: of the photo.
+      photo_size: the valid (height, width) of the photo.
       neurons: for a loss on taps of which not all have the image's seams, the same for each of those taps, in its
         neurons, [h, w, 2]: where they went another way than the pixels below them counts as a joint.
 
@@ -126,8 +126,8 @@ def active_tiles(joints: jax.Array, taps: tuple[str, ...], *, margin: int = MARG
 
     Args:
       joints: bool [H, W], False outside the valid part.
-      taps: of the loss.
-      margin: the more, the further from joints pixels move.
+      taps: the taps that the loss looks at.
+      margin: how many pixels further a joint may be; the more, the further from joints pixels move.
     """
     grid = cut_tiles(joints.shape, taps)
     reach = grid.halo + margin

@@ -85,7 +85,7 @@ def minimise(
       objective: what to minimise.
       start: float32 array.
       data: pytree passed on to the objective.
-      schedule: steps, rate and tolerance; traced, so that other values compile nothing.
+      schedule: how many steps, by what rate and tolerance; traced, so that other values compile nothing.
       stage: the name that an error gives.
       snapshot_every: keep the value after every so many steps; 0 keeps none.
       progress: called with (steps done, most steps) about twenty times over the whole.

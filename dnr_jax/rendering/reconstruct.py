@@ -20,7 +20,7 @@ class FeatureTargets(NamedTuple):
     """What an image is compared with.
 
     Attributes:
-      network: whose features are compared.
+      network: the network whose features are compared.
       features: F'_l for each tap of the loss, float32 [h_l, w_l, C], padded.
       size: the valid (height, width) of the image in pixels; padding outside it counts nothing.
       loss_weights: lambda of each tap.

@@ -34,8 +34,8 @@ class TiledTargets(NamedTuple):
     """What an image is compared with, tile by tile.
 
     Attributes:
-      targets: of the image; the features are padded to whole tiles.
-      tiles: those that are evaluated.
+      targets: the targets of the whole image, with features padded to whole tiles.
+      tiles: the tiles that are evaluated.
       rest: each tap's sum of squared differences in all other tiles, float32 [taps], which no free pixel changes.
     """
 
@@ -134,7 +134,7 @@ def _as_it_is(window: jax.Array, first: jax.Array) -> jax.Array:
 
 
 _Paint = Callable[[jax.Array, jax.Array], jax.Array]
-"""From a window of the value and its first (row, column), int32 [2], to the same window of the image."""
+"""Makes a window of the image of the same window of the value and its first (row, column), int32 [2]."""
 
 
 def _evaluate(loss: FeatureLoss, value: jax.Array, data: TiledTargets, paint: _Paint) -> jax.Array:
@@ -164,8 +164,8 @@ def _sum_tiles(
 
     Args:
       array: float32 [*grid.shape, c], which windows are cut from.
-      data: with features padded to the grid.
-      order: numbers of tiles.
+      data: what the image is compared with; its features are padded to the grid.
+      order: the numbers of tiles, int32.
       places: the tiles counted are those from the first place in `order` to before the second.
       paint: makes windows of the image.
 

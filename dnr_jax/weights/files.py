@@ -42,7 +42,7 @@ def save_weights(
       path: the file to write.
       layers: float32 kernels and biases.
       preprocessing: what the weights were trained to see.
-      provenance: where they come from.
+      provenance: where the weights come from.
       store: "float32", or "bfloat16" for half the size (rounded to nearest).
 
     Raises:

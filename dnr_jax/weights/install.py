@@ -44,7 +44,7 @@ def install(
       directory: the cache directory.
       source: the file to convert, in any layout.
       store: "float32" or "bfloat16".
-      any_shape: as for `convert_file`.
+      any_shape: whether layers of any width are taken, as in `convert_file`.
       widths: the channels that VGG19's blocks must have.
       origin: the registry's source that the file was fetched from, where it was; its SHA-256 then binds later fetches.
 

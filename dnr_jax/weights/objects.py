@@ -17,7 +17,7 @@ FORMAT = "dnr_jax-u2net-1"
 FILE = "u2netp.safetensors"
 MOST_BYTES = 3_000_000
 SOURCE_SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
-"""Of the authors' network as u2netp.onnx."""
+"""The digest of the authors' network, u2netp.onnx."""
 
 
 def wanted_shapes() -> dict[str, tuple[int, ...]]:

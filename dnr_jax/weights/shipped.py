@@ -20,10 +20,10 @@ class ShippedNetwork(NamedTuple):
 
     Attributes:
       title: what it is called in errors, as in "the small U²-Net".
-      file: its name among the package's data.
-      format: of the file, in its metadata.
-      most_bytes: its size at most.
-      sha256: of the file that it was converted from.
+      file: the file's name among the package's data.
+      format: what the file's metadata call its format.
+      most_bytes: how large the file may be.
+      sha256: the digest of the file that it was converted from.
       shapes: makes the shape of every array by its name.
     """
 
