@@ -11,7 +11,7 @@ and writes docs/pages/benchmarks.md from them.
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,13 @@ if TYPE_CHECKING:
     import jax
     import numpy as np
 
+    from dnr_jax.networks.network import Network
+
 MASKS = Path(__file__).parents[1] / "tests/data/object_masks.json"
 MEASURES = ("auc", "shuffled_auc", "lost_75", "lost_50")
 MAP_SIDE = 192
+LABEL = 32
+"""The width of a label in the table."""
 SHALLOW = ("block1_conv2", "block2_conv2", "block3_conv4")
 
 
@@ -77,7 +81,9 @@ def run(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     masks = load_masks(Path(options["masks"]), MAP_SIDE)
     photos = {name: find_photo(Path(options["photos"]), name) for name in masks}
     results = {}
-    print(f"{'':28}" + "".join(f"{title:>24}" for title in ("AUC", "shuffled AUC", "lost at 75 %", "lost at 50 %")))
+    print(
+        f"{'':{LABEL}}" + "".join(f"{title:>24}" for title in ("AUC", "shuffled AUC", "lost at 75 %", "lost at 50 %"))
+    )
     for label, maker in makers(options).items():
         maps = {name: maker(photos[name], mask.shape) for name, mask in masks.items()}
         found = measure(maps, masks)
@@ -87,7 +93,7 @@ def run(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
             mean, low, high = bootstrap(found[key])
             results[label][f"{key}_mean"] = [mean, low, high]
             cells.append(f"{mean:.3f} ({low:.3f}-{high:.3f})".rjust(24))
-        print(f"{label:28}" + "".join(cells), flush=True)
+        print(f"{label:{LABEL}}" + "".join(cells), flush=True)
     if options["json"]:
         write_atomically(Path(options["json"]), (json.dumps(results, indent=1) + "\n").encode())
     return results
@@ -114,7 +120,18 @@ def makers(options: dict[str, Any]) -> "dict[str, Callable[[Path, tuple[int, ...
         if options["vgg"]:
             vgg = read_weights(Path(options["vgg"])).network
             chosen[f"VGG19 blocks 1 to 3, {side} px"] = network_map(vgg, SHALLOW, side)
-    return chosen
+    return {**chosen, **object_makers(networks)}
+
+
+def object_makers(networks: "Mapping[str, Network]") -> "dict[str, Callable[[Path, tuple[int, ...]], np.ndarray]]":
+    """Label -> a function as in `makers`, for what `see_objects` sees; a photo is seen once for all of them."""
+    from functools import cache
+
+    from training.object_maps import see_objects
+
+    see = cache(lambda path: see_objects(path, networks))
+    labels = ["salience", *(f"{kind}, {name}" for kind in ("objects", "deepest with objects") for name in networks)]
+    return {label: lambda path, shape, label=label: fit(see(path)[label], shape) for label in labels}
 
 
 def find_photo(folder: Path, name: str) -> Path:

@@ -129,14 +129,19 @@ def test_the_script_measures_and_prints_a_table(
     assert evaluate_importance.main(["evaluate_importance", *options, *more]) == 0
     lines = capsys.readouterr().out.splitlines()
     labels = ["gradient energy", "centre Gaussian", "analytic, 128 px", "learned, 128 px", "again, 128 px"]
-    assert [line[:28].strip() for line in lines[1:]] == labels
+    labels += ["salience", *(f"objects, {name}" for name in ("analytic", "learned", "again"))]
+    labels += [f"deepest with objects, {name}" for name in ("analytic", "learned", "again")]
+    assert [line[: evaluate_importance.LABEL].strip() for line in lines[1:]] == labels
     found = json.loads((tmp_path / "out.json").read_text())
     assert list(found) == labels
     kept = kept_figures(checkout, "importance")
     assert kept["again, 128 px"] == {key: value for key, value in found["again, 128 px"].items() if "_mean" in key}
     assert found["again, 128 px"] == found["analytic, 128 px"]
     assert found["analytic, 128 px"]["photos"] == ["a", "b"]
-    assert min(found["analytic, 128 px"]["auc"]) > 0.8
+    for label in ("analytic, 128 px", "salience", "objects, analytic"):
+        assert min(found[label]["auc"]) > 0.8, label
+    assert found["deepest with objects, again"] == found["deepest with objects, analytic"]
+    assert found["deepest with objects, analytic"]["auc"] != found["objects, analytic"]["auc"]
     mean, low, high = found["gradient energy"]["auc_mean"]
     assert low <= mean <= high
     (tmp_path / "b.png").unlink()

@@ -1,0 +1,55 @@
+"""What the default goes by, to be measured beside the networks' maps: salience, objects, and importance with them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+
+from dnr_jax.config import RetargetConfig
+from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import tap_size
+from dnr_jax.padding import pad, traced_size
+from dnr_jax.planning.masks import NO_MASKS
+from dnr_jax.planning.objects import object_level, object_map, weigh_importance
+from dnr_jax.shapes import bucket_shape
+from dnr_jax.sight import look_at
+
+SIDE = 512
+"""The longer side of the photos: the map of objects gets a cell for 8 pixels, and every photo one of a few shapes."""
+
+
+def see_objects(path: Path, networks: Mapping[str, Network]) -> dict[str, np.ndarray]:
+    """Maps of one photo file, float32 of different shapes, that cover it.
+
+    Args:
+      path: the photo.
+      networks: feature networks by label.
+
+    Returns:
+      "salience": what the salience network sees; for each label "objects, LABEL": what the proportional warp goes by,
+      and "deepest with objects, LABEL": what the deepest seams are found on.
+    """
+    config = RetargetConfig(keep=("objects",))
+    with PIL.Image.open(path) as file:
+        photo = file.convert("RGB")
+    photo.thumbnail((SIDE, SIDE), PIL.Image.Resampling.LANCZOS)
+    size = (photo.height, photo.width)
+    config = config.resolve(size)
+    pixels = jnp.asarray(pad(np.asarray(photo, np.float32), bucket_shape(size)))
+    level, maps = object_level(config.taps), {}
+    for label, network in networks.items():
+        sight, importance = look_at([pixels], size, config, network, NO_MASKS)
+        assert sight is not None
+        valid = traced_size(size)
+        objects = object_map(importance, jnp.asarray(sight.salience), valid, taps=config.taps)
+        weighted = weigh_importance(importance, objects, jnp.float32(0), valid, taps=config.taps)
+        maps["salience"] = sight.salience
+        for name, values, tap in (
+            (f"objects, {label}", objects, config.taps[level]),
+            (f"deepest with objects, {label}", weighted[-1], config.taps[-1]),
+        ):
+            height, width = tap_size(tap, size)
+            maps[name] = np.asarray(values)[:height, :width]
+    return maps
