@@ -163,7 +163,9 @@ def test_how_far_the_preview_is_from_the_result(page: Any, embedded: Weights, sh
         pytest.skip(f"no photo at {shared}")
     table: dict[str, list[float]] = {}
     for folder in folders:
-        photo = np.asarray(PIL.Image.open(folder / "src.jpg").convert("RGB"))
+        image = PIL.Image.open(folder / "src.jpg").convert("RGB")
+        image.thumbnail((320, 320))  # A few sizes for all, which compile once.
+        photo = np.asarray(image)
         height, width = photo.shape[:2]
         first = True
         for name, target in {
