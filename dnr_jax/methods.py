@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.config import RetargetConfig
-from dnr_jax.progress import Progress
+from dnr_jax.progress import Progress, Watch
 from dnr_jax.shell.flags import network_from_flags
 from dnr_jax.shell.progress import ProgressLine
 
@@ -117,6 +117,7 @@ def run_loaded(
     masks: dict[str, "np.ndarray"],
     weights: "Weights | None",
     progress: Progress,
+    watch: Watch | None = None,
 ) -> Iterator[Outcome]:
     """Runs a method whose network is loaded, for one target after the other.
 
@@ -128,6 +129,7 @@ def run_loaded(
       masks: "protect", "remove" and "objects", where given.
       weights: None for a method that needs no network.
       progress: called as the long stages advance.
+      watch: called with what draws the image as it forms, by DNR alone.
 
     Raises:
       ValueError: what cannot be served.
@@ -140,7 +142,7 @@ def run_loaded(
 
         assert weights is not None
         for results in retarget_frames_to_all(
-            frames, targets, config, weights, masks=Masks(**masks), progress=progress
+            frames, targets, config, weights, masks=Masks(**masks), progress=progress, watch=watch
         ):
             record = run_record(results[0], config, weights)
             yield Outcome([result.image for result in results], results[0].record["notes"], record, results[0])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from dnr_jax.padding import pad, traced_size
 from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
 from dnr_jax.planning.plan import lay_groundwork, plan_target
 from dnr_jax.program_limit import make_room
-from dnr_jax.progress import Progress, timed
+from dnr_jax.progress import Progress, Watch, timed
 from dnr_jax.rendering.render import loss_features, needs_features, render
 from dnr_jax.result import Result, make_result
 from dnr_jax.shapes import bucket_shape
@@ -137,12 +138,13 @@ def retarget_frames_to_all(
     *,
     masks: Masks = NO_MASKS,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[list[Result]]:
     """Retargets all frames of an animation, or the one of a photo, to several sizes, one after the other.
 
     Gives each target's results as they are ready, so that they can be written and let go before the next. Arguments and
     what is shared as for `retarget_to_all`; the frames of an animation have their features computed again for each
-    target, because memory seldom holds those of all.
+    target, because memory seldom holds those of all. `watch` sees the first frame of each target as it forms.
 
     Example:
       >>> frames = [np.full((32, 48, 3), grey, np.uint8) for grey in (100, 140)]
@@ -166,7 +168,7 @@ def retarget_frames_to_all(
         raise ValueError("a map of objects is given and objects is none: leave one of them out")
     marked = masks.protect is not None or masks.remove is not None
     _check_taps(config, weights, needs_pixels=marked or frames[0].shape[2] == 4)
-    return _retarget([*frames], photos, [*targets], config, weights, masks, progress)
+    return _retarget([*frames], photos, [*targets], config, weights, masks, progress, watch)
 
 
 def _retarget(
@@ -177,6 +179,7 @@ def _retarget(
     weights: Weights,
     masks: Masks,
     progress: Progress | None,
+    watch: Watch | None,
 ) -> Iterator[list[Result]]:
     """The method itself; arguments are checked, `photos` are the frames' padded pixels and opacity."""
     size = (frames[0].shape[0], frames[0].shape[1])
@@ -211,9 +214,9 @@ def _retarget(
                 names = [f"{target[1]}x{target[0]}"] * (len(targets) > 1)
                 names += [f"frame {frame_number}/{len(frames)}"] * (len(frames) > 1)
                 report = partial(_report, progress, names)
-            rendering = render(
-                photo, plan, config, network, alpha=alpha, features=features, progress=report, seconds=taken
-            )
+            seen = watch if frame_number == 1 else None
+            options: Any = {"features": features, "progress": report, "watch": seen, "seconds": taken}
+            rendering = render(photo, plan, config, network, alpha=alpha, **options)
             results.append(make_result(rendering, plan, sight, config, taken, frame.dtype == np.uint8))
         if target in later:
             ready[target] = results

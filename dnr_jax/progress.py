@@ -4,10 +4,15 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 Progress = Callable[[str, int, int], None]
 """Called with (stage, steps done, most steps)."""
 StepProgress = Callable[[int, int], None]
 """Called with (steps done, most steps) of one stage."""
+Watch = Callable[[Callable[[], np.ndarray]], None]
+"""Called about twenty times during a reconstruction with a function that draws the result as it stands, float32
+[H', W', 3] in [0, 255]; what is drawn costs a warp, and must be drawn before this returns."""
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -62,16 +63,16 @@ def test_a_format_and_a_name_of_any_letters(client: TestClient) -> None:
     assert not set("/\\\r\n") & set(answer.headers["content-disposition"])
 
 
-def test_a_stream_tells_how_far_it_is_and_ends_with_the_image(client: TestClient) -> None:
-    answer = client.post(
-        "/v1/retarget", files={"photo": PHOTO}, data={**QUICK, "width": "75%"}, headers={"Accept": "multipart/mixed"}
-    )
-    names = [
-        part.split(b"name=")[1].split(b"\r")[0].split(b";")[0] for part in answer.content.split(b"--dnr-jax-part")[1:-1]
-    ]
-    assert names[0] == b"progress"
-    assert names[-2:] == [b"record", b"image"]
+def test_a_stream_shows_progress_and_the_image_as_it_forms(client: TestClient) -> None:
+    fields = {**QUICK, "width": "75%", "importance_percentile": "100"}
+    answer = client.post("/v1/retarget", files={"photo": PHOTO}, data=fields, headers={"Accept": "multipart/mixed"})
+    parts = answer.content.split(b"--dnr-jax-part")[1:-1]
+    names = [re.findall(rb"name=(\w+)", part)[0].decode() for part in parts]
+    assert names[0] == "progress"
+    assert names[-2:] == ["record", "image"]
     assert answer.content.endswith(b"--dnr-jax-part--\r\n")
+    forming = parts[names.index("forming")].split(b"\r\n\r\n", 1)[1]
+    assert read_picture(forming).size == (48, 48)
 
 
 def test_a_stream_tells_a_problem_too(client: TestClient) -> None:
@@ -103,8 +104,7 @@ def test_other_methods_run_as_well(client: TestClient) -> None:
     ],
 )
 def test_options_are_refused_in_the_command_lines_words(client: TestClient, fields: Any, sentence: str) -> None:
-    data = fields if "keep" in fields or "method" in fields or "objects" in fields else {**QUICK, **fields}
-    answer = client.post("/v1/retarget", files={"photo": PHOTO}, data=data)
+    answer = client.post("/v1/retarget", files={"photo": PHOTO}, data=fields)
     problem = answer.json()
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
     assert problem["detail"].startswith(sentence)

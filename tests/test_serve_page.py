@@ -15,7 +15,7 @@ DROP = """({name, text}) => {
   const drop = new DragEvent('drop', {dataTransfer: held, bubbles: true, cancelable: true});
   document.getElementById('stage').dispatchEvent(drop);
 }"""
-OBJECTS_ALONE = "() => import('/page/state.js').then(({change}) => change({keep: new Set(['objects'])}))"
+NOTHING_KEPT = "() => import('/page/state.js').then(({change}) => change({keep: new Set()}))"
 STATE = """() => import("/page/state.js").then(
   ({state}) => [state.target, state.tool, [...state.masks.marks].some(Boolean)])"""
 PATIENCE = 120_000
@@ -30,8 +30,8 @@ def page(chromium: Any, running: Running) -> Iterator[Any]:
 
 
 def drop(page: Any, data: bytes | None = None, name: str = "disc.png") -> None:
-    """Drops a photo on a page that looks for objects alone, which compiles less."""
-    page.evaluate(OBJECTS_ALONE)
+    """Drops a photo on a page that looks for nothing beyond the feature network, which compiles less."""
+    page.evaluate(NOTHING_KEPT)
     page.evaluate(DROP, {"name": name, "text": base64.b64encode(data or small_photo()).decode()})
 
 
@@ -87,7 +87,7 @@ def test_drop_drag_and_save(page: Any, tmp_path: Path) -> None:
     page.keyboard.press("Tab")
     assert saved(page, tmp_path) == ("disc_48x36.png", (48, 36))
     command = page.text_content("#command")
-    assert command == ("python -m dnr_jax.resize --input=disc.png --output=disc_48x36.png --size=48x36 --keep=objects")
+    assert command == ("python -m dnr_jax.resize --input=disc.png --output=disc_48x36.png --size=48x36 --objects=none")
     page.click("[data-aspect=Photo]")
     assert page.get_attribute("#download", "aria-disabled") == "true"
 
@@ -112,6 +112,7 @@ def test_marks_are_painted_undone_and_heeded(page: Any, tmp_path: Path) -> None:
     assert page.is_disabled("#undo")
 
 
+@pytest.mark.slow
 def test_overlays_and_before(page: Any) -> None:
     opened(page)
     page.click("[data-aspect='1:1']")
@@ -135,6 +136,7 @@ def test_overlays_and_before(page: Any) -> None:
     assert len(set(pictures.values())) == len(pictures)
 
 
+@pytest.mark.slow
 def test_everything_by_keyboard(page: Any, tmp_path: Path) -> None:
     opened(page)
     page.focus("#handle-width")
@@ -167,6 +169,7 @@ def test_what_is_no_photo_is_said(chromium: Any, running: Running) -> None:
         assert page.is_hidden("#problem")
 
 
+@pytest.mark.slow
 def test_a_reload_in_the_middle_and_a_second_tab(chromium: Any, running: Running, page: Any, tmp_path: Path) -> None:
     drop(page)
     page.reload()

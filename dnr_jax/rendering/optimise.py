@@ -1,5 +1,6 @@
 """Adam in one compiled loop, for any objective: early stop, rate schedule, every step's loss, snapshots."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -75,6 +76,7 @@ def minimise(
     stage: str,
     snapshot_every: int = 0,
     progress: StepProgress | None = None,
+    watch: Callable[[jax.Array], None] | None = None,
 ) -> Minimum:
     """Minimises `objective(value, data)` with Adam from `start` (Kingma and Ba, 2015; beta 0.9 and 0.999).
 
@@ -89,13 +91,14 @@ def minimise(
       stage: the name that an error gives.
       snapshot_every: keep the value after every so many steps; 0 keeps none.
       progress: called with (steps done, most steps) about twenty times over the whole.
+      watch: called as often with the value as it stands, which the next step consumes.
 
     Raises:
       FloatingPointError: when a loss is not finite; says at which stage and step.
     """
     state = _start(start, record_capacity(schedule.steps))
     chunk = schedule.steps
-    if progress is not None:
+    if progress is not None or watch is not None:
         chunk = max(1, schedule.steps // 20)
     snapshots: list[tuple[int, np.ndarray]] = []
     rates = (float(schedule.rate), bool(schedule.cosine), float(schedule.tolerance))
@@ -111,6 +114,8 @@ def minimise(
             snapshots.append((done, np.asarray(state.value)))
         if progress is not None:
             progress(done, schedule.steps)
+        if watch is not None:
+            watch(state.value)
         if not bool(state.running):
             break
     losses = np.append(np.asarray(state.losses)[:done], np.asarray(_evaluate(objective, state.value, data)))

@@ -108,6 +108,7 @@ def reconstruct(
     *,
     snapshot_every: int = 0,
     progress: StepProgress | None = None,
+    watch: Callable[[jax.Array], None] | None = None,
 ) -> Minimum:
     """The image of least feature loss, by Adam from `start`, float32 [H, W, 3] in [0, 255] throughout.
 
@@ -121,6 +122,7 @@ def reconstruct(
         stage="reconstruction",
         snapshot_every=snapshot_every,
         progress=progress,
+        watch=watch,
     )
 
 

@@ -17,7 +17,7 @@ from dnr_jax.planning.numbers import Numbers, traced_numbers
 from dnr_jax.planning.passes import Pass, replay
 from dnr_jax.planning.plan import Plan, apply_warps, warp_side
 from dnr_jax.planning.warp import uniform_warp
-from dnr_jax.progress import Progress, timed
+from dnr_jax.progress import Progress, Watch, timed
 from dnr_jax.rendering.joints import Tiles, active_tiles, find_joints, worthwhile
 from dnr_jax.rendering.optimise import Minimum, Schedule
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets, reconstruct
@@ -126,6 +126,7 @@ def render(
     alpha: jax.Array | None = None,
     features: dict[str, jax.Array] | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
     seconds: dict[str, float] | None = None,
 ) -> Rendering:
     """Renders a photo by a plan, on the host: with progress, snapshots and no more work than there is.
@@ -138,6 +139,7 @@ def render(
       alpha: opacity, float32 [*, *], padded likewise; carved, sampled and warped as the pixels are.
       features: the photo's, from `loss_features`, where they are at hand; None to compute them if they are needed.
       progress: called as the long stages advance.
+      watch: called during the reconstruction with a function that draws the image as it stands.
       seconds: filled with seconds per stage.
     """
     seconds = {} if seconds is None else seconds
@@ -170,7 +172,8 @@ def render(
     told = {stage: None if progress is None else partial(progress, stage) for stage in ("reconstruction", "refinement")}
     with timed(seconds, "reconstruction"):
         rates = _schedule(config, config.reconstruct_steps, config.reconstruct_rate)
-        options: Any = {"snapshot_every": config.snapshot_every, "progress": told["reconstruction"]}
+        shown = None if watch is None else lambda value: watch(lambda: crop(apply_warps(value, plan), plan.target))
+        options: Any = {"snapshot_every": config.snapshot_every, "progress": told["reconstruction"], "watch": shown}
         # Where joints are nearly everywhere, the image in one piece costs no more than its tiles.
         if tiles is None or not worthwhile(tiles):
             tiled, built = None, reconstruct(loss, start, targets, rates, **options)

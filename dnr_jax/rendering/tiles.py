@@ -12,7 +12,7 @@ memory does not grow with it. The state of the optimisation stays the whole imag
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -110,9 +110,11 @@ def reconstruct_tiles(
     *,
     snapshot_every: int = 0,
     progress: StepProgress | None = None,
+    watch: Callable[[jax.Array], None] | None = None,
 ) -> Minimum:
     """As `reconstruct`, of the free pixels; all others are the start's, to the bit, where they lie in [0, 255]."""
-    return reconstruct(TiledLoss(loss), start, targets, schedule, snapshot_every=snapshot_every, progress=progress)
+    options: Any = {"snapshot_every": snapshot_every, "progress": progress, "watch": watch}
+    return reconstruct(TiledLoss(loss), start, targets, schedule, **options)
 
 
 def refine_tiles(

@@ -3,17 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from dnr_jax.progress import Progress
 from dnr_jax.serve import answers
 from dnr_jax.serve.engine import Engine
 from dnr_jax.serve.fields import MASKS, Order, parse_fields
-from dnr_jax.serve.jobs import AbandonedError, Job, Step, Workers
+from dnr_jax.serve.jobs import AbandonedError, Job, Picture, Work, Workers
 from dnr_jax.serve.metrics import MEDIA_TYPE, Metrics
 from dnr_jax.serve.preview import Analyst
 from dnr_jax.serve.problems import MEDIA_TYPE as PROBLEM_TYPE
@@ -22,7 +21,6 @@ from dnr_jax.serve.settings import Settings
 from dnr_jax.serve.uploads import Form, read_form
 
 _log = logging.getLogger(__name__)
-_Work = Callable[[Form, Order, Progress], Any]
 
 
 class Api:
@@ -43,10 +41,11 @@ class Api:
     async def retarget(self, request: Request) -> Response:
         """`POST /v1/retarget`: the image, a zip of several, or, where multipart/mixed is accepted, a stream."""
         form, order = await self._read(request)
-        work = self._timed("retarget", self._engine.retarget, form, order)
         if "multipart/mixed" in request.headers.get("accept", ""):
             self.workers.check_room()
-            return StreamingResponse(self._stream(work), media_type=answers.MULTIPART)
+            shown = self._timed("retarget", lambda job: self._engine.retarget(form, order, job.report, job.show))
+            return StreamingResponse(self._stream(shown), media_type=answers.MULTIPART)
+        work = self._timed("retarget", lambda job: self._engine.retarget(form, order, job.report))
         outputs = await self._finish(request, work)
         if len(outputs) > 1:
             data = await asyncio.to_thread(answers.make_zip, outputs)
@@ -66,7 +65,9 @@ class Api:
         form, order = await self._read(request)
         if order.method != "dnr":
             raise ProblemError("bad-options", f"--method={order.method} has nothing to analyse: leave it out")
-        found = await self._finish(request, self._timed("analyse", self._analyst.analyse, form, order))
+        found = await self._finish(
+            request, self._timed("analyse", lambda job: self._analyst.analyse(form, order, job.report))
+        )
         return JSONResponse(found)
 
     async def health(self, _: Request) -> Response:
@@ -85,11 +86,11 @@ class Api:
             raise ProblemError("bad-request", "the photo is missing: send it as the file 'photo'")
         return form, parse_fields(form.texts, form.files)
 
-    def _timed(self, kind: str, work: _Work, form: Form, order: Order) -> Callable[[Progress], Any]:
-        def run(report: Progress) -> Any:
+    def _timed(self, kind: str, work: Work) -> Work:
+        def run(job: Job) -> Any:
             start = time.perf_counter()
             try:
-                found = work(form, order, report)
+                found = work(job)
             except AbandonedError:
                 self.metrics.count_abandoned()
                 raise
@@ -98,7 +99,7 @@ class Api:
 
         return run
 
-    async def _finish(self, request: Request, work: Callable[[Progress], Any]) -> Any:
+    async def _finish(self, request: Request, work: Work) -> Any:
         """The result of a job; where the client leaves before, the job is abandoned."""
         async with self.workers.job(work) as job:
             leaving = asyncio.ensure_future(_wait_for_leaving(request))
@@ -110,12 +111,15 @@ class Api:
             finally:
                 leaving.cancel()
 
-    async def _stream(self, work: Callable[[Progress], Any]) -> AsyncIterator[bytes]:
-        """Progress as it is made, then each output with its record, as parts; a problem is a part, too."""
+    async def _stream(self, work: Work) -> AsyncIterator[bytes]:
+        """Progress and the image as it forms, then each output with its record, as parts; a problem is a part, too."""
         try:
             async with self.workers.job(work) as job:
-                async for step in _steps(job):
-                    yield answers.json_part("progress", step._asdict())
+                while (step := await job.steps.get()) is not None:
+                    if isinstance(step, Picture):
+                        yield answers.make_part("forming", "image/jpeg", step.data)
+                    else:
+                        yield answers.json_part("progress", step._asdict())
                 for output in await job.result:
                     yield answers.json_part("record", output.record)
                     yield answers.make_part("image", output.media_type, output.data, output.name)
@@ -123,11 +127,6 @@ class Api:
             problem = log_problem(error)
             yield answers.make_part("problem", PROBLEM_TYPE, problem.encoded)
         yield answers.END
-
-
-async def _steps(job: Job) -> AsyncIterator[Step]:
-    while (step := await job.steps.get()) is not None:
-        yield step
 
 
 async def _wait_for_leaving(request: Request) -> None:

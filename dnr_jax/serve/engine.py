@@ -1,12 +1,16 @@
 """What a server does with a photo, in a worker's thread: bytes in, bytes out, with networks that stay loaded."""
 
+import io
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+import PIL.Image
 
 from dnr_jax import compilation_cache
+from dnr_jax.inspection.drawing import to_picture
 from dnr_jax.methods import run_loaded
 from dnr_jax.photos.decode import decode
 from dnr_jax.photos.encode import check_output, encode_animation, encode_photo
@@ -25,6 +29,8 @@ from dnr_jax.weights.objects import read_u2netp
 T = TypeVar("T")
 # Decoding silences Pillow for the whole process meanwhile: one thread at a time.
 _pillow = threading.Lock()
+_SECONDS_A_PICTURE = 0.5
+_LARGEST_PICTURE = (1280, 1280)
 
 
 class Engine:
@@ -44,13 +50,16 @@ class Engine:
         for read in (read_u2netp, read_faces, read_words):
             read()
 
-    def retarget(self, form: Form, order: Order, report: Progress) -> list[Output]:
+    def retarget(
+        self, form: Form, order: Order, report: Progress, show: Callable[[bytes], None] | None = None
+    ) -> list[Output]:
         """Retargets a request's photo to each of its targets.
 
         Args:
           form: with the file "photo", and masks.
           order: the other fields, parsed.
           report: called as the work advances; what it raises ends the work.
+          show: called with the image as it forms, a JPEG no larger than a screen, every half a second at most.
 
         Raises:
           ValueError: what cannot be served, as the command line says it.
@@ -63,7 +72,8 @@ class Engine:
             _named(name, lambda size=target.written: check_output(photo.kind, file_format, order.background, size))
         report("reading", 1, 1)
         sizes = [target.retargeted for target in targets]
-        found = run_loaded(order.method, frame_arrays(photo), sizes, order.config, masks, self.weights, report)
+        frames, watch = frame_arrays(photo), None if show is None else _Painter(show)
+        found = run_loaded(order.method, frames, sizes, order.config, masks, self.weights, report, watch)
         outputs = []
         for asked, target, outcome in zip(order.targets, targets, found, strict=True):
             images = [scale_pixels(image, target.written) for image in outcome.images]
@@ -99,6 +109,25 @@ class Engine:
             if photo.kind.animation is not None:
                 return _named(name, lambda: encode_animation(pictures, photo.kind, file_format, order.background))
             return _named(name, lambda: encode_photo(*pictures[0], photo.kind, file_format, order.background))
+
+
+class _Painter:
+    """Draws an image that forms, no more often than somebody can follow."""
+
+    def __init__(self, show: Callable[[bytes], None]):
+        self._show = show
+        self._last = 0.0
+
+    def __call__(self, draw: Callable[[], np.ndarray]) -> None:
+        """Draws it, where the last time is long enough ago."""
+        if time.monotonic() - self._last < _SECONDS_A_PICTURE:
+            return
+        image = PIL.Image.fromarray(to_picture(draw()))
+        image.thumbnail(_LARGEST_PICTURE)
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=85)
+        self._show(buffer.getvalue())
+        self._last = time.monotonic()
 
 
 def _named(name: str, body: Callable[[], T]) -> T:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
-from dnr_jax.progress import Progress
 from dnr_jax.serve.problems import ProblemError
 
 _log = logging.getLogger(__name__)
@@ -27,6 +26,12 @@ class Step(NamedTuple):
     most: int
 
 
+class Picture(NamedTuple):
+    """The image as it stands, as the bytes of a JPEG."""
+
+    data: bytes
+
+
 class AbandonedError(Exception):
     """Nobody waits for this job any more."""
 
@@ -35,15 +40,15 @@ class Job:
     """A piece of work, on its way through the queue.
 
     Args:
-      work: called in a worker's thread with a function to report progress to; returns the job's result.
+      work: called in a worker's thread with the job, to which it reports; returns the job's result.
       loop: the event loop that waits for it.
     """
 
-    def __init__(self, work: Callable[[Progress], Any], loop: asyncio.AbstractEventLoop):
+    def __init__(self, work: "Work", loop: asyncio.AbstractEventLoop):
         self._work = work
         self._loop = loop
         self._abandoned = threading.Event()
-        self.steps: asyncio.Queue[Step | None] = asyncio.Queue()
+        self.steps: asyncio.Queue[Step | Picture | None] = asyncio.Queue()
         self.result: asyncio.Future[Any] = loop.create_future()
 
     def abandon(self) -> None:
@@ -60,12 +65,16 @@ class Job:
             raise AbandonedError
         self._tell(self.steps.put_nowait, Step(stage, done, most))
 
+    def show(self, picture: bytes) -> None:
+        """Shows whoever waits the image as it stands; from the worker's thread."""
+        self._tell(self.steps.put_nowait, Picture(picture))
+
     def run(self) -> None:
         """Does the work, in the worker's thread; whatever happens becomes the result."""
         try:
             if self._abandoned.is_set():
                 raise AbandonedError
-            outcome = self._work(self.report)
+            outcome = self._work(self)
         except AbandonedError as error:
             self._tell(self._finish, None, error)
         except BaseException as error:
@@ -86,6 +95,10 @@ class Job:
     def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
         with contextlib.suppress(RuntimeError):  # The loop is closed: the server has ended.
             self._loop.call_soon_threadsafe(function, *arguments)
+
+
+Work = Callable[[Job], Any]
+"""What a job does."""
 
 
 class Workers:
@@ -110,7 +123,7 @@ class Workers:
         return len(self._jobs)
 
     @contextlib.asynccontextmanager
-    async def job(self, work: Callable[[Progress], Any]) -> AsyncIterator[Job]:
+    async def job(self, work: Work) -> AsyncIterator[Job]:
         """A job that is begun as soon as its turn comes, and abandoned when the body is left before its end.
 
         Raises:

@@ -25,7 +25,7 @@ def describe_api(version: str, settings: Settings) -> dict[str, Any]:
     files = {name: {"type": "string", "format": "binary", "description": text} for name, text in _FILES.items()}
     form = {**files, "objects": {**objects, "description": _FILES["objects"] + " Or text: auto or none."}, **fields}
     image = {"schema": {"type": "string", "format": "binary"}}
-    stream = "Parts 'progress', 'record' and 'image'; a part 'problem' where something went wrong on the way."
+    stream = "Parts 'progress', 'forming' (a JPEG), 'record' and 'image'; 'problem' where something went wrong."
     return {
         "openapi": "3.1.0",
         "info": {

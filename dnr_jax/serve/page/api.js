@@ -11,17 +11,22 @@ export async function requestAnalysis(form, signal) {
  * Sends a photo to be retargeted; resolves to {blob, name, record}.
  *
  * @param onProgress called with {stage, done, most} as the work advances.
+ * @param onPicture called with a Blob, the image as it stands.
  */
-export async function requestResult(form, signal, onProgress) {
+export async function requestResult(form, signal, onProgress, onPicture) {
   const headers = { Accept: 'multipart/mixed' };
   const response = await fetch('/v1/retarget', { method: 'POST', body: form, headers, signal });
   if (!response.ok) throw await refusal(response);
   const result = {};
   for await (const part of readParts(response.body)) {
     if (part.name === 'progress') onProgress(JSON.parse(textOf(part)));
+    else if (part.name === 'forming') onPicture(new Blob([part.data], { type: part.type }));
     else if (part.name === 'record') result.record = JSON.parse(textOf(part));
     else if (part.name === 'problem') throw new Error(JSON.parse(textOf(part)).detail);
-    else if (part.name === 'image') Object.assign(result, { name: part.file, blob: new Blob([part.data], { type: part.type }) });
+    else if (part.name === 'image') {
+      result.name = part.file;
+      result.blob = new Blob([part.data], { type: part.type });
+    }
   }
   if (!result.blob) throw new Error('the server ended before the photo was done: try again');
   return result;

@@ -65,7 +65,10 @@ async function reconstruct() {
   try {
     const form = await makeForm();
     form.append('size', `${state.target[1]}x${state.target[0]}`);
-    const result = await requestResult(form, signal, showProgress);
+    const result = await requestResult(form, signal, showProgress, async (blob) => {
+      const forming = await createImageBitmap(blob);
+      if (!signal.aborted && !state.result) change({ forming });
+    });
     // Some formats a browser can save but not show: then the preview stays.
     result.bitmap = await createImageBitmap(result.blob).catch(() => null);
     if (signal.aborted) return;
@@ -94,6 +97,7 @@ async function makeForm() {
 function begin(text) {
   asked.abort();
   asked = new AbortController();
+  state.forming = null;
   find('download').removeAttribute('href');
   find('download').setAttribute('aria-disabled', 'true');
   find('problem').hidden = true;
@@ -128,6 +132,7 @@ function targetChanged(settled, rest = 0) {
   find('download').removeAttribute('href');
   find('download').setAttribute('aria-disabled', 'true');
   asked.abort();
+  state.forming = null;
   find('progress').hidden = true;
   if (settled) reconstruct();
   else if (rest) waiting = setTimeout(reconstruct, rest);

@@ -48,14 +48,15 @@ function draw() {
   frame.style.width = `${size[1] * scale}px`;
   frame.style.height = `${size[0] * scale}px`;
   frame.classList.toggle('marking', marking);
+  const made = result ? result.bitmap : state.forming;
   const dense = Math.min(1, scale * devicePixelRatio);
   if (onPhoto) {
     drawPhoto(marking);
-  } else if (result?.bitmap && !overlays.has('importance') && !overlays.has('objects')) {
+  } else if (made && !overlays.has('importance') && !overlays.has('objects')) {
     const shown = size.map((length) => Math.max(1, Math.round(length * dense)));
     fit(shown);
-    canvas.getContext('2d').drawImage(result.bitmap, 0, 0, shown[1], shown[0]);
-    caption.textContent = `${target[1]} × ${target[0]} pixels`;
+    canvas.getContext('2d').drawImage(made, 0, 0, shown[1], shown[0]);
+    caption.textContent = `${target[1]} × ${target[0]} pixels${result ? '' : ', forming'}`;
     if (overlays.has('grid')) drawGrid(previewPlan([1, 1]), shown);
   } else {
     const share = Math.min(dense, Math.sqrt(MOST_PIXELS / (size[0] * size[1])));

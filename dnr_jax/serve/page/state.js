@@ -13,6 +13,7 @@ export const state = {
   overlays: new Set(), // of 'importance', 'objects', 'seams', 'grid'
   keep: new Set(['objects', 'faces', 'words']),
   before: false, // whether the photo is shown in place of what becomes of it
+  forming: null, // the result as it forms: ImageBitmap
   result: null, // {blob, bitmap, name, record} for the target and the masks as they are
 };
 
