@@ -14,7 +14,8 @@ from serve_runs import Running, page_of, picture_file
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import retarget
-from dnr_jax.planning.proportions import CELLS, Grid, plan_proportions, strain
+from dnr_jax.planning.cells import CELLS, Grid
+from dnr_jax.planning.proportions import plan_proportions, strain
 from dnr_jax.serve.preview import rules
 from dnr_jax.weights import Weights
 

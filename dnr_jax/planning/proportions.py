@@ -19,7 +19,6 @@ What both sides shrink or grow by is plain scaling and costs nothing: all scales
 and bounds make both problems convex and separable but for one multiplier, which bisection finds.
 """
 
-
 import jax
 import jax.numpy as jnp
 from jax import lax

@@ -15,10 +15,10 @@ from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import carve_width
+from dnr_jax.planning.cells import Grid, make_grid
 from dnr_jax.planning.choice import COUNTS, HOPE, Judged, judge_seams, least_strain
 from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.proportions import Grid, make_grid
 from dnr_jax.planning.seam_maps import SeamMaps, transpose
 from dnr_jax.shell.sizes import SMALLEST
 

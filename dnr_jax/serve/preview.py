@@ -20,11 +20,11 @@ from dnr_jax.networks.taps import tap_size, tap_stride
 from dnr_jax.photos.kinds import frame_arrays
 from dnr_jax.pipeline import check_image
 from dnr_jax.planning import choice, proportions
+from dnr_jax.planning.cells import Grid
 from dnr_jax.planning.masks import Masks, check_masks
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.passes import SIDES, replay
 from dnr_jax.planning.plan import Groundwork, lay_groundwork
-from dnr_jax.planning.proportions import Grid
 from dnr_jax.progress import Progress
 from dnr_jax.serve.attempts import photo_grid, try_seams
 from dnr_jax.serve.engine import Engine
@@ -122,7 +122,7 @@ class Analyst:
         return self._seen[key]
 
 
-def rules() -> dict[str, float]:
+def rules() -> dict[str, float | list[float]]:
     """The numbers of the proportional warp and of the choice of seams, for whoever computes them elsewhere."""
     return {
         "cells": proportions.CELLS,
@@ -136,6 +136,7 @@ def rules() -> dict[str, float]:
         "second_price": proportions.SECOND_PRICE,
         "balance": proportions.BALANCE,
         "plain": proportions.PLAIN,
+        "room": list(proportions.ROOM),
         "least_scale": proportions.LEAST_SCALE,
         "stiffness": proportions.STIFFNESS,
         "shape": proportions.SHAPE,

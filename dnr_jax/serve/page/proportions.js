@@ -110,13 +110,24 @@ function columnWeights(grid, rules) {
   return { weights, mean, strongest, bound };
 }
 
+/** The most that each column or one of its neighbours holds, these by the shares of `room`. */
+function nearest(strongest, room) {
+  return strongest.map((value, x) =>
+    room.reduce(
+      (most, share, i) => Math.max(most, share * (strongest[x - i - 1] ?? 0), share * (strongest[x + i + 1] ?? 0)),
+      value,
+    ),
+  );
+}
+
 const cropPrice = (weight, strongest, rules) => rules.crop_price * weight + rules.second_price * strongest ** 2;
 
 function planFirst(grid, total, mostCrop, rules) {
   const { cells } = rules;
   const { weights, mean, strongest, bound } = columnWeights(grid, rules);
-  const plain = strongest.map((value, x) => value < rules.plain && !bound[x]);
-  const rank = strongest.map((value, x) => value + 0.3 * mean[x]);
+  const near = nearest(strongest, rules.room);
+  const plain = near.map((value, x) => value < rules.plain && !bound[x]);
+  const rank = near.map((value, x) => value + 0.3 * mean[x]);
   const leastCells = Math.max(total, cells - mostCrop * (cells - total));
   const high = Math.max(1, (2 * total) / cells - 1);
   const ones = new Float64Array(cells).fill(1);
