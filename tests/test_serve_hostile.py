@@ -39,7 +39,7 @@ class Endless:
         self.outcome = outcome
         self.begun = threading.Event()
 
-    def retarget(self, form: Any, order: Any, report: Callable[[str, int, int], None]) -> Any:
+    def retarget(self, form: Any, order: Any, report: Callable[[str, int, int], None], show: Any = None) -> Any:
         """Never ends, unless there is an outcome."""
         self.begun.set()
         step = 0
@@ -194,17 +194,18 @@ def test_flags_that_cannot_be_served(flag: str, sentence: str, capsys: pytest.Ca
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it(number: signal.Signals, heeded: None) -> None:
     command = [sys.executable, "-m", "dnr_jax.serve", "--port=0", "--weights=embedded"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    port = re.search(r"http://127\.0\.0\.1:(\d+)/ \(Control-C ends it\)", line)
-    assert port is not None, line
-    connection = http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=30)
-    connection.request("GET", "/health")
-    assert json.loads(connection.getresponse().read())["status"] == "ok"
-    process.send_signal(number)
-    assert process.wait(10) == 128 + number
-    assert "Traceback" not in process.stderr.read()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ}) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        port = re.search(r"http://127\.0\.0\.1:(\d+)/ \(Control-C ends it\)", line)
+        assert port is not None, line
+        connection = http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=30)
+        connection.request("GET", "/health")
+        assert json.loads(connection.getresponse().read())["status"] == "ok"
+        connection.close()
+        process.send_signal(number)
+        assert process.wait(10) == 128 + number
+        assert "Traceback" not in process.stderr.read()
 
 
 @pytest.mark.slow
