@@ -21,7 +21,7 @@ MAY_BE_MISSING = (
     r"this system has no named pipes",
     r"Linux alone tells a process its memory maps",
     r"root may ",
-    r"thumbor asks for an older Pillow ",  # .ci/run tests it in an environment of its own.
+    r"thumbor asks for an older Pillow ",  # CONTRIBUTING.md says how to test it in one of its own.
 )
 """Reasons, each from its beginning, that no command of this repository can do away with."""
 

@@ -40,6 +40,7 @@ def test_results_are_those_of_separate_calls(embedded: Weights, config: Retarget
         assert_identical(result, retarget(photo, target, config, embedded))
 
 
+@pytest.mark.slow
 def test_masks_opacity_and_grey_go_along(embedded: Weights) -> None:
     photo, targets = textured_photo(64, 96), [(64, 72), (64, 60)]
     remove, protect = np.zeros((2, 64, 96), bool)

@@ -61,6 +61,7 @@ def test_uses_have_their_exact_pixels(photo: Path, tmp_path: Path) -> None:
     assert sizes == {"instagram_square_1080x1080.jpg": (1080, 1080), "youtube_1280x720.jpg": (1280, 720)}
 
 
+@pytest.mark.slow
 def test_a_use_is_the_retargeted_photo_scaled_plainly(photo: Path, tmp_path: Path) -> None:
     common = [f"--input={photo}", *FAST]
     assert run(*common, "--for=instagram_square", f"--output={tmp_path / 'use.png'}") == 0
@@ -69,6 +70,7 @@ def test_a_use_is_the_retargeted_photo_scaled_plainly(photo: Path, tmp_path: Pat
     assert np.abs(read_image(tmp_path / "use.png").astype(float) - np.asarray(large)).max() <= 2
 
 
+@pytest.mark.slow
 def test_folders_for_targets_and_their_inspection(photo: Path, tmp_path: Path) -> None:
     for name in ("75", "80"):
         (tmp_path / name).mkdir()
@@ -112,6 +114,7 @@ def test_what_cannot_be_done_for_all_is_refused_before_any_work(
     assert names(photo.parent) == ["mine_2x1.png"]
 
 
+@pytest.mark.slow
 def test_frames_of_an_animation_reach_every_target(tmp_path: Path) -> None:
     frames = [PIL.Image.fromarray(np.roll(textured_photo(64, 96), 9 * n, 1)) for n in range(2)]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=100, lossless=True)

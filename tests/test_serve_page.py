@@ -92,6 +92,7 @@ def test_drop_drag_and_save(page: Any, tmp_path: Path) -> None:
     assert page.get_attribute("#download", "aria-disabled") == "true"
 
 
+@pytest.mark.slow
 def test_marks_are_painted_undone_and_heeded(page: Any, tmp_path: Path) -> None:
     opened(page)
     paint(page, "remove", (0.8, 0.3), (0.8, 0.7))

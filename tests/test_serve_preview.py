@@ -122,6 +122,7 @@ def test_without_seams_the_preview_is_the_result(page: Any, embedded: Weights) -
         assert np.abs(drawn.astype(float) - result.image).mean() < 0.5
 
 
+@pytest.mark.slow
 def test_seams_are_the_methods_too(page: Any, embedded: Weights) -> None:
     photo = textured_photo(96, 128)
     options = {"objects": "none", "reconstruct_steps": 0, "refine_steps": 0}
