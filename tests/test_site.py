@@ -145,10 +145,9 @@ def test_options_and_sizes_of_commands_are_served() -> None:
         if str(options["objects"]).endswith(".png"):
             options["objects"] = None
         assert isinstance(config_from_flags(options), RetargetConfig)
-        # Of a list of sizes the first.
-        sizes = {
-            key: text.split(",")[0] if isinstance(text, str) else text for key, text in size_arguments(options).items()
-        }
+        sizes = size_arguments(options)
+        for key, text in sizes.items():
+            sizes[key] = text.split(",")[0] if isinstance(text, str) else text  # Of a list the first.
         assert parse_target((600, 800), **sizes).width > 0
         checked += 1
     assert checked > 40
