@@ -24,7 +24,7 @@ from dnr_jax.pipeline import retarget
 from dnr_jax.thumbor.focal_points import Focus, find_focal_points, surround
 from dnr_jax.weights import Weights
 
-APART = "thumbor asks for an older Pillow than this environment has: CONTRIBUTING.md says how to test it in one of its own"
+APART = "thumbor asks for an older Pillow than this environment has: CONTRIBUTING.md says how to test it"
 CONFIGURATION = """
 from thumbor.filters import BUILTIN_FILTERS
 LOADER = "thumbor.loaders.file_loader"
