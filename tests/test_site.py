@@ -40,6 +40,7 @@ TOOLS = {
     "curl",
     "docker",
     "mkdocs",
+    "podman",
     "pytest",
     "ruff",
     "pyright",
@@ -56,7 +57,7 @@ def written_commands() -> Iterator[tuple[str, list[str]]]:
     """The document and the words of every command in its shell blocks."""
     for path in DOCUMENTS:
         for block in blocks(path, "sh"):
-            for line in block.splitlines():
+            for line in block.replace("\\\n", " ").splitlines():
                 for command in line.split(" && "):
                     yield path.name, shlex.split(command)
     for scene in SCENES:
