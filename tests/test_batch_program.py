@@ -137,6 +137,7 @@ def assert_equal(case: Case) -> Retargeted:
     return together
 
 
+@pytest.mark.slow
 def test_the_embedded_network_and_stopping_points(embedded: Weights) -> None:
     taps = ("block1_conv2", "block3_conv4", "block5_pool")
     config = paper_config(taps=taps, reconstruct_steps=14, refine_steps=3, tolerance=0.02)
@@ -166,6 +167,7 @@ def test_the_defaults_whose_seams_are_chosen(embedded: Weights) -> None:
     assert_equal(case)
 
 
+@pytest.mark.slow
 def test_enlarging_in_rounds_with_opacity(embedded: Weights) -> None:
     taps = ("block1_conv2", "block3_conv4")
     config = paper_config(
@@ -179,6 +181,7 @@ def test_enlarging_in_rounds_with_opacity(embedded: Weights) -> None:
     assert together.image.shape[-1] == 4
 
 
+@pytest.mark.slow
 def test_protected_photos_share_a_batch(embedded: Weights) -> None:
     taps = ("block1_conv2", "block3_conv4")
     config = RetargetConfig(
@@ -230,6 +233,7 @@ def test_noise_depends_on_the_place_alone() -> None:
     assert (large != np.asarray(noise_image(4, (24, 40)))).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_photos_of_a_batch_go_one_after_the_other_on_a_cpu(embedded: Weights) -> None:
     config = paper_config(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1, importance_percentile=100)
     bucket = find_bucket((48, 128), (48, 124), importance_side=384, seams_only=False)

@@ -88,6 +88,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     write_image(tmp_path / "photo.png", textured_photo(40, 56))
     settings = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}

@@ -41,6 +41,7 @@ def test_auto_asks_nobody_and_says_once_how_to_get_vgg19(
     assert server.requests["good"] == 1
 
 
+@pytest.mark.slow
 def test_the_readmes_first_command_downloads_nothing(
     tmp_path: Path, server: Server, body: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:

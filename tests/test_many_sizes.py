@@ -13,6 +13,7 @@ from dnr_jax.program_limit import count_maps, most_maps
 from dnr_jax.weights import Weights
 
 CALLS = 300
+_TAPS = ("block1_conv2", "block3_conv4")
 
 
 def peak_memory() -> float:
@@ -22,12 +23,16 @@ def peak_memory() -> float:
 
 @pytest.mark.slow
 def test_three_hundred_sizes_in_one_process(embedded: Weights) -> None:
-    config = RetargetConfig(reconstruct_steps=1, refine_steps=1)
+    chosen, seams = (
+        RetargetConfig(importance_percentile=q, taps=_TAPS, keep=("objects",), reconstruct_steps=1, refine_steps=1)
+        for q in ("auto", 100.0)
+    )
     rng = np.random.default_rng(0)
     maps, memory = [], []
     for number in range(CALLS):
-        height, width = (int(n) for n in rng.integers(40, 700, 2))
+        height, width = (int(n) for n in rng.integers(40, 400, 2))
         target = (height, max(1, int(width * rng.uniform(0.4, 1.2))))
+        config = (chosen, seams)[number % 2]
         image = retarget(tiny_photo(height, width, seed=number), target, config, embedded).image
         assert image.shape == (*target, 3)
         maps.append(count_maps() or 0)
@@ -38,13 +43,13 @@ def test_three_hundred_sizes_in_one_process(embedded: Weights) -> None:
             )
     most = most_maps()
     if most is not None:
-        assert max(maps) < 0.8 * most
-        assert max(maps[CALLS // 2 :]) <= 1.1 * max(maps[: CALLS // 2]), "maps level off"
+        # Programs go when half are in use; one more photo may add its own before anybody looks again.
+        assert max(maps) < 0.7 * most, "maps level off"
     assert memory[-1] < 1.25 * memory[CALLS // 2], "memory levels off"
 
     photo = tiny_photo(250, 330, seed=0)
-    seconds = {name: call_seconds(photo, width, config, embedded) for name, width in (("known", 280), ("again", 280))}
-    other = min(call_seconds(tiny_photo(241, 329, seed=1), 287, config, embedded) for _ in range(3))
+    seconds = {name: call_seconds(photo, width, chosen, embedded) for name, width in (("known", 280), ("again", 280))}
+    other = min(call_seconds(tiny_photo(241, 329, seed=1), 287, chosen, embedded) for _ in range(3))
     print(f"a size seen before {seconds['again']:.2f} s, a new size of a known bucket {other:.2f} s")
     assert other < 1.3 * seconds["again"] + 0.1
 

@@ -99,6 +99,7 @@ def test_what_does_not_apply_is_refused(
     assert message in err
 
 
+@pytest.mark.slow
 def test_options_that_apply_have_their_effect(photo: Path) -> None:
     def result(name: str, *args: str) -> np.ndarray:
         output = photo.parent / "o.png"

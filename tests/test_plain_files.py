@@ -75,6 +75,7 @@ def test_resize_refuses_a_pipe_in_one_line(
     assert not (tmp_path / "out.png").exists()
 
 
+@pytest.mark.slow
 def test_a_batch_lists_them_and_goes_on(
     odd_files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], compiled: None
 ) -> None:

@@ -64,6 +64,7 @@ def test_the_record_tells_what_happened(photo: Path) -> None:
     assert {"dnr_jax", "jax", "numpy"} <= set(told["versions"])
 
 
+@pytest.mark.slow
 def test_same_command_same_bytes(photo: Path) -> None:
     outputs = [photo.parent / name for name in ("a.png", "b.png")]
     for output in outputs:

@@ -113,6 +113,7 @@ def shown(page: Any, target: tuple[int, int]) -> tuple[np.ndarray, list[int]]:
     return np.frombuffer(base64.b64decode(told["pixels"]), np.uint8).reshape(*target, 4)[..., :3], told["mid"]
 
 
+@pytest.mark.slow
 def test_without_seams_the_preview_is_the_result(page: Any, embedded: Weights) -> None:
     photo = disc_photo(96, 128, (48, 60), 24)
     for target in ((96, 96), (64, 128), (96, 160)):

@@ -77,6 +77,7 @@ def test_small_photos_are_retargeted(
     assert (tmp_path / "index.html").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["embedded", "small_vgg"])
 @pytest.mark.parametrize("options", [{"preset": "paper"}, {"loss_weights": (0.0, 0.0, 0.0, 0.0, 1.0)}])
 def test_with_presets_loss_weights_and_networks(
@@ -99,6 +100,7 @@ def test_masks_opacity_enlarging_and_animations(embedded: Weights) -> None:
     assert [frame.record["taps"] for frame in frames] == [DEFAULT_TAPS[:4]] * 2
 
 
+@pytest.mark.slow
 def test_the_command_line_says_so_and_refuses_taps_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_photo(tmp_path / "sprite.png", tiny_photo(8, 8, 3))
     files = [f"--input={tmp_path / 'sprite.png'}", f"--output={tmp_path / 'out.png'}", "--width=75%"]

@@ -224,6 +224,7 @@ def test_what_the_reference_cannot_do_is_said(small_vgg: Weights, photo: np.ndar
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_compiled_loss_and_features_are_the_eager_ones(small_vgg: Weights) -> None:
     photo, taps = textured_photo(32, 48), ("block1_conv2", "block2_conv2")
     runs = []
