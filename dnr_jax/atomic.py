@@ -9,7 +9,7 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | get
 _unfinished: set[Path] = set()
 
 
-def write_atomically(path: Path, data: bytes, folder: Path | None = None) -> None:
+def write_atomically(path: Path, data: bytes, *, folder: Path | None = None) -> None:
     """Writes `data` to `path`; on any failure or interrupt, what was there before stays and no temporary file does.
 
     Args:
@@ -20,7 +20,7 @@ def write_atomically(path: Path, data: bytes, folder: Path | None = None) -> Non
     Raises:
       OSError: as the file system has it (missing directory, no permission, disk full).
     """
-    temporary = temporary_path(path, folder)
+    temporary = temporary_path(path, folder=folder)
     _unfinished.add(temporary)
     try:
         with os.fdopen(create_file(temporary), "wb") as file:
@@ -42,7 +42,7 @@ def remove_unfinished() -> None:
             temporary.unlink(missing_ok=True)
 
 
-def temporary_path(path: Path, folder: Path | None = None) -> Path:
+def temporary_path(path: Path, *, folder: Path | None = None) -> Path:
     """A hidden name that nobody else has, for what will become `path`; in `folder`, or beside it."""
     # A name may have 255 bytes, which the temporary one must not exceed either: 40 letters are 160 at most.
     return (folder or path.parent) / f".{path.name[:40]}.{secrets.token_hex(4)}.tmp"

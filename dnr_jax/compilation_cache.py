@@ -15,7 +15,7 @@ LARGEST_BYTES = 2**30
 """When the default directory has grown past this, the oldest half of it goes."""
 
 
-def enable(directory: str | os.PathLike[str] | None = None) -> Path | None:
+def enable(*, directory: str | os.PathLike[str] | None = None) -> Path | None:
     """Makes JAX keep compiled programs on disk for later processes.
 
     $JAX_COMPILATION_CACHE_DIR goes before the default, and $JAX_ENABLE_COMPILATION_CACHE=0 turns the cache off, as in

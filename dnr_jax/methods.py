@@ -117,6 +117,7 @@ def run_loaded(
     masks: dict[str, "np.ndarray"],
     weights: "Weights | None",
     progress: Progress,
+    *,
     watch: Watch | None = None,
 ) -> Iterator[Outcome]:
     """Runs a method whose network is loaded, for one target after the other.

@@ -195,7 +195,9 @@ def _name_pieces(
         files.check_writable(output)
         _check_distinct(options, output)
         try:
-            check_output(photo.kind, files.output_format(output, photo.kind), background, target.written)
+            check_output(
+                photo.kind, files.output_format(output, kind=photo.kind), background=background, size=target.written
+            )
         except ValueError as error:
             raise ValueError(f"{output}: {error}") from None
         pieces.append(_Piece(asked, target, output))
@@ -235,7 +237,8 @@ def _write(output: str, images: "list[np.ndarray]", photo: "Photo", background: 
     if photo.kind.animation is not None:
         files.write_animation(output, pictures, photo.kind, background=background)
     else:
-        files.write_photo(output, *pictures[0], photo.kind, background=background)
+        pixels, alpha = pictures[0]
+        files.write_photo(output, pixels, alpha=alpha, kind=photo.kind, background=background)
 
 
 def _inspect(

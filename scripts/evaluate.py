@@ -194,7 +194,7 @@ def compare_at(
 
     judge, out, seed = settings.judge, settings.out, options["seed"]
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:
-        outcomes = run_all(cases, methods, settings, line.update)
+        outcomes = run_all(cases, methods, settings, progress=line.update)
     summaries = summarise(outcomes, seed)
     photos = [Subject(case, settings) for case in cases]
     outlined = [photo for photo in photos if photo.objects is not None]

@@ -111,7 +111,7 @@ def makers(options: dict[str, Any]) -> "dict[str, Callable[[Path, tuple[int, ...
         if not name:
             raise ValueError(f"--networks has {item!r}: write LABEL=NAME_OR_FILE")
         own = name.endswith(".safetensors")
-        networks[label] = read_learned(Path(name))[0] if own else load_weights(name).network
+        networks[label] = read_learned(path=Path(name))[0] if own else load_weights(name).network
     for side in (int(side) for side in options["sides"]):
         if side < 32 or side % 32:
             raise ValueError(f"--sides has {side}: give multiples of 32")

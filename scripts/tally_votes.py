@@ -38,7 +38,7 @@ def _count(options: dict[str, Any]) -> None:
     votes = merge_ballots(read_ballot(Path(path)) for path in options["files"])
     if not votes:
         raise ValueError("the files hold no votes")
-    print(tally_text(votes, tally(votes, options["interval"]), options["interval"]), end="")
+    print(tally_text(votes, tally(votes, interval=options["interval"]), options["interval"]), end="")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_threefry_partitionable", True)
 # Compiled programs are shared by all workers, by the commands that tests start, and by the next run.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "compiled")
-compilation_cache.enable(os.environ["JAX_COMPILATION_CACHE_DIR"])
+compilation_cache.enable(directory=os.environ["JAX_COMPILATION_CACHE_DIR"])
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ def test_a_bucket_follows_from_the_photo_alone() -> None:
     assert seams.rounds == (Round("width", 0), Round("height", 0))
     assert find_bucket((64, 64), (64, 64), importance_side=None, seams_only=False).rounds == ()
     # The warp ends beyond where the seams may lead.
-    wider = find_bucket((300, 500), (300, 1000), (330, 1100), importance_side=None, seams_only=False)
+    wider = find_bucket((300, 500), (300, 1000), target=(330, 1100), importance_side=None, seams_only=False)
     assert (wider.canvas, wider.rounds) == ((352, 1152), (Round("width", 768), Round("width", 1024)))
     assert str(seams) == "512x320 width+height on 416x224"
 
@@ -65,7 +65,7 @@ def test_the_small_view_of_every_photo_fits_its_bucket(per_octave: int) -> None:
     ],
 )
 def test_batches_are_spread_evenly(count: int, most: int, multiple: int, expected: int) -> None:
-    size = spread(count, most, multiple)
+    size = spread(count, most, multiple=multiple)
     assert size == expected
     assert size % multiple == 0
     assert size <= max(most, multiple)

@@ -90,7 +90,7 @@ def test_what_cannot_share_a_batch_goes_alone(tmp_path: Path, embedded: Weights)
     photo, size = tiny_photo(40, 48, 1), (40, 48)
     (tmp_path / "in").mkdir()
     write_photo(tmp_path / "in/wide.png", photo)
-    write_photo(tmp_path / "in/clear.png", photo, np.linspace(0, 1, 48, dtype=np.float32)[None].repeat(40, 0))
+    write_photo(tmp_path / "in/clear.png", photo, alpha=np.linspace(0, 1, 48, dtype=np.float32)[None].repeat(40, 0))
     write_photo(tmp_path / "in/masked.png", photo)
     mask = np.zeros((*size, 3), np.uint8)
     mask[10:20, 12:20] = 255

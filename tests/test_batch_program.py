@@ -47,7 +47,7 @@ class Case(NamedTuple):
         target = (max(wanted[0] for wanted in self.targets), max(wanted[1] for wanted in self.targets))
         side = self.weights.network.importance_side
         reach = seam_target((height, width), target, self.config)
-        found = find_bucket((height, width), reach, target, importance_side=side, seams_only=seams_only)
+        found = find_bucket((height, width), reach, target=target, importance_side=side, seams_only=seams_only)
         return found._replace(rounds=self.rounds, opacity=self.opacity, protected=self.protected)
 
     def photos(self) -> list[np.ndarray]:

@@ -35,7 +35,7 @@ SOURCES = {
 def test_the_resolution_travels(tmp_path: Path, source: str, output: str) -> None:
     photo = read_photo(stored(tmp_path, "in", picture(), source, **SOURCES[source]))
     assert photo.kind.dpi == pytest.approx((300, 300), abs=0.1)
-    write_photo(tmp_path / f"out.{output}", photo.straight, None, photo.kind)
+    write_photo(tmp_path / f"out.{output}", photo.straight, kind=photo.kind)
     assert found(tmp_path / f"out.{output}") == pytest.approx((300, 300), abs=0.1)
 
 
@@ -44,7 +44,7 @@ def test_of_16_bits_too(tmp_path: Path, output: str) -> None:
     grey = PIL.Image.fromarray(noise((12, 10), np.uint16))
     photo = read_photo(stored(tmp_path, "in", grey, "PNG", dpi=(72, 144)))
     assert photo.kind.depth == 16
-    write_photo(tmp_path / f"out.{output}", photo.straight, None, photo.kind)
+    write_photo(tmp_path / f"out.{output}", photo.straight, kind=photo.kind)
     assert found(tmp_path / f"out.{output}") == pytest.approx((72, 144), abs=0.1)
 
 
@@ -52,9 +52,9 @@ def test_sides_turn_with_the_photo_and_centimetres_become_inches(tmp_path: Path)
     exif = exif_with((100, 50), unit=3, orientation=6)
     photo = read_photo(stored(tmp_path, "in", picture(), "WEBP", exif=exif))
     assert photo.kind.dpi == pytest.approx((127, 254))
-    write_photo(tmp_path / "out.webp", photo.straight, None, photo.kind)
+    write_photo(tmp_path / "out.webp", photo.straight, kind=photo.kind)
     assert found(tmp_path / "out.webp") == (50, 100)
-    write_photo(tmp_path / "out.png", photo.straight, None, photo.kind)
+    write_photo(tmp_path / "out.png", photo.straight, kind=photo.kind)
     assert found(tmp_path / "out.png") == pytest.approx((127, 254), abs=0.1)
 
 
@@ -63,7 +63,7 @@ def test_nothing_is_made_up(tmp_path: Path, source: str) -> None:
     image = PIL.Image.fromarray(picture())
     photo = read_photo(stored(tmp_path, "in", image.quantize() if source == "GIF" else image, source))
     assert photo.kind.dpi is None
-    write_photo(tmp_path / "out.png", photo.straight, None, photo.kind)
+    write_photo(tmp_path / "out.png", photo.straight, kind=photo.kind)
     with PIL.Image.open(tmp_path / "out.png") as written:
         assert "dpi" not in written.info
 
@@ -71,5 +71,5 @@ def test_nothing_is_made_up(tmp_path: Path, source: str) -> None:
 def test_odd_values_are_left_out(tmp_path: Path) -> None:
     assert read_photo(stored(tmp_path, "in", picture(), "WEBP", exif=exif_with((0, 300)))).kind.dpi is None
     assert read_photo(stored(tmp_path, "in", picture(), "WEBP", exif=exif_with((300, 300), unit=1))).kind.dpi is None
-    write_photo(tmp_path / "out.jpg", picture(), None, Kind(dpi=(299.6, 300.4)))
+    write_photo(tmp_path / "out.jpg", picture(), kind=Kind(dpi=(299.6, 300.4)))
     assert found(tmp_path / "out.jpg") == (300, 300)

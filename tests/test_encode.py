@@ -18,7 +18,7 @@ LOSSLESS = [".png", ".tif", ".bmp"]
 
 
 def rewrite(photo: Photo, path: Path, **options: tuple[int, int, int] | None) -> PIL.Image.Image:
-    write_photo(path, photo.straight, photo.alpha, photo.kind, **options)
+    write_photo(path, photo.straight, alpha=photo.alpha, kind=photo.kind, **options)
     with PIL.Image.open(path) as image:
         image.load()
         return image
@@ -40,7 +40,7 @@ def test_grey_stays_grey(tmp_path: Path, suffix: str, mode: str) -> None:
 def test_a_grey_photo_whose_channels_drifted_apart_is_written_by_luma(tmp_path: Path) -> None:
     photo = read_photo(stored(tmp_path, "in.png", PIL.Image.fromarray(picture()[..., 0]), "PNG"))
     drifted = photo.pixels + np.array([0, 10, 0], np.float32)
-    write_photo(tmp_path / "out.png", drifted, None, photo.kind)
+    write_photo(tmp_path / "out.png", drifted, kind=photo.kind)
     with PIL.Image.open(tmp_path / "out.png") as image:
         assert image.mode == "L"
         difference = np.asarray(image).astype(float) - np.minimum(picture()[..., 0] + 5.87, 255)
@@ -62,7 +62,7 @@ def test_a_changed_palette_photo_has_no_new_colours(tmp_path: Path, suffix: str)
     source = PIL.Image.fromarray(picture(60, 80)).quantize(16)
     photo = read_photo(stored(tmp_path, "in.png", source, "PNG"))
     changed = photo.pixels[::-1] + noise(photo.pixels.shape) / np.float32(20)
-    write_photo(tmp_path / f"out{suffix}", changed, None, photo.kind)
+    write_photo(tmp_path / f"out{suffix}", changed, kind=photo.kind)
     again = read_photo(tmp_path / f"out{suffix}")
     had = {tuple(colour) for colour in photo.pixels.reshape(-1, 3).tolist()}
     assert {tuple(colour) for colour in again.pixels.reshape(-1, 3).tolist()} <= had
@@ -105,7 +105,7 @@ def test_a_transparent_palette_is_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.pixels, photo.pixels)
     np.testing.assert_array_equal(again.alpha, photo.alpha)
     with pytest.raises(ValueError, match="half transparent"):
-        write_photo(tmp_path / "out.gif", photo.straight, photo.alpha, photo.kind)
+        write_photo(tmp_path / "out.gif", photo.straight, alpha=photo.alpha, kind=photo.kind)
     image = rewrite(photo, tmp_path / "out.gif", background=(255, 255, 255))
     assert not image.has_transparency_data
 
@@ -117,7 +117,7 @@ def test_transparency_needs_a_background_where_it_cannot_be_kept(tmp_path: Path,
     rgba[8:, :, 3] = 255
     photo = read_photo(stored(tmp_path, "in.png", rgba, "PNG"))
     with pytest.raises(ValueError, match=rf"out\{suffix}: .* cannot hold this photo's transparency: give --background"):
-        write_photo(tmp_path / f"out{suffix}", photo.straight, photo.alpha, photo.kind)
+        write_photo(tmp_path / f"out{suffix}", photo.straight, alpha=photo.alpha, kind=photo.kind)
     assert not (tmp_path / f"out{suffix}").exists()
     shown = np.asarray(rewrite(photo, tmp_path / f"out{suffix}", background=(250, 200, 10)).convert("RGB")).astype(int)
     assert abs(shown[:6] - (250, 200, 10)).max() <= 3
@@ -144,7 +144,7 @@ def test_sixteen_bits_stay(tmp_path: Path, channels: int) -> None:
     values = noise((12, 10, channels), np.uint16)
     (tmp_path / "in.png").write_bytes(encode_png16(values, exif=exif_block()))
     photo = read_photo(tmp_path / "in.png")
-    write_photo(tmp_path / "out.png", photo.straight, photo.alpha, photo.kind)
+    write_photo(tmp_path / "out.png", photo.straight, alpha=photo.alpha, kind=photo.kind)
     assert (tmp_path / "out.png").read_bytes()[24] == 16
     again = read_photo(tmp_path / "out.png")
     np.testing.assert_array_equal(again.straight, photo.straight)
@@ -156,8 +156,8 @@ def test_sixteen_bits_stay(tmp_path: Path, channels: int) -> None:
         np.testing.assert_array_equal(np.asarray(image), values[..., 0])
     for name in ("out.jpg", "out.webp", "out.bmp", "out.gif", *(["out.tiff"] if channels > 2 else [])):
         with pytest.raises(ValueError, match=r"16 bits a channel: write a \.png"):
-            write_photo(tmp_path / name, photo.straight, None, photo.kind)
-    write_photo(tmp_path / "cut.jpg", photo.straight, None, dataclasses.replace(photo.kind, depth=8))
+            write_photo(tmp_path / name, photo.straight, kind=photo.kind)
+    write_photo(tmp_path / "cut.jpg", photo.straight, kind=dataclasses.replace(photo.kind, depth=8))
 
 
 @pytest.mark.parametrize("name", ["out.jpg", "out.png", "out.webp", "out.tif"])
@@ -248,7 +248,7 @@ def test_outputs_are_checked_beforehand(
     kind: Kind, file_format: str, size: tuple[int, int] | None, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        check_output(kind, file_format, None, size)
+        check_output(kind, file_format, size=size)
 
 
 def test_arrays_are_checked() -> None:

@@ -157,7 +157,7 @@ def test_binomial_intervals_are_the_textbooks() -> None:
     half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
     np.testing.assert_allclose(vote_share(votes, total), np.array([share, centre - half, centre + half, total]))
     exact = (float(beta.ppf(0.025, votes, total - votes + 1)), float(beta.ppf(0.975, votes + 1, total - votes)))
-    np.testing.assert_allclose(vote_share(votes, total, "exact"), np.array([share, *exact, total]), rtol=1e-6)
+    np.testing.assert_allclose(vote_share(votes, total, method="exact"), np.array([share, *exact, total]), rtol=1e-6)
     assert vote_share(0, 0)[1:] == (0, 1, 0)
 
 
@@ -244,7 +244,7 @@ def test_votes_are_counted(tmp_path: Path) -> None:
     assert (against_sc.first, against_sc.votes, against_sc.share.total) == ("dnr", 4, 5)
     assert against_sc.photos == (2, 0, 1)  # a and d; on b they voted against each other.
     assert against_sc.share == vote_share(4, 5)
-    assert tally(votes, "exact")[1].share == vote_share(4, 5, "exact")
+    assert tally(votes, interval="exact")[1].share == vote_share(4, 5, method="exact")
     text = tally_text(votes, tally(votes), "wilson")
     assert "6 votes of 2 participants" in text
     assert "dnr against sc: 4 of 5 votes, 80.0 % [37.6, 96.4]; 2 photos against 0, 1 even" in text

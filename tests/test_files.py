@@ -122,7 +122,7 @@ def test_broken_metadata_is_ignored_with_a_note(tmp_path: Path) -> None:
         assert photo.size == (24, 40)
         assert said == "EXIF" or said in photo.notes[0]
         assert photo.kind.profile is None
-        write_photo(tmp_path / f"out.{name[2:]}", photo.pixels, None, photo.kind)
+        write_photo(tmp_path / f"out.{name[2:]}", photo.pixels, kind=photo.kind)
     grey = read_photo(stored(tmp_path, "g.png", picture()[..., 0], "PNG", icc_profile=wide_profile()))
     assert "for RGB, not grey" in grey.notes[0]
 
@@ -143,7 +143,8 @@ def test_grey_and_palette_photos_become_rgb(tmp_path: Path) -> None:
 def test_standard_input_and_output(tmp_path: Path) -> None:
     program = (
         "from dnr_jax.photos.files import read_photo, write_photo; photo = read_photo('-');"
-        " write_photo('-', photo.straight, photo.alpha, photo.kind); import sys; assert 'jax' not in sys.modules"
+        " write_photo('-', photo.straight, alpha=photo.alpha, kind=photo.kind);"
+        " import sys; assert 'jax' not in sys.modules"
     )
     for data in (file_bytes(noise((8, 8, 4)), "PNG"), encode_photo(picture(), None, Kind(depth=16), "PNG")):
         done = subprocess.run([sys.executable, "-c", program], input=data, capture_output=True, check=True)
@@ -158,9 +159,9 @@ def test_standard_input_and_output(tmp_path: Path) -> None:
 def test_output_formats() -> None:
     assert {output_format(Path(f"a{suffix}")) for suffix in FORMATS} == set(FORMATS.values())
     assert output_format("A.JPG") == "JPEG"
-    assert output_format("-") == output_format("-", Kind(format="AVIF")) == "PNG"
-    assert output_format("-", Kind(format="WEBP")) == "WEBP"
-    assert output_format("-", Kind(format="TIFF", depth=16)) == "PNG"
+    assert output_format("-") == output_format("-", kind=Kind(format="AVIF")) == "PNG"
+    assert output_format("-", kind=Kind(format="WEBP")) == "WEBP"
+    assert output_format("-", kind=Kind(format="TIFF", depth=16)) == "PNG"
     for name in ("a.xyz", "a", "a.", ".png/a"):
         with pytest.raises(ValueError, match=r"cannot write .*\.png, \.jpg, .*\.webp"):
             output_format(Path(name))

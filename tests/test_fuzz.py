@@ -82,7 +82,7 @@ def resealed(data: bytes) -> bytes:
 
 
 def encoded(photo: Photo) -> tuple[str, bytes]:
-    file_format = output_format("-", photo.kind)
+    file_format = output_format("-", kind=photo.kind)
     if photo.kind.animation is None:
         return file_format, encode_photo(photo.straight, photo.alpha, photo.kind, file_format)
     pictures = [(frame.straight, frame.alpha) for frame in photo.frames]

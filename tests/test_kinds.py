@@ -13,7 +13,7 @@ def test_the_ground_goes_in_and_out_again() -> None:
     frame = make_frame(colours, alpha)
     assert (frame.pixels[0, 0] == GROUND).all()
     np.testing.assert_array_equal(frame.pixels[-1, -1], colours[-1, -1])
-    np.testing.assert_allclose(straighten(frame.pixels, alpha, colours), colours, atol=0.05)
+    np.testing.assert_allclose(straighten(frame.pixels, alpha, straight=colours), colours, atol=0.05)
     back = straighten(frame.pixels, alpha)
     np.testing.assert_array_equal(back[alpha == 1], colours[alpha == 1])
     assert (back[alpha == 0] == GROUND).all()
@@ -22,7 +22,7 @@ def test_the_ground_goes_in_and_out_again() -> None:
 def test_opaque_pixels_are_untouched_and_noise_stays_in_range() -> None:
     pixels = noise((8, 8, 3)).astype(np.float32)
     alpha = np.tile(np.array([0, 0.01, 0.5, 1], np.float32), (8, 2))
-    result = straighten(pixels, alpha, 255 - pixels)
+    result = straighten(pixels, alpha, straight=255 - pixels)
     np.testing.assert_array_equal(result[alpha == 1], pixels[alpha == 1])
     np.testing.assert_array_equal(result[alpha == 0], 255 - pixels[alpha == 0])
     assert result.min() >= 0

@@ -152,7 +152,7 @@ def test_vgg16_is_refused_with_what_it_lacks(tmp_path: Path, layout: str, faults
     else:
         WRITERS[layout](tmp_path / "w", thirteen, True)
     with pytest.raises(ValueError, match="not a VGG19 network") as caught:
-        layer_widths(read_layout(tmp_path / "w").layers, WIDTHS)
+        layer_widths(read_layout(tmp_path / "w").layers, demanded=WIDTHS)
     for fault in faults:
         assert fault in str(caught.value)
 
@@ -167,4 +167,4 @@ def test_batch_normalised_vgg19_is_refused(tmp_path: Path) -> None:
 
 def test_narrow_networks_are_vgg19_shaped_but_not_vgg19() -> None:
     with pytest.raises(ValueError, match=r"block1_conv1 has shapes \(3, 3, 3, 4\) and \(4,\), not \(3, 3, 3, 64\)"):
-        layer_widths(random_layers(WIDTHS), VGG19_WIDTHS)
+        layer_widths(random_layers(WIDTHS), demanded=VGG19_WIDTHS)

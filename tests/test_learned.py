@@ -122,7 +122,7 @@ def test_block1_is_the_analytic_networks() -> None:
 def test_a_written_network_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     write_learned(path, layers(), MODULE, 384, {**TOLD, "seed": 7})
-    found, provenance = read_learned(path)
+    found, provenance = read_learned(path=path)
     assert found.module == MODULE
     assert (found.importance_side, found.constant_layers) == (384, CONSTANT_LAYERS)
     for layer, parts in layers().items():
@@ -139,16 +139,16 @@ def test_a_file_that_is_not_its_records_is_refused(tmp_path: Path) -> None:
     good, record = path.read_bytes(), path.with_suffix(".json").read_text()
     path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     with pytest.raises(ValueError, match=r"net\.safetensors is not the file that net\.json describes"):
-        read_learned(path)
+        read_learned(path=path)
     path.write_bytes(good)
     path.with_suffix(".json").write_text("{}")
     with pytest.raises(ValueError, match="no record"):
-        read_learned(path)
+        read_learned(path=path)
     path.with_suffix(".json").unlink()
     with pytest.raises(FileNotFoundError, match="analytic"):
-        read_learned(path)
+        read_learned(path=path)
     path.with_suffix(".json").write_text(record)
-    read_learned(path)
+    read_learned(path=path)
 
 
 def test_arrays_that_do_not_fit_are_named(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_arrays_that_do_not_fit_are_named(tmp_path: Path) -> None:
     wrong["block2_conv1"]["bias"] = np.zeros(9, np.float32)
     write_learned(path, wrong, MODULE, 384, TOLD)
     with pytest.raises(ValueError, match=r"block2_conv1/bias is \(9,\), not \(3,\).*block3_conv2/kernel is missing"):
-        read_learned(path)
+        read_learned(path=path)
 
 
 @pytest.mark.parametrize("module", [MODULE, Learned(), Learned((3, 4, 5, 6), contrast=False, contrast_gain=0.5)])

@@ -39,7 +39,7 @@ class Endless:
         self.outcome = outcome
         self.begun = threading.Event()
 
-    def retarget(self, form: Any, order: Any, report: Callable[[str, int, int], None], show: Any = None) -> Any:
+    def retarget(self, form: Any, order: Any, report: Callable[[str, int, int], None], *, show: Any = None) -> Any:
         """Never ends, unless there is an outcome."""
         self.begun.set()
         step = 0

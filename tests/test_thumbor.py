@@ -56,7 +56,7 @@ def test_rectangles_surround_what_stands_out() -> None:
 
 def test_the_disc_is_a_focal_point() -> None:
     config = preset_config("default", keep=("objects",))
-    (focus,) = find_focal_points(disc_photo(), config)
+    (focus,) = find_focal_points(disc_photo(), config=config)
     assert isinstance(focus, Focus)
     centre = focus.left + focus.width / 2, focus.top + focus.height / 2
     assert abs(centre[0] - 110) < 8

@@ -38,7 +38,7 @@ def test_the_script_trains_and_writes_a_network_with_its_record(tmp_path: Path) 
         assert train_embedded.main(["train_embedded", "--recipe=test", "--quiet", *options]) == 0
     finally:
         del RECIPES["test"]
-    network, provenance = read_learned(out)
+    network, provenance = read_learned(path=out)
     assert network.module == Learned(RECIPE.widths, contrast_gain=0.25)
     record = json.loads(out.with_suffix(".json").read_text())
     assert provenance.sha256 == record["sha256"]

@@ -138,7 +138,7 @@ def test_weights_are_stored_as_asked_and_read_as_float32(tmp_path: Path, store: 
 
 def test_the_cache_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DNR_JAX_CACHE", str(tmp_path / "env"))
-    assert cache_dir(tmp_path / "given") == tmp_path / "given"
+    assert cache_dir(weights_dir=tmp_path / "given") == tmp_path / "given"
     assert cache_dir() == tmp_path / "env"
     monkeypatch.delenv("DNR_JAX_CACHE")
     assert cache_dir() == Path(platformdirs.user_cache_dir("dnr_jax", appauthor=False))
@@ -151,8 +151,8 @@ def test_the_cache_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest
 def test_offline_as_the_environment_says(monkeypatch: pytest.MonkeyPatch, value: str, offline: bool) -> None:
     monkeypatch.setenv("DNR_JAX_OFFLINE", value)
     assert is_offline() is offline
-    assert is_offline(True)
-    assert not is_offline(False)
+    assert is_offline(offline=True)
+    assert not is_offline(offline=False)
 
 
 def test_importing_the_package_imports_neither_jax_nor_pooch() -> None:

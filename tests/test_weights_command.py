@@ -101,7 +101,7 @@ def test_the_script_converts_too(keras: Path) -> None:
     arguments = [f"--input={keras}", "--any_shape", f"--weights_dir={keras.parent / 'other'}"]
     done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    weights = load_weights("vgg19", keras.parent / "other")
+    weights = load_weights("vgg19", weights_dir=keras.parent / "other")
     bias = random_layers(WIDTHS)["block5_conv4"]["bias"]
     np.testing.assert_array_equal(weights.network.params["block5_conv4"]["bias"], bias)
 

@@ -37,8 +37,8 @@ class Bucket(NamedTuple):
 def find_bucket(
     size: tuple[int, int],
     reach: tuple[int, int],
-    target: tuple[int, int] | None = None,
     *,
+    target: tuple[int, int] | None = None,
     importance_side: int | None,
     seams_only: bool,
     per_octave: int = PER_OCTAVE,
@@ -87,7 +87,7 @@ def canvases_of(bucket: Bucket) -> tuple[tuple[int, int], ...]:
     return tuple((height, width) for height in sides[0] for width in sides[1])
 
 
-def spread(count: int, most: int, multiple: int = 1) -> int:
+def spread(count: int, most: int, *, multiple: int = 1) -> int:
     """The batch size, from half of `most` up, that leaves the fewest places empty; the largest of those.
 
     Args:

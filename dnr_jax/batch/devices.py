@@ -64,8 +64,8 @@ class Devices:
         self,
         network: Network,
         config: RetargetConfig,
-        devices: Sequence[Any] | None = None,
         *,
+        devices: Sequence[Any] | None = None,
         together: bool | None = None,
     ):
         self._config = config

@@ -56,7 +56,7 @@ def is_many_processes(environment: Mapping[str, str]) -> bool:
     return "," in environment.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in environment
 
 
-def find_shard(coordinator: Coordinator, environment: Mapping[str, str] = os.environ) -> Shard:
+def find_shard(coordinator: Coordinator, *, environment: Mapping[str, str] = os.environ) -> Shard:
     """The shard that `jax.distributed` gives this process; the whole where there is but one.
 
     It is asked once and then left, before any photo: while it is on, the loss of one host ends all.

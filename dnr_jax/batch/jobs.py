@@ -107,6 +107,7 @@ def make_jobs(
     importance_side: int | None,
     weights_sha256: str,
     ledger: Ledger,
+    *,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Job]:
     """Opens every photo's file, unless a record has its size, and says what is to be done with it.
@@ -167,7 +168,7 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
             bucket = find_bucket(
                 size,
                 seam_target(size, target, request.config),
-                target,
+                target=target,
                 importance_side=importance_side,
                 seams_only=request.config.importance_percentile == 100,
                 per_octave=request.per_octave,
@@ -176,7 +177,7 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
             )
     status = ""
     if recorded is not None and not (recorded.status == FAILED and request.retry_failed):
-        current = is_current(recorded, entry, request.output_dir, digest, weights_sha256, request.recheck)
+        current = is_current(recorded, entry, request.output_dir, digest, weights_sha256, recheck=request.recheck)
         status = recorded.status if current else ""
     return Job(entry, size, target, bucket, alone, digest, status, failure, scaled)
 
@@ -241,7 +242,7 @@ def make_batches(jobs: Iterable[Job], request: Request, devices: int, *, whole: 
         members = groups[bucket]
         padded = bucket.shape[0] * bucket.shape[1] / 1e6
         most = devices * max(1, min(request.batch_size, int(request.batch_megapixels / padded)))
-        size = spread(len(members), most, devices) if whole else most
+        size = spread(len(members), most, multiple=devices) if whole else most
         left = [job for job in members if not job.recorded]
         for start in range(0, len(left), size):
             yield Batch(bucket, size, tuple(left[start : start + size]))

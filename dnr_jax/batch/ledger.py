@@ -112,7 +112,13 @@ class Ledger:
 
 
 def is_current(
-    recorded: Recorded, entry: Entry, output_dir: Path, config_sha256: str, weights_sha256: str, recheck: bool = False
+    recorded: Recorded,
+    entry: Entry,
+    output_dir: Path,
+    config_sha256: str,
+    weights_sha256: str,
+    *,
+    recheck: bool = False,
 ) -> bool:
     """Whether a record still says what is: same options, network and input, and the result where it was put.
 

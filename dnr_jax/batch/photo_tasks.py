@@ -141,11 +141,11 @@ def encode_result(
     pictures = stored_pictures([scale_pixels(image, size) for image in images])
     file_format = output_kind(str(output))
     if kind.animation is not None:
-        data = encode_animation(pictures, kind, file_format, background)
+        data = encode_animation(pictures, kind, file_format, background=background)
     else:
-        data = encode_photo(*pictures[0], kind, file_format, background)
+        data = encode_photo(*pictures[0], kind, file_format, background=background)
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(output, data, temporary_dir)
+    write_atomically(output, data, folder=temporary_dir)
     return Written(len(data), time.perf_counter() - start)
 
 

@@ -164,7 +164,9 @@ class Run:
                 self._fail(job, one_line(error))
                 continue
             try:
-                check_output(decoded.kind, output_kind(job.entry.output), self._request.background, job.written)
+                check_output(
+                    decoded.kind, output_kind(job.entry.output), background=self._request.background, size=job.written
+                )
             except ValueError as error:
                 self._fail(job, f"{job.entry.path}: {error}", decoded)
                 continue

@@ -89,12 +89,12 @@ def run_local(session: Session) -> int:
     """
     with ProgressLine(sys.stderr, quiet=session.options.quiet) as line:
         tally = Tally(line)
-        figures = process(session, session.shard.name, tally, line)
+        figures = process(session, session.shard.name, tally, line=line)
     write_summary(session, figures)
     return exit_code(figures)
 
 
-def process(session: Session, name: str, tally: Tally, line: ProgressLine | None = None) -> dict[str, Any]:
+def process(session: Session, name: str, tally: Tally, *, line: ProgressLine | None = None) -> dict[str, Any]:
     """Everything between opening and summing up; returns the figures of `Tally.summary`.
 
     Args:
@@ -112,7 +112,9 @@ def process(session: Session, name: str, tally: Tally, line: ProgressLine | None
             run = Run(request, session.weights, session.weights_sha256, devices, pool, ledger, temporary_dir, tally)
             for entries in session.windows:
                 look = None if line is None else lambda done, most: line.update("looking", done, most)
-                jobs = make_jobs(entries, request, network.importance_side, session.weights_sha256, ledger, look)
+                jobs = make_jobs(
+                    entries, request, network.importance_side, session.weights_sha256, ledger, progress=look
+                )
                 tally.expect(jobs)
                 run.process(make_batches(jobs, request, devices.count, whole=session.whole))
         seconds = {f"{bucket} x{size}": value for (bucket, size), value in devices.compile_seconds.items()}

@@ -22,7 +22,7 @@ class Tally:
       clock: seconds, rising.
     """
 
-    def __init__(self, line: ProgressLine, clock=time.monotonic):
+    def __init__(self, line: ProgressLine, *, clock=time.monotonic):
         self._line, self._clock = line, clock
         self._start = clock()
         self._seconds = array("d")
@@ -67,10 +67,10 @@ class Tally:
         if self._pixels_done:
             left = elapsed * (self._pixels_expected - self._pixels_done) / self._pixels_done
             note += f", {show_seconds(left)} left"
-        self._line.update("photos", done, self._expected, note)
+        self._line.update("photos", done, self._expected, note=note)
 
     def summary(
-        self, compile_seconds: dict[str, float], busy_seconds: float, devices: int, groups: int = 1
+        self, compile_seconds: dict[str, float], busy_seconds: float, devices: int, *, groups: int = 1
     ) -> dict[str, Any]:
         """The run in figures, ready for JSON.
 

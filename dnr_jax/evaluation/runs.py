@@ -148,7 +148,7 @@ class Subject:
 
 
 def run_all(
-    cases: Sequence[Case], methods: Sequence[Method], settings: Settings, progress: Progress | None = None
+    cases: Sequence[Case], methods: Sequence[Method], settings: Settings, *, progress: Progress | None = None
 ) -> list[Scored]:
     """Runs every method on every photo; published results that a photo lacks are left out.
 
@@ -167,7 +167,7 @@ def run_all(
             if method.published is not None and method.published not in case.published:
                 continue
             try:
-                outcomes.append(run_one(photo, method, settings, progress))
+                outcomes.append(run_one(photo, method, settings, progress=progress))
             except (ValueError, FloatingPointError) as error:
                 raise ValueError(f"{case.name}, {method.name}: {error}") from error
             if progress is not None:
@@ -175,7 +175,7 @@ def run_all(
     return outcomes
 
 
-def run_one(photo: Subject, method: Method, settings: Settings, progress: Progress | None = None) -> Scored:
+def run_one(photo: Subject, method: Method, settings: Settings, *, progress: Progress | None = None) -> Scored:
     """Runs one method on one photo and measures the result, or reads what an earlier call left."""
     image_file, record_file = (photo.folder / f"{method.slug}.{suffix}" for suffix in ("png", "json"))
     map_file = photo.folder / f"{method.slug}.map.png" if method.config is not None else None

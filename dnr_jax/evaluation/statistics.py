@@ -50,7 +50,7 @@ def bootstrap_mean(values: np.ndarray, seed: int) -> Estimate:
     return Estimate(float(values.mean()), float(interval.low), float(interval.high), len(values))
 
 
-def vote_share(votes: int, total: int, method: str = "wilson") -> Estimate:
+def vote_share(votes: int, total: int, *, method: str = "wilson") -> Estimate:
     """The share of votes with its binomial interval: "wilson" (score), or "exact" (Clopper and Pearson)."""
     if total == 0:
         return Estimate(float("nan"), 0.0, 1.0, 0)

@@ -105,7 +105,7 @@ def merge_ballots(ballots: Iterable[Ballot]) -> list[Vote]:
     return list(votes.values())
 
 
-def tally(votes: Sequence[Vote], interval: str = "wilson") -> list[Tally]:
+def tally(votes: Sequence[Vote], *, interval: str = "wilson") -> list[Tally]:
     """Every pair's votes; the method that stands first is the one with more votes in all its pairs.
 
     Args:
@@ -125,7 +125,7 @@ def tally(votes: Sequence[Vote], interval: str = "wilson") -> list[Tally]:
         leads = [by_photo[photo] for photo in by_photo]
         photos = (sum(n > 0 for n in leads), sum(n < 0 for n in leads), sum(n == 0 for n in leads))
         count = sum(vote.winner == first for vote in cast)
-        tallies.append(Tally(first, second, vote_share(count, len(cast), interval), count, photos))
+        tallies.append(Tally(first, second, vote_share(count, len(cast), method=interval), count, photos))
     return tallies
 
 

@@ -41,7 +41,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def check_output(
-    kind: Kind, file_format: str, background: Colour | None = None, size: tuple[int, int] | None = None
+    kind: Kind, file_format: str, *, background: Colour | None = None, size: tuple[int, int] | None = None
 ) -> None:
     """Refuses an output that would lose what the photo is, before anything is computed.
 
@@ -77,7 +77,7 @@ def check_output(
 
 
 def encode_photo(
-    pixels: np.ndarray, alpha: np.ndarray | None, kind: Kind, file_format: str, background: Colour | None = None
+    pixels: np.ndarray, alpha: np.ndarray | None, kind: Kind, file_format: str, *, background: Colour | None = None
 ) -> bytes:
     """The bytes of a still photo of a kind: grey stays grey, a palette its palette, 16 bits 16 bits.
 
@@ -95,7 +95,7 @@ def encode_photo(
 
 
 def encode_animation(
-    frames: Sequence[Picture], kind: Kind, file_format: str, background: Colour | None = None
+    frames: Sequence[Picture], kind: Kind, file_format: str, *, background: Colour | None = None
 ) -> bytes:
     """The bytes of an animation with the timing of its kind; frames as (pixels, alpha) as `encode_photo` takes them.
 
@@ -116,7 +116,7 @@ def _encode(pictures: Sequence[Picture], kind: Kind, file_format: str, backgroun
         _check_arrays(pixels, alpha)
     transparent = any(alpha is not None for _, alpha in pictures)
     kind = dataclasses.replace(kind, transparent=transparent)
-    check_output(kind, file_format, background, pictures[0][0].shape[:2])
+    check_output(kind, file_format, background=background, size=pictures[0][0].shape[:2])
     if transparent:
         pictures = [(c, np.ones(c.shape[:2], np.float32) if alpha is None else alpha) for c, alpha in pictures]
     if transparent and background is not None:

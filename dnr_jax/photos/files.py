@@ -105,7 +105,7 @@ def _greys(photo: Photo, name: str, size: tuple[int, int]) -> np.ndarray:
     return white * (1 if photo.alpha is None else photo.alpha)
 
 
-def output_format(path: Path | str, kind: Kind | None = None) -> str:
+def output_format(path: Path | str, *, kind: Kind | None = None) -> str:
     """The format to write: by the path's extension; for "-" the input's own, or PNG where that cannot hold the photo.
 
     Raises:
@@ -126,9 +126,9 @@ def output_format(path: Path | str, kind: Kind | None = None) -> str:
 def write_photo(
     path: Path | str,
     pixels: np.ndarray,
+    *,
     alpha: np.ndarray | None = None,
     kind: Kind | None = None,
-    *,
     background: Colour | None = None,
 ) -> None:
     """Writes a still photo whole or not at all; arguments as for `encode_photo`, "-" for standard output.
@@ -138,8 +138,8 @@ def write_photo(
       OSError: as the file system has it.
     """
     kind = kind or Kind()
-    file_format = output_format(path, kind)
-    write_bytes(path, _named(path, lambda: encode_photo(pixels, alpha, kind, file_format, background)))
+    file_format = output_format(path, kind=kind)
+    write_bytes(path, _named(path, lambda: encode_photo(pixels, alpha, kind, file_format, background=background)))
 
 
 def write_animation(
@@ -151,8 +151,8 @@ def write_animation(
       ValueError: an unknown extension, a missing folder, or a format that cannot hold the animation.
       OSError: as the file system has it.
     """
-    file_format = output_format(path, kind)
-    write_bytes(path, _named(path, lambda: encode_animation(frames, kind, file_format, background)))
+    file_format = output_format(path, kind=kind)
+    write_bytes(path, _named(path, lambda: encode_animation(frames, kind, file_format, background=background)))
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

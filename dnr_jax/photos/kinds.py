@@ -139,7 +139,7 @@ def composite(straight: np.ndarray, alpha: np.ndarray, background: tuple[float, 
     return weight * straight + (1 - weight) * np.asarray(background, np.float32)
 
 
-def straighten(pixels: np.ndarray, alpha: np.ndarray, straight: np.ndarray | None = None) -> np.ndarray:
+def straighten(pixels: np.ndarray, alpha: np.ndarray, *, straight: np.ndarray | None = None) -> np.ndarray:
     """Undoes the neutral ground: the colours to store with `alpha` so that they look like `pixels` over grey.
 
     c = (p - (1 - a) g) / a, clipped to [0, 255]; exactly p where a is 1. Where little is visible this says little, so

@@ -82,7 +82,7 @@ def make_zip(outputs: Sequence[Output]) -> bytes:
     return buffer.getvalue()
 
 
-def make_part(name: str, kind: str, data: bytes, file_name: str | None = None) -> bytes:
+def make_part(name: str, kind: str, data: bytes, *, file_name: str | None = None) -> bytes:
     """A part of a multipart stream, with its length, so that a reader need not look for the boundary."""
     named = f"; filename*=UTF-8''{quote(file_name)}" if file_name else ""
     head = (

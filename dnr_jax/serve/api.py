@@ -43,7 +43,7 @@ class Api:
         form, order = await self._read(request)
         if "multipart/mixed" in request.headers.get("accept", ""):
             self.workers.check_room()
-            shown = self._timed("retarget", lambda job: self._engine.retarget(form, order, job.report, job.show))
+            shown = self._timed("retarget", lambda job: self._engine.retarget(form, order, job.report, show=job.show))
             return StreamingResponse(self._stream(shown), media_type=answers.MULTIPART)
         work = self._timed("retarget", lambda job: self._engine.retarget(form, order, job.report))
         outputs = await self._finish(request, work)
@@ -122,7 +122,7 @@ class Api:
                         yield answers.json_part("progress", step._asdict())
                 for output in await job.result:
                     yield answers.json_part("record", output.record)
-                    yield answers.make_part("image", output.media_type, output.data, output.name)
+                    yield answers.make_part("image", output.media_type, output.data, file_name=output.name)
         except Exception as error:
             problem = log_problem(error)
             yield answers.make_part("problem", PROBLEM_TYPE, problem.encoded)

@@ -116,5 +116,5 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         detail = f"{request.method[:20]} is not for {request.url.path[:80]}: use {allowed}"
-        return ProblemError("wrong-method", detail, {"Allow": allowed}).response()
+        return ProblemError("wrong-method", detail, headers={"Allow": allowed}).response()
     return ProblemError("not-found", f"{request.url.path[:80]} is no address of this server: see /docs").response()

@@ -51,7 +51,7 @@ class Engine:
             read()
 
     def retarget(
-        self, form: Form, order: Order, report: Progress, show: Callable[[bytes], None] | None = None
+        self, form: Form, order: Order, report: Progress, *, show: Callable[[bytes], None] | None = None
     ) -> list[Output]:
         """Retargets a request's photo to each of its targets.
 
@@ -66,14 +66,19 @@ class Engine:
         """
         photo, masks = self.read(form, order)
         name = form.files["photo"].name
-        file_format = order.file_format or output_format("-", photo.kind)
+        file_format = order.file_format or output_format("-", kind=photo.kind)
         targets = [target.target(photo.size) for target in order.targets]
         for target in targets:
-            _named(name, lambda size=target.written: check_output(photo.kind, file_format, order.background, size))
+            _named(
+                name,
+                lambda size=target.written: check_output(
+                    photo.kind, file_format, background=order.background, size=size
+                ),
+            )
         report("reading", 1, 1)
         sizes = [target.retargeted for target in targets]
         frames, watch = frame_arrays(photo), None if show is None else _Painter(show)
-        found = run_loaded(order.method, frames, sizes, order.config, masks, self.weights, report, watch)
+        found = run_loaded(order.method, frames, sizes, order.config, masks, self.weights, report, watch=watch)
         outputs = []
         for asked, target, outcome in zip(order.targets, targets, found, strict=True):
             images = [scale_pixels(image, target.written) for image in outcome.images]
@@ -107,8 +112,12 @@ class Engine:
         pictures = stored_pictures(images)
         with _pillow:
             if photo.kind.animation is not None:
-                return _named(name, lambda: encode_animation(pictures, photo.kind, file_format, order.background))
-            return _named(name, lambda: encode_photo(*pictures[0], photo.kind, file_format, order.background))
+                return _named(
+                    name, lambda: encode_animation(pictures, photo.kind, file_format, background=order.background)
+                )
+            return _named(
+                name, lambda: encode_photo(*pictures[0], photo.kind, file_format, background=order.background)
+            )
 
 
 class _Painter:

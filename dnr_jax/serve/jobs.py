@@ -147,7 +147,7 @@ class Workers:
             raise ProblemError(
                 "busy",
                 f"{self.inside} photos are worked on or wait already: try again in {wait} seconds",
-                {"Retry-After": str(wait)},
+                headers={"Retry-After": str(wait)},
             )
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class ProblemError(Exception):
       headers: of the answer.
     """
 
-    def __init__(self, kind: str, detail: str, headers: dict[str, str] | None = None):
+    def __init__(self, kind: str, detail: str, *, headers: dict[str, str] | None = None):
         super().__init__(detail)
         self.kind = KINDS[kind]
         self.detail = detail

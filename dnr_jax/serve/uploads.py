@@ -135,5 +135,5 @@ def _too_large(settings: Settings) -> ProblemError:
         "too-large",
         f"the request has more than {settings.max_upload:g} megabytes: send a smaller photo, or start the server with"
         " a larger --max_upload",
-        {"Connection": "close"},
+        headers={"Connection": "close"},
     )

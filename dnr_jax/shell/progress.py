@@ -38,7 +38,7 @@ class ProgressLine:
         if self._drawn and self._columns is not None:
             self._write("\n")
 
-    def update(self, stage: str, done: int, most: int, note: str = "") -> None:
+    def update(self, stage: str, done: int, most: int, *, note: str = "") -> None:
         """Shows that `done` of at most `most` steps of a stage are done, and a note on how it goes."""
         now = self._clock()
         if self._silent or now - self._start < _SILENT_SECONDS or most < 1:

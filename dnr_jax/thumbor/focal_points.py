@@ -35,7 +35,7 @@ class Focus(NamedTuple):
     weight: float
 
 
-def find_focal_points(image: np.ndarray, config: RetargetConfig | None = None) -> list[Focus]:
+def find_focal_points(image: np.ndarray, *, config: RetargetConfig | None = None) -> list[Focus]:
     """Rectangles around what stands out in a photo, the weightiest first; none where nothing does.
 
     Args:

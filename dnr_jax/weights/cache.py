@@ -22,7 +22,7 @@ HINT = "hint_shown"
 _NO = ("", "0", "false", "no", "off")
 
 
-def cache_dir(weights_dir: str | os.PathLike[str] | None = None) -> Path:
+def cache_dir(*, weights_dir: str | os.PathLike[str] | None = None) -> Path:
     """The directory that holds converted weights: `weights_dir`, $DNR_JAX_CACHE, or the platform's cache directory."""
     named = weights_dir or os.environ.get("DNR_JAX_CACHE")
     if named:
@@ -32,18 +32,18 @@ def cache_dir(weights_dir: str | os.PathLike[str] | None = None) -> Path:
     return Path(platformdirs.user_cache_dir("dnr_jax", appauthor=False))
 
 
-def find_vgg19(weights_dir: str | os.PathLike[str] | None = None) -> Path | None:
+def find_vgg19(*, weights_dir: str | os.PathLike[str] | None = None) -> Path | None:
     """The VGG19 weights at $DNR_JAX_WEIGHTS, else in the cache, else None; FileNotFoundError if the former is amiss."""
     named = os.environ.get("DNR_JAX_WEIGHTS")
     if named and not weights_dir:
         if not Path(named).is_file():
             raise FileNotFoundError(f"DNR_JAX_WEIGHTS names {named}, which is no file: correct or unset it")
         return Path(named)
-    cached = cache_dir(weights_dir) / CACHED_VGG19
+    cached = cache_dir(weights_dir=weights_dir) / CACHED_VGG19
     return cached if cached.is_file() else None
 
 
-def is_offline(offline: bool | None = None) -> bool:
+def is_offline(*, offline: bool | None = None) -> bool:
     """Whether the network is not to be used: `offline` where it is given, else whether $DNR_JAX_OFFLINE is set."""
     return os.environ.get("DNR_JAX_OFFLINE", "").strip().lower() not in _NO if offline is None else offline
 

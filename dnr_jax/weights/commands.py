@@ -64,7 +64,7 @@ def _fetch(options: dict[str, Any]) -> None:
     directory, source = options["weights_dir"], options["source"]
     if options["offline"] or (options["offline"] is None and cache.is_offline()):
         raise ValueError("fetch needs the network, which --offline or DNR_JAX_OFFLINE switches off: convert needs none")
-    print(fetch_vgg19(directory, store=options["store"], source=source, force=options["force"]))
+    print(fetch_vgg19(weights_dir=directory, store=options["store"], source=source, force=options["force"]))
 
 
 def _convert(options: dict[str, Any]) -> None:
@@ -87,7 +87,7 @@ def _convert(options: dict[str, Any]) -> None:
             raise ValueError(f"{output.parent} is no directory: create it first")
         converted = convert_file(source, output, store=store, any_shape=options["any_shape"])
     else:
-        directory = cache.cache_dir(options["weights_dir"])
+        directory = cache.cache_dir(weights_dir=options["weights_dir"])
         output = directory / cache.CACHED_VGG19
         try:
             with cache.cache_lock(directory, say):
@@ -101,7 +101,7 @@ def _verify(options: dict[str, Any]) -> None:
     """Checks the cached weights, or --input: digest, source, shapes, finite values; says what was checked."""
     from dnr_jax.weights.install import verify_file
 
-    directory = cache.cache_dir(options["weights_dir"])
+    directory = cache.cache_dir(weights_dir=options["weights_dir"])
     path = Path(options["input"]) if options["input"] else directory / cache.CACHED_VGG19
     if not path.is_file():
         raise ValueError(f"no weights at {path}: `python -m dnr_jax.weights fetch` gets VGG19")
@@ -115,7 +115,7 @@ def _list(options: dict[str, Any]) -> None:
     for source in registry.sources:
         size = f", {source.size} bytes" if source.size else ""
         print(f"  {source.name}: {source.url} ({source.digest or 'no published digest'}{size})")
-    directory = cache.cache_dir(options["weights_dir"])
+    directory = cache.cache_dir(weights_dir=options["weights_dir"])
     record = cache.read_record(directory)
     print(f"cache, {directory}:")
     path = directory / cache.CACHED_VGG19
@@ -131,9 +131,9 @@ def _list(options: dict[str, Any]) -> None:
 
 def _path(options: dict[str, Any]) -> None:
     """Prints the path of the weights that --weights=vgg19 uses; exit code 2 where there are none."""
-    path = cache.find_vgg19(options["weights_dir"])
+    path = cache.find_vgg19(weights_dir=options["weights_dir"])
     if path is None:
-        directory = cache.cache_dir(options["weights_dir"])
+        directory = cache.cache_dir(weights_dir=options["weights_dir"])
         raise ValueError(f"no {cache.CACHED_VGG19} in {directory}: `python -m dnr_jax.weights fetch` gets it")
     print(path)
 

@@ -26,8 +26,8 @@ def say(text: str) -> None:
 
 
 def fetch_vgg19(
-    weights_dir: str | os.PathLike[str] | None = None,
     *,
+    weights_dir: str | os.PathLike[str] | None = None,
     store: str | None = None,
     source: str | None = None,
     force: bool = False,
@@ -50,7 +50,7 @@ def fetch_vgg19(
     """
     registry = read_registry()
     sources = registry.named(source)
-    directory = cache.cache_dir(weights_dir)
+    directory = cache.cache_dir(weights_dir=weights_dir)
     try:
         with cache.cache_lock(directory, say):
             path = directory / cache.CACHED_VGG19

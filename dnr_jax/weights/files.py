@@ -114,7 +114,7 @@ def read_own(path: Path, metadata: dict[str, str]) -> tuple[Layers, Preprocessin
     return {layer: layers[layer] for layer in (*CONV_LAYERS, *layers) if layer in layers}, preprocessing, provenance
 
 
-def layer_widths(layers: Layers, demanded: tuple[int, ...] | None = None) -> tuple[int, ...]:
+def layer_widths(layers: Layers, *, demanded: tuple[int, ...] | None = None) -> tuple[int, ...]:
     """The channels of blocks 1 to 5 (VGG19's for a block that is not there).
 
     Args:

@@ -100,7 +100,7 @@ def _checked(source: Path, widths: tuple[int, ...] | None) -> Found:
 
 def _checked_widths(path: Path, found: Found, widths: tuple[int, ...] | None) -> None:
     try:
-        layer_widths(found.layers, widths)
+        layer_widths(found.layers, demanded=widths)
     except ValueError as error:
         raise ValueError(f"{path.name} ({found.layout}): {error}") from None
 

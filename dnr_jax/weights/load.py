@@ -44,10 +44,10 @@ class Weights(NamedTuple):
 
 
 def load_weights(
-    name: str = "auto",
+    name: str,
+    *,
     weights_dir: str | os.PathLike[str] | None = None,
     offline: bool | None = None,
-    *,
     quiet: bool = False,
 ) -> Weights:
     """Loads the network called `name`. Only "vgg19" may use the network connection.
@@ -84,23 +84,23 @@ def load_weights(
         if not Path(name).is_file():
             raise FileNotFoundError(f"no weights file {name}: give a path that exists, or {', '.join(NAMES)}")
         return read_weights(Path(name))
-    path = find_vgg19(weights_dir)
+    path = find_vgg19(weights_dir=weights_dir)
     if path is not None:
         _check_recorded(path)
         return read_weights(path)
     if name == "auto":
-        if not quiet and is_first_hint(cache_dir(weights_dir)):
+        if not quiet and is_first_hint(cache_dir(weights_dir=weights_dir)):
             say("using the embedded network; `python -m dnr_jax.weights fetch` gets VGG19, the paper's")
         return load_weights("embedded")
-    if is_offline(offline):
-        missing = f"VGG19 is not at {cache_dir(weights_dir)} and the network is switched off"
+    if is_offline(offline=offline):
+        missing = f"VGG19 is not at {cache_dir(weights_dir=weights_dir)} and the network is switched off"
         raise FileNotFoundError(f"{missing}: once with a network, {_ADVICE}")
-    return read_weights(fetch_vgg19(weights_dir))
+    return read_weights(fetch_vgg19(weights_dir=weights_dir))
 
 
 def load_chosen(choice: NetworkChoice) -> Weights:
     """Loads the network that is asked for; raises as `load_weights` does."""
-    return load_weights(choice.name, choice.weights_dir, choice.offline, quiet=choice.quiet)
+    return load_weights(choice.name, weights_dir=choice.weights_dir, offline=choice.offline, quiet=choice.quiet)
 
 
 def _check_recorded(path: Path) -> None:

@@ -51,7 +51,7 @@ def write_learned(path: Path, layers: Layers, module: Learned, importance_side: 
     write_atomically(path.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
 
 
-def read_learned(path: Path | None = None) -> tuple[Network, Provenance]:
+def read_learned(*, path: Path | None = None) -> tuple[Network, Provenance]:
     """The learned network of the package, or of another file that `write_learned` wrote.
 
     Raises:
