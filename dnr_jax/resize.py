@@ -152,8 +152,8 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
         records[-1]["output_size"] = piece.target.written
     _note(options, *notes)
     if options["record"] is not None:
-        told = records if len(pieces) > 1 else records[0]
-        files.write_bytes(options["record"], json.dumps(told, indent=1).encode())
+        content = records if len(pieces) > 1 else records[0]
+        files.write_bytes(options["record"], json.dumps(content, indent=1).encode())
 
 
 class _Piece(NamedTuple):

@@ -9,5 +9,5 @@ SEAMS = ["--importance_percentile=100"]
 
 def run(*args: str) -> int:
     """The exit code of the command; faces and words are looked for where the arguments say what to look for."""
-    told = any(arg.startswith(("--keep", "--objects", "--preset", "--method", "--help")) for arg in args)
-    return main(["resize", *args, *([] if told else ["--keep=objects"])])
+    given = any(arg.startswith(("--keep", "--objects", "--preset", "--method", "--help")) for arg in args)
+    return main(["resize", *args, *([] if given else ["--keep=objects"])])

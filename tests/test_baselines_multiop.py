@@ -75,9 +75,9 @@ def test_an_empty_margin_is_what_goes() -> None:
 def test_crops_go_where_less_is() -> None:
     source = np.full((20, 30, 3), 50, np.float32)
     source[:, :10] = np.random.default_rng(8).uniform(0, 255, (20, 10, 3))
-    for image, told, left in ((source, "crop_right", 0), (source[:, ::-1], "crop_left", 4)):
+    for image, expected, left in ((source, "crop_right", 0), (source[:, ::-1], "crop_left", 4)):
         cut, name = mo._small_step(np.ascontiguousarray(image), 30, 26, "crop")
-        assert name == told
+        assert name == expected
         np.testing.assert_array_equal(cut[:, :26], image[:, left : left + 26])
 
 

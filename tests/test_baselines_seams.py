@@ -70,8 +70,8 @@ def test_what_lies_past_the_valid_width_counts_nothing() -> None:
 
 def test_progress_changes_nothing() -> None:
     image, heard = textured_photo(24, 32), []
-    told = METHODS["sc"](image, (24, 26), Context(progress=lambda *args: heard.append(args)))
-    np.testing.assert_array_equal(told, METHODS["sc"](image, (24, 26)))
+    carved = METHODS["sc"](image, (24, 26), Context(progress=lambda *args: heard.append(args)))
+    np.testing.assert_array_equal(carved, METHODS["sc"](image, (24, 26)))
     assert heard[-1] == ("seams", 6, 6)
 
 

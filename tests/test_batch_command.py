@@ -203,8 +203,8 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["batch", "--help"]) == 0
-    told = capsys.readouterr().out
-    assert "python -m dnr_jax.batch --input=photos" in told
+    printed = capsys.readouterr().out
+    assert "python -m dnr_jax.batch --input=photos" in printed
     values = define_flags()
-    assert all(f"--{'[no]' if values[name].boolean else ''}{name}" in told for name in values)
+    assert all(f"--{'[no]' if values[name].boolean else ''}{name}" in printed for name in values)
     assert all(len(values[name].help or "") > 10 for name in values)

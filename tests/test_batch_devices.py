@@ -90,9 +90,9 @@ def test_two_processes_share_the_work_and_one_survives_the_other(tmp_path: Path,
         time.sleep(0.01)
     processes[0].kill()
     processes[0].communicate()
-    told, complaint = processes[1].communicate(timeout=240)
+    printed, complaint = processes[1].communicate(timeout=240)
     assert processes[1].returncode == 0, complaint
-    assert "32 done, 0 failed" in told
+    assert "32 done, 0 failed" in printed
     mine, theirs = ({json.loads(line)["output"] for line in path.read_text().splitlines()} for path in (second, first))
     assert len(mine) == 32
     assert 1 <= len(theirs) < 32

@@ -25,7 +25,7 @@ def test_bad_photos_are_listed_and_the_run_goes_on(
     write_photo(tmp_path / "in/huge.png", tiny_photo(60, 60, 0))
     args = [f"--input={tmp_path / 'in'}", "--max_megapixels=0.0035", "--batch_size=1"]
     first = run(tmp_path / "out", *args)
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert first.code == 1
     assert (first["photos"]["done"], first["photos"]["failed"]) == (3, 4)
     reasons = {failure["output"]: failure["reason"] for failure in first["failures"]}
@@ -33,7 +33,7 @@ def test_bad_photos_are_listed_and_the_run_goes_on(
     assert "damaged" in reasons["cut.png"]
     assert "no such file" in reasons["gone.png"]
     assert "0.0035 megapixels" in reasons["huge.png"]
-    assert all(f"failed: {reason}" in told for reason in reasons.values())
+    assert all(f"failed: {reason}" in printed for reason in reasons.values())
     assert_near(tmp_path / "out", output)
 
     second = run(tmp_path / "out", *args)

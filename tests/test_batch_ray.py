@@ -67,7 +67,7 @@ def test_two_actors_one_of_them_killed(tmp_path: Path, programs: Path, ray_folde
         time.sleep(0.005)
     # Its record is named after its process.
     os.kill(int(victim.name.split("-")[2]), 9)
-    told, complaint = process.communicate(timeout=300)
+    printed, complaint = process.communicate(timeout=300)
     assert process.returncode == 1, complaint  # The bad photo.
     lines = [json.loads(line) for path in state.glob("finished-*.jsonl") for line in path.read_text().splitlines()]
     victims = {json.loads(line)["output"] for line in victim.read_text().splitlines()}
@@ -76,8 +76,8 @@ def test_two_actors_one_of_them_killed(tmp_path: Path, programs: Path, ray_folde
     assert len(done) == COUNT == len(results(out))
     assert sum(done.values()) <= COUNT + 8  # At most what the lost actor had in its hands is done twice.
     assert len(list(state.glob("finished-ray-*-*.jsonl"))) >= 2
-    assert f"{COUNT} done, 1 failed" in told
-    assert "bad.png is no image" in told
+    assert f"{COUNT} done, 1 failed" in printed
+    assert "bad.png is no image" in printed
     assert not list(state.glob("temporary-ray-*"))
     # The same output directory, without Ray: nothing is left to do.
     again = subprocess.run(

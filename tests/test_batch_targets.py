@@ -129,9 +129,9 @@ def test_uses_own_sizes_and_failures_beside_each_other(tmp_path: Path, capsys: p
         "x/in/narrow.png": (900, 1600),
         "own.png": (40, 40),
     }
-    told = {line["output"]: line for line in lines(tmp_path / "out")}
-    assert told["x/in/a.png"]["output_size"] == [900, 1600]
-    assert told["x/in/a.png"]["target_size"] == [27, 48]
-    assert "output_size" not in told["own.png"]
-    seconds = [told[name]["seconds"]["decode"] for name in ("instagram_square/in/a.png", "x/in/a.png")]
+    records = {line["output"]: line for line in lines(tmp_path / "out")}
+    assert records["x/in/a.png"]["output_size"] == [900, 1600]
+    assert records["x/in/a.png"]["target_size"] == [27, 48]
+    assert "output_size" not in records["own.png"]
+    seconds = [records[name]["seconds"]["decode"] for name in ("instagram_square/in/a.png", "x/in/a.png")]
     assert np.count_nonzero(seconds) >= 1

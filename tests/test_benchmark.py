@@ -34,11 +34,11 @@ def test_stages_are_timed_and_steps_counted(
 
 def test_no_ratio_without_parity(capsys: pytest.CaptureFixture[str]) -> None:
     seconds = {"dnr_jax": [1.0, 3.0, 2.0], "torch": [4.0, 4.0, 4.0], "lqr": [1.0, 1.0, 1.0]}
-    told = {"torch": {"ok": True}, "lqr": {"ok": False}}
-    figures = compare.stage_figures(seconds, told)
+    parities = {"torch": {"ok": True}, "lqr": {"ok": False}}
+    figures = compare.stage_figures(seconds, parities)
     assert figures["ratio"] == {"torch": 0.5, "lqr": None}
     assert figures["spread"]["dnr_jax"] == [1.0, 3.0]
-    compare.print_table({"stages": {"features": figures}, "parity": told, "environment": {}})
+    compare.print_table({"stages": {"features": figures}, "parity": parities, "environment": {}})
     table = capsys.readouterr().out
     assert "(0.50x)" in table
     assert "(no parity)" in table

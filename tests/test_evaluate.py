@@ -40,8 +40,8 @@ def small_dataset(directory: Path) -> Path:
 
 
 def call(dataset: Path, out: Path, *arguments: str) -> int:
-    told = (f"--dataset={dataset}", f"--out={out}", "--weights=embedded", "--quiet", *arguments)
-    return evaluate.main(["evaluate.py", *told])
+    options = (f"--dataset={dataset}", f"--out={out}", "--weights=embedded", "--quiet", *arguments)
+    return evaluate.main(["evaluate.py", *options])
 
 
 @pytest.fixture(scope="module")
@@ -172,11 +172,11 @@ def test_what_is_finished_is_not_computed_again(
 def test_a_quick_look(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     taps = "--score_tap=block3_conv1"
     assert call(dataset, tmp_path, "--methods=scl,published", "--limit=1", "--scale=0.5", "--seed=3", taps) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert re.search(
-        r"block3_conv1 of embedded \w{8}: not the paper's, not comparable with its Table 1\), at scale 0\.5", told
+        r"block3_conv1 of embedded \w{8}: not the paper's, not comparable with its Table 1\), at scale 0\.5", printed
     )
-    assert told.endswith(f"{tmp_path}/report.html\n")
+    assert printed.endswith(f"{tmp_path}/report.html\n")
     found = rows(tmp_path)
     assert set(found) == {("hills", "scl"), ("hills", "published:cr")}
     assert {(row["width"], row["height"], row["scale"]) for row in found.values()} == {("36", "32", "0.5")}
@@ -212,11 +212,11 @@ def test_bad_input_is_one_line(
     arguments: list[str], message: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(dataset, tmp_path, *arguments) == 2
-    told = capsys.readouterr()
-    assert message in told.err
-    assert told.err.startswith("evaluate: ")
-    assert told.err.count("\n") == 1
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.startswith("evaluate: ")
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
 
 
 def test_what_fails_names_the_photo_and_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,8 +235,8 @@ def test_what_fails_names_the_photo_and_method(tmp_path: Path, capsys: pytest.Ca
 
 def test_the_commands_run_as_scripts(tmp_path: Path) -> None:
     votes = [{"photo": "a", "left": "dnr", "right": "sc", "choice": "left"}]
-    told = {"format": "dnr_jax-votes-1", "report": "r", "participant": "p", "votes": votes}
-    (tmp_path / "votes.json").write_text(json.dumps(told))
+    ballot = {"format": "dnr_jax-votes-1", "report": "r", "participant": "p", "votes": votes}
+    (tmp_path / "votes.json").write_text(json.dumps(ballot))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for script, argument, output in (
         ("evaluate.py", "--help", "published:OPERATOR"),
@@ -259,9 +259,9 @@ def test_tally_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture
         (["--interval=none", str(tmp_path / "empty.json")], "interval"),
     ):
         assert tally_votes.main(["tally_votes.py", *arguments]) == 2
-        told = capsys.readouterr().err
-        assert told.startswith("tally_votes: ")
-        assert message in told
-        assert told.count("\n") == 1
+        complaint = capsys.readouterr().err
+        assert complaint.startswith("tally_votes: ")
+        assert message in complaint
+        assert complaint.count("\n") == 1
     assert tally_votes.main(["tally_votes.py", "--help"]) == 0
     assert "Clopper" in capsys.readouterr().out

@@ -129,8 +129,8 @@ def test_ratios_are_parsed() -> None:
 )
 def test_bad_input_is_one_line(dataset: Path, tmp_path: Path, capsys, arguments: list[str], message: str) -> None:
     assert call(dataset, tmp_path / "out", "--methods=scl", *arguments) == 2
-    told = capsys.readouterr()
-    assert message in told.err
-    assert told.err.startswith("evaluate: ")
-    assert told.err.count("\n") == 1
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.startswith("evaluate: ")
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""

@@ -51,8 +51,8 @@ def test_the_layout_with_a_manifest_is_read(tmp_path: Path) -> None:
     for name, target in (("002", [45, 40]), ("001", [60, 20])):
         save(tmp_path / name / "src.jpg", (40, 60))
         save(tmp_path / name / "sc.jpg", (target[1], target[0]))
-    told = {name: {"source_size": [60, 40], "target_size": [45, 40]} for name in ("002", "001")}
-    (tmp_path / "manifest.json").write_text(json.dumps(told))
+    entries = {name: {"source_size": [60, 40], "target_size": [45, 40]} for name in ("002", "001")}
+    (tmp_path / "manifest.json").write_text(json.dumps(entries))
     cases = read_dataset(tmp_path)
     assert [case.name for case in cases] == ["001", "002"]
     assert cases[0] == Case("001", tmp_path / "001/src.jpg", (40, 45), {"sc": tmp_path / "001/sc.jpg"})
@@ -190,9 +190,9 @@ def test_tables_hold_means_and_paired_differences(judge: Judge) -> None:
     assert {(row["score_weights"], row["score_tap"]) for row in rows} == {("embedded", "block5_conv1")}
     assert {row["score_of_table_1"] for row in rows} == {"no"}
 
-    told = list(csv.DictReader(io.StringIO(summary_csv(summaries, judge))))
-    assert len(told) == 3 * len(MEASURES)
-    assert {row["score_weights"] for row in told if row["measure"] == "semantic_score"} == {"embedded"}
+    summary = list(csv.DictReader(io.StringIO(summary_csv(summaries, judge))))
+    assert len(summary) == 3 * len(MEASURES)
+    assert {row["score_weights"] for row in summary if row["measure"] == "semantic_score"} == {"embedded"}
 
     text = summary_text(summaries, judge)
     assert "not the paper's, not comparable with its Table 1" in text
@@ -221,8 +221,8 @@ def test_a_judge_needs_its_tap(small_vgg: Weights) -> None:
 
 def ballot(path: Path, participant: str, votes: list[tuple[str, str, str, str]], report: str = "r") -> Path:
     keys = ("photo", "left", "right", "choice")
-    told = {"format": "dnr_jax-votes-1", "report": report, "participant": participant}
-    path.write_text(json.dumps({**told, "votes": [dict(zip(keys, vote, strict=True)) for vote in votes]}))
+    content = {"format": "dnr_jax-votes-1", "report": report, "participant": participant}
+    path.write_text(json.dumps({**content, "votes": [dict(zip(keys, vote, strict=True)) for vote in votes]}))
     return path
 
 

@@ -21,7 +21,7 @@ def picture(seed: int, width: int = WIDTH) -> np.ndarray:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """Three photos with two published results, and two folders of others."""
-    told = {name: {"source_size": [SIZE[1], SIZE[0]], "target_size": [WIDTH, SIZE[0]]} for name in NAMES}
+    entries = {name: {"source_size": [SIZE[1], SIZE[0]], "target_size": [WIDTH, SIZE[0]]} for name in NAMES}
     for number, name in enumerate(NAMES):
         (tmp_path / "data" / name).mkdir(parents=True)
         PIL.Image.fromarray(picture(number, SIZE[1])).save(tmp_path / f"data/{name}/src.png")
@@ -30,7 +30,7 @@ def dataset(tmp_path: Path) -> Path:
         for place, folder in enumerate(("before", "now")):
             (tmp_path / folder).mkdir(exist_ok=True)
             PIL.Image.fromarray(picture(10 * place + 30 + number)).save(tmp_path / folder / f"{name}.png")
-    (tmp_path / "data/manifest.json").write_text(json.dumps(told))
+    (tmp_path / "data/manifest.json").write_text(json.dumps(entries))
     return tmp_path / "data"
 
 

@@ -45,7 +45,7 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def told(path: Path) -> tuple[np.ndarray, dict, list[list[dict]]]:
+def read_figure(path: Path) -> tuple[np.ndarray, dict, list[list[dict]]]:
     """A figure's pixels, its config and its panels."""
     with PIL.Image.open(path) as image:
         assert isinstance(image, PIL.PngImagePlugin.PngImageFile)
@@ -67,7 +67,7 @@ def test_every_figure_has_its_panels_and_says_how_it_was_made(photo: Path, tmp_p
     assert made == [out / f"figure_{number:02}.png" for number in PANELS]
     seen: dict[int, tuple[np.ndarray, dict, list[list[dict]]]] = {}
     for number, path in zip(PANELS, made, strict=True):
-        pixels, config, panels = seen[number] = told(path)
+        pixels, config, panels = seen[number] = read_figure(path)
         assert [len(row) for row in panels] == PANELS[number], number
         assert config["figure"] == number
         assert config["weights"]["name"] == "embedded"

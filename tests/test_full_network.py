@@ -69,8 +69,8 @@ def test_vgg19_runs_end_to_end_at_640x480_within_its_memory(tmp_path: Path, shar
         )
     assert done.returncode == 0, done.stderr
     assert read_image(tmp_path / "out.png").shape == (480, 480, 3)
-    told = json.loads((tmp_path / "record.json").read_text())
-    assert told["weights"]["source"] == "keras.h5"
-    assert list(told["passes"][0]["seams"]) == list(DEFAULT_TAPS)
-    assert told["reconstruction"]["steps"] == 3
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["weights"]["source"] == "keras.h5"
+    assert list(record["passes"][0]["seams"]) == list(DEFAULT_TAPS)
+    assert record["reconstruction"]["steps"] == 3
     assert float(done.stdout) < PEAK_GIB

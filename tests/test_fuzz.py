@@ -24,20 +24,20 @@ def samples() -> dict[str, list[bytes]]:
     rgba = PIL.Image.fromarray(noise((11, 14, 4), seed=3))
     rgb, palette = rgba.convert("RGB"), rgba.convert("RGB").quantize(16)
     moving = {"save_all": True, "append_images": [rgba.rotate(180)], "duration": 40}
-    told = {"exif": exif_block(6), "icc_profile": srgb_profile()}
+    metadata = {"exif": exif_block(6), "icc_profile": srgb_profile()}
     return {
-        "jpeg": [file_bytes(rgb, "JPEG", **told), *(file_bytes(rgba.convert(m), "JPEG") for m in ("L", "CMYK"))],
+        "jpeg": [file_bytes(rgb, "JPEG", **metadata), *(file_bytes(rgba.convert(m), "JPEG") for m in ("L", "CMYK"))],
         "png": [
-            *(file_bytes(rgba, "PNG", **told), file_bytes(palette, "PNG", transparency=2)),
+            *(file_bytes(rgba, "PNG", **metadata), file_bytes(palette, "PNG", transparency=2)),
             *(file_bytes(rgba, "PNG", **moving), encode_photo(np.asarray(rgb), None, Kind(depth=16), "PNG")),
         ],
         "webp": [
-            file_bytes(rgba, "WEBP", **told),
+            file_bytes(rgba, "WEBP", **metadata),
             file_bytes(rgb, "WEBP", lossless=True),
             file_bytes(rgba, "WEBP", **moving),
         ],
         "tiff": [
-            *(file_bytes(rgb, "TIFF", **told), file_bytes(rgba, "TIFF", compression="tiff_lzw")),
+            *(file_bytes(rgb, "TIFF", **metadata), file_bytes(rgba, "TIFF", compression="tiff_lzw")),
             *(file_bytes(noise((9, 8), np.uint16), "TIFF"), file_bytes(palette, "TIFF", compression="packbits")),
         ],
         "gif": [file_bytes(palette, "GIF", transparency=1), file_bytes(rgba, "GIF", **moving)],

@@ -21,7 +21,7 @@ from dnr_jax.weights.registry import shipped_path
 
 SHAPE = (75, 101)
 MODULE = Learned((3, 4, 5, 6), contrast_gain=0.5)
-TOLD = {"script": "test", "licence": "none"}
+DETAILS = {"script": "test", "licence": "none"}
 
 
 def photo(seed: int = 0, shape: tuple[int, int] = SHAPE) -> np.ndarray:
@@ -121,7 +121,7 @@ def test_block1_is_the_analytic_networks() -> None:
 
 def test_a_written_network_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
-    write_learned(path, layers(), MODULE, 384, {**TOLD, "seed": 7})
+    write_learned(path, layers(), MODULE, 384, {**DETAILS, "seed": 7})
     found, provenance = read_learned(path=path)
     assert found.module == MODULE
     assert (found.importance_side, found.constant_layers) == (384, CONSTANT_LAYERS)
@@ -135,7 +135,7 @@ def test_a_written_network_is_read_back(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_its_records_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
-    write_learned(path, layers(), MODULE, 384, TOLD)
+    write_learned(path, layers(), MODULE, 384, DETAILS)
     good, record = path.read_bytes(), path.with_suffix(".json").read_text()
     path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     with pytest.raises(ValueError, match=r"net\.safetensors is not the file that net\.json describes"):
@@ -155,7 +155,7 @@ def test_arrays_that_do_not_fit_are_named(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     wrong = {layer: dict(parts) for layer, parts in layers().items() if layer != "block3_conv2"}
     wrong["block2_conv1"]["bias"] = np.zeros(9, np.float32)
-    write_learned(path, wrong, MODULE, 384, TOLD)
+    write_learned(path, wrong, MODULE, 384, DETAILS)
     with pytest.raises(ValueError, match=r"block2_conv1/bias is \(9,\), not \(3,\).*block3_conv2/kernel is missing"):
         read_learned(path=path)
 
@@ -171,7 +171,7 @@ def test_what_cannot_be_stored_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     for wrong, message in ((np.full(3, 1e6, "f"), "float16"), (np.zeros(1_100_000, "f"), "2000000")):
         with pytest.raises(ValueError, match=message):
-            write_learned(path, {"block2_conv1": {"bias": wrong}}, MODULE, 384, TOLD)
+            write_learned(path, {"block2_conv1": {"bias": wrong}}, MODULE, 384, DETAILS)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -33,11 +33,11 @@ def test_every_method_by_its_name(photo: Path, name: str) -> None:
     args = [f"--input={photo}", f"--output={output}", f"--record={record}", f"--method={name}", *size, *network]
     assert run(*args) == 0
     assert read_image(output).shape == (64, 72, 3)
-    told = json.loads(record.read_text())
-    assert (told["method"], told["size"], told["target_size"]) == (name, [64, 96], [64, 72])
-    assert set(told["config"]) == set(METHODS[name].options)
-    assert (told["weights"] is not None) == METHODS[name].needs_network
-    assert list(told["seconds"]) == [name]
+    content = json.loads(record.read_text())
+    assert (content["method"], content["size"], content["target_size"]) == (name, [64, 96], [64, 72])
+    assert set(content["config"]) == set(METHODS[name].options)
+    assert (content["weights"] is not None) == METHODS[name].needs_network
+    assert list(content["seconds"]) == [name]
 
 
 def test_dnr_is_the_default(photo: Path) -> None:

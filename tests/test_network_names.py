@@ -41,11 +41,11 @@ def test_a_path_is_made_absolute_for_another_node(tmp_path: Path, monkeypatch: p
 
 
 def test_help_and_errors_know_every_name(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(FileNotFoundError, match="no weights file learnt") as told:
+    with pytest.raises(FileNotFoundError, match="no weights file learnt") as raised:
         load_weights("learnt")
     for values in (resize.define_flags(), command.define_flags()):
         assert describe_names() in values["weights"].help
     for name in NAMES:
-        assert name in str(told.value)
+        assert name in str(raised.value)
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(NetworkChoice(), "name", "vgg19")  # noqa: B010

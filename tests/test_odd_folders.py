@@ -90,10 +90,10 @@ def test_resize_serves_or_refuses_each_in_one_line(tmp_path: Path, programs: Pat
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    told = done.stderr.split(b"\0")[:-1]
-    assert len(told) == len(tried)
+    answers = done.stderr.split(b"\0")[:-1]
+    assert len(answers) == len(tried)
     counts: Counter[str] = Counter()
-    for name, said in zip(tried, told, strict=True):
+    for name, said in zip(tried, answers, strict=True):
         complaint, _, code = said.rpartition(b"\n")
         counts["ok" if code == b"0" else "clean error"] += 1
         assert code == (b"0" if name in good else b"2"), (name, said)

@@ -82,15 +82,15 @@ def test_a_batch_lists_them_and_goes_on(
     write_photo(tmp_path / "in/photo.png", tiny_photo(40, 50, 0))
     arguments = [f"--input={tmp_path / 'in'}", f"--output_dir={tmp_path / 'out'}", "--workers=0", *TINY]
     codes: list[int] = []
-    for told in ("1 done, 4 failed", "0 done, 0 failed, 1 done before, 4 failed before"):
+    for counts in ("1 done, 4 failed", "0 done, 0 failed, 1 done before, 4 failed before"):
         run = threading.Thread(target=lambda: codes.append(command.main(["batch", *arguments])), daemon=True)
         run.start()
         run.join(120)
         assert not run.is_alive()
         assert codes.pop() == 1
         out = capsys.readouterr().out
-        assert told in out
-        if "1 done" in told.split(",")[0]:
+        assert counts in out
+        if "1 done" in counts.split(",")[0]:
             failures = [line for line in out.splitlines() if line.startswith("failed: ")]
             assert len(failures) == 4
             assert sum("is a named pipe, not a file" in line for line in failures) == 2

@@ -138,11 +138,11 @@ def test_votes_are_recorded_and_exported(page: Any, report: Path, tmp_path: Path
     assert page.is_visible("#done")
     page.keyboard.press("ArrowLeft")  # There is nothing left to vote on.
     path = exported(page, tmp_path)
-    told = json.loads(path.read_text())
-    votes = [(vote["photo"], vote["left"], vote["right"], vote["choice"]) for vote in told["votes"]]
+    ballot = json.loads(path.read_text())
+    votes = [(vote["photo"], vote["left"], vote["right"], vote["choice"]) for vote in ballot["votes"]]
     assert votes == expected
-    assert (told["seed"], told["report"]) == (5, data["report"])
-    assert all(vote["milliseconds"] >= 0 for vote in told["votes"])
+    assert (ballot["seed"], ballot["report"]) == (5, data["report"])
+    assert all(vote["milliseconds"] >= 0 for vote in ballot["votes"])
     counted = merge_ballots([read_ballot(path)])
     assert sum(each.share.total for each in tally(counted)) == 4
     assert {vote.winner for vote in counted} == {v[1] if v[3] == "left" else v[2] for v in expected}

@@ -48,20 +48,20 @@ def test_the_record_tells_what_happened(photo: Path) -> None:
         )
         == 0
     )
-    told = json.loads(record.read_text())
-    assert (told["size"], told["target_size"]) == ([64, 96], [60, 72])
-    assert [step["side"] for step in told["passes"]] == ["width", "height"]
-    assert set(told["passes"][0]["seams"]) == {"block1_conv2", "block3_conv4"}
-    assert told["config"]["alpha"] == 0.25
-    assert told["config"]["loss_weights"] == [1, 0.5]
-    assert told["reconstruction"]["steps"] == 2
-    assert len(told["reconstruction"]["losses"]) == 3
-    assert set(told["seconds"]) == {"objects", "features", "seams", "reconstruction", "refinement", "warp"}
-    assert told["weights"]["name"] == "embedded"
-    assert told["seed"] == 0
-    assert told["device"]
-    assert all("block3_conv4: " in step["why_stopped"] for step in told["passes"])
-    assert {"dnr_jax", "jax", "numpy"} <= set(told["versions"])
+    content = json.loads(record.read_text())
+    assert (content["size"], content["target_size"]) == ([64, 96], [60, 72])
+    assert [step["side"] for step in content["passes"]] == ["width", "height"]
+    assert set(content["passes"][0]["seams"]) == {"block1_conv2", "block3_conv4"}
+    assert content["config"]["alpha"] == 0.25
+    assert content["config"]["loss_weights"] == [1, 0.5]
+    assert content["reconstruction"]["steps"] == 2
+    assert len(content["reconstruction"]["losses"]) == 3
+    assert set(content["seconds"]) == {"objects", "features", "seams", "reconstruction", "refinement", "warp"}
+    assert content["weights"]["name"] == "embedded"
+    assert content["seed"] == 0
+    assert content["device"]
+    assert all("block3_conv4: " in step["why_stopped"] for step in content["passes"])
+    assert {"dnr_jax", "jax", "numpy"} <= set(content["versions"])
 
 
 @pytest.mark.slow

@@ -37,9 +37,9 @@ def test_every_target_is_what_it_is_alone(
     assert run(*common, f"--output={out / 'o.png'}", "--aspect=1:1,5:4", f"--record={record}") == 0
     assert looks == [1]
     assert names(out) == ["o_1x1.png", "o_5x4.png"]
-    told = capsys.readouterr().err
-    assert "aspect 1:1: the width shrinks from 96 to 64 pixels" in told
-    assert "aspect 5:4: the width shrinks from 96 to 80 pixels" in told
+    printed = capsys.readouterr().err
+    assert "aspect 1:1: the width shrinks from 96 to 64 pixels" in printed
+    assert "aspect 5:4: the width shrinks from 96 to 80 pixels" in printed
     records = json.loads(record.read_text())
     assert [(one["target"], one["target_size"], one["output_size"]) for one in records] == [
         ("1x1", [64, 64], [64, 64]),

@@ -229,11 +229,11 @@ def test_large_requests_are_refused_on_the_way(engine: Engine) -> None:
     settings = Settings(network=NETWORK, max_upload=0.01)
     with TestClient(make_app(settings, engine), base_url="http://127.0.0.1:8000") as client:
         photo = ("a.png", bytes(20_000), "image/png")
-        told = client.post("/v1/retarget", files={"photo": photo})
+        announced = client.post("/v1/retarget", files={"photo": photo})
         body = client.build_request("POST", "/v1/retarget", files={"photo": photo})
         pieces = (body.read()[start : start + 1000] for start in range(0, 20_000, 1000))
-        untold = client.post("/v1/retarget", content=pieces, headers={"content-type": body.headers["content-type"]})
-    for answer in (told, untold):
+        streamed = client.post("/v1/retarget", content=pieces, headers={"content-type": body.headers["content-type"]})
+    for answer in (announced, streamed):
         assert answer.status_code == 413
         assert answer.json()["detail"].startswith("the request has more than 0.01 megabytes")
 

@@ -164,8 +164,8 @@ def test_what_is_no_photo_is_said(chromium: Any, running: Running) -> None:
         page.set_default_timeout(PATIENCE)
         drop(page, b"no photo", "notes.png")
         page.wait_for_selector("#problem:not([hidden])")
-        told = page.inner_text("#problem")
-        assert told == "notes.png is no image that can be read: give a JPEG, PNG, WebP or TIFF photo"
+        shown = page.inner_text("#problem")
+        assert shown == "notes.png is no image that can be read: give a JPEG, PNG, WebP or TIFF photo"
         opened(page)
         assert page.is_hidden("#problem")
 
@@ -187,7 +187,7 @@ def test_a_reload_in_the_middle_and_a_second_tab(chromium: Any, running: Running
         assert saved(page, tmp_path) == ("disc_48x48.png", (48, 48))
         assert saved(other, tmp_path) == ("disc_64x36.png", (64, 36))
     deadline = time.monotonic() + 60
-    while page.evaluate("() => fetch('/health').then((told) => told.json()).then(({jobs}) => jobs)"):
+    while page.evaluate("() => fetch('/health').then((response) => response.json()).then(({jobs}) => jobs)"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

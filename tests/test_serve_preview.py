@@ -24,8 +24,8 @@ PLANS = """async ({grids, cases, rules}) => {
   return cases.map(({grid, size, target, most_crop}) => {
     const held = {objects: Float64Array.from(grids[grid].objects), bound: Uint8Array.from(grids[grid].bound)};
     const warps = planProportions(held, size, target, most_crop, rules);
-    const told = ({old, fresh}) => [[...old], [...fresh]];
-    return [told(warps.width), told(warps.height), strain(held, warps, size, target, rules)];
+    const edges = ({old, fresh}) => [[...old], [...fresh]];
+    return [edges(warps.width), edges(warps.height), strain(held, warps, size, target, rules)];
   });
 }"""
 PREVIEW = """async ({photo, fields, target}) => {
@@ -78,7 +78,7 @@ def test_the_warp_is_the_methods_to_a_thousandth_of_a_cell(page: Any) -> None:
         (960, 700),
     ]
     cases = [(grid, target, crop) for grid in range(len(grids)) for target in targets for crop in (0.7, 0.0)]
-    told = page.evaluate(
+    plans = page.evaluate(
         PLANS,
         {
             "grids": [
@@ -91,7 +91,7 @@ def test_the_warp_is_the_methods_to_a_thousandth_of_a_cell(page: Any) -> None:
             "rules": rules(),
         },
     )
-    for (grid, target, crop), (width, height, damage) in zip(cases, told, strict=True):
+    for (grid, target, crop), (width, height, damage) in zip(cases, plans, strict=True):
         expected = plan_proportions(grids[grid], size, target, crop)
         for axis, found, warp in ((1, width, expected[0]), (0, height, expected[1])):
             cell = 1e-3 * size[axis] / CELLS * max(1, target[axis] / size[axis])
@@ -109,8 +109,8 @@ def preview(page: Any, pixels: np.ndarray, target: tuple[int, int], **fields: st
 
 def shown(page: Any, target: tuple[int, int]) -> tuple[np.ndarray, list[int]]:
     """The preview of the photo that was analysed last."""
-    told = page.evaluate("(target) => show(target)", target)
-    return np.frombuffer(base64.b64decode(told["pixels"]), np.uint8).reshape(*target, 4)[..., :3], told["mid"]
+    answer = page.evaluate("(target) => show(target)", target)
+    return np.frombuffer(base64.b64decode(answer["pixels"]), np.uint8).reshape(*target, 4)[..., :3], answer["mid"]
 
 
 @pytest.mark.slow

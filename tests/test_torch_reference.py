@@ -81,9 +81,9 @@ def test_every_stage_agrees(
 ) -> None:
     ours, importance = dnr_jax_outputs(photo, target, CONFIG, small_vgg)
     reference = make_reference(small_vgg, channels_last=channels_last)
-    told = parity(ours, reference_outputs(reference, photo, target, CONFIG, importance))
-    assert told["ok"], told
-    assert told["own_seams_equal"] > 0.99
+    report = parity(ours, reference_outputs(reference, photo, target, CONFIG, importance))
+    assert report["ok"], report
+    assert report["own_seams_equal"] > 0.99
     assert ours.seams[0].shape != ours.features["block1_conv2"].shape[:2]
 
 
@@ -94,9 +94,9 @@ def test_every_stage_agrees_on_a_real_photo_with_real_weights(shared: Path) -> N
         image = np.asarray(file.convert("RGB").resize((128, 96), PIL.Image.Resampling.BOX))
     config = paper_config(taps=taps, reconstruct_steps=20, refine_steps=10)
     ours, importance = dnr_jax_outputs(image, (96, 96), config, weights)
-    told = parity(ours, reference_outputs(make_reference(weights, taps), image, (96, 96), config, importance))
-    assert told["ok"], told
-    assert told["own_seams_equal"] > 0.99
+    report = parity(ours, reference_outputs(make_reference(weights, taps), image, (96, 96), config, importance))
+    assert report["ok"], report
+    assert report["own_seams_equal"] > 0.99
 
 
 def test_other_options_agree_as_well(small_vgg: Weights, photo: np.ndarray) -> None:
@@ -115,8 +115,8 @@ def test_other_options_agree_as_well(small_vgg: Weights, photo: np.ndarray) -> N
     )
     ours, importance = dnr_jax_outputs(photo, TARGETS[2], config, small_vgg)
     reference = make_reference(small_vgg)
-    told = parity(ours, reference_outputs(reference, photo, TARGETS[2], config, importance))
-    assert told["ok"], told
+    report = parity(ours, reference_outputs(reference, photo, TARGETS[2], config, importance))
+    assert report["ok"], report
     plain = reference_outputs(reference, photo, TARGETS[2], CONFIG, importance)
     assert not parity(ours, plain)["ok"]
 
@@ -137,16 +137,16 @@ def test_parity_refuses_what_differs(both_sides: tuple[Outputs, Outputs], field:
     else:
         worse = value + 1.5 if field in ("image", "start", "warp") else value * 1.002
         assert not parity(ours._replace(**{field: value * math.nan}), reference)["ok"]
-    told = parity(ours._replace(**{field: worse}), reference)
-    assert not told["ok"]
-    assert [stage for stage in TOLERANCES if not told[stage]["ok"]] == [field]
+    report = parity(ours._replace(**{field: worse}), reference)
+    assert not report["ok"]
+    assert [stage for stage in TOLERANCES if not report[stage]["ok"]] == [field]
 
 
 def test_parity_reports_seams_of_own_features_without_judging_them(both_sides: tuple[Outputs, Outputs]) -> None:
     ours, reference = both_sides
-    told = parity(ours._replace(own_seams=[seams + 1 for seams in ours.own_seams]), reference)
-    assert told["ok"]
-    assert told["own_seams_equal"] == 0
+    report = parity(ours._replace(own_seams=[seams + 1 for seams in ours.own_seams]), reference)
+    assert report["ok"]
+    assert report["own_seams_equal"] == 0
     assert equal_share([np.zeros((2, 3))], [np.zeros((2, 4))]) == 0
 
 

@@ -65,9 +65,9 @@ def test_verify_finds_what_changed(keras: Path, capsys: pytest.CaptureFixture[st
     assert "has changed since it was converted" in capsys.readouterr().err
     cached.write_bytes(good)
     record = cached.with_name("vgg19.json")
-    told = json.loads(record.read_text())
-    told["sources"] = {"keras.h5": {"sha256": "00" * 32}}
-    record.write_text(json.dumps(told))
+    content = json.loads(record.read_text())
+    content["sources"] = {"keras.h5": {"sha256": "00" * 32}}
+    record.write_text(json.dumps(content))
     assert run("verify") == 2
     assert "another keras.h5 than the first fetch recorded" in capsys.readouterr().err
     record.write_text("[]")

@@ -49,9 +49,9 @@ def compute(how: str, flags: str = "") -> tuple[set[str], str, str]:
         text=True,
         check=True,
     )
-    told = json.loads(done.stdout)
-    flags = told.pop("flags")
-    wrong = {name for name, (got, true) in told.items() if not abs(got - true) <= 1e-4 * abs(true)}
+    values = json.loads(done.stdout)
+    flags = values.pop("flags")
+    wrong = {name for name, (got, true) in values.items() if not abs(got - true) <= 1e-4 * abs(true)}
     return wrong, flags, done.stderr
 
 

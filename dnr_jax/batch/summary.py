@@ -115,8 +115,8 @@ def summary_text(summary: dict[str, Any]) -> str:
         f" devices busy {summary['device_busy_share']:.0%} of the rest",
     ]
     if photos["done"]:
-        told = ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items())
-        lines.append(f"a photo: {told} (decoding, its share of the device, encoding)")
+        percentiles = ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items())
+        lines.append(f"a photo: {percentiles} (decoding, its share of the device, encoding)")
     if summary["fallback_format"]:
         listed = ", ".join(f"{count} {name}" for name, count in summary["fallback_format"].items())
         lines.append(f"in the fallback format, because their own cannot be written: {listed}")

@@ -72,8 +72,8 @@ def _official(directory: Path) -> list[Case]:
 
 def _with_manifest(directory: Path, manifest: Path) -> list[Case]:
     try:
-        told = json.loads(manifest.read_text("utf-8"))
-        targets = {name: tuple(int(n) for n in entry["target_size"]) for name, entry in told.items()}
+        entries = json.loads(manifest.read_text("utf-8"))
+        targets = {name: tuple(int(n) for n in entry["target_size"]) for name, entry in entries.items()}
         if any(len(target) != 2 or min(target) < 1 for target in targets.values()):
             raise ValueError("a target_size is no [width, height]")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -100,7 +100,7 @@
   }
 
   function exportVotes() {
-    const told = {
+    const ballot = {
       format: data.format,
       report: data.report,
       participant: state.participant,
@@ -109,7 +109,7 @@
       votes: state.votes,
     };
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([JSON.stringify(told, null, 1)], { type: "application/json" }));
+    link.href = URL.createObjectURL(new Blob([JSON.stringify(ballot, null, 1)], { type: "application/json" }));
     link.download = `votes-${data.report}-${state.participant}.json`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);

@@ -67,8 +67,8 @@ def write_report(
         source, found = _place(photo.source_file, folder), by_photo[photo.case.name]
         sections.append(_section(photo, found, shown, folder, judge.weights.provenance.name))
         for first, second in _pairs(found, summaries[0].method if summaries else "", pairs):
-            options = [{"method": o.method, **_told(shown[o.image])} for o in (first, second)]
-            trials.append({"photo": photo.case.name, "source": _told(source), "options": options})
+            options = [{"method": o.method, **_trial_picture(shown[o.image])} for o in (first, second)]
+            trials.append({"photo": photo.case.name, "source": _trial_picture(source), "options": options})
     data = {"format": FORMAT, "report": hashlib.sha256(json.dumps(trials).encode()).hexdigest()[:16], "trials": trials}
     here = files("dnr_jax.evaluation")
     page = string.Template((here / "report.html").read_text("utf-8")).substitute(
@@ -101,7 +101,7 @@ def _place(image: Path, folder: Path) -> Shown:
         return Shown(f"{folder.name}/{name}", (opened.height, opened.width))
 
 
-def _told(picture: Shown) -> dict[str, Any]:
+def _trial_picture(picture: Shown) -> dict[str, Any]:
     return {"file": picture.file, "height": picture.size[0], "width": picture.size[1]}
 
 
@@ -111,12 +111,12 @@ def _section(photo: Subject, outcomes: Sequence[Scored], shown: dict[Path, Shown
     results = [_figure(_place(photo.source_file, folder), "photo", "")]
     maps = [_figure(_place(photo.importance_file, folder), f"importance by {weights}", "")]
     for outcome in outcomes:
-        told = [
+        facts = [
             (measure_name(measure, weights), show_value(outcome.values[measure.key], measure)) for measure in MEASURES
         ]
         if not math.isnan(outcome.seconds):
-            told.append(("seconds", f"{outcome.seconds:.1f}"))
-        rows = "".join(f'<tr><th scope="row">{escape(key)}</th><td>{value}</td></tr>' for key, value in told)
+            facts.append(("seconds", f"{outcome.seconds:.1f}"))
+        rows = "".join(f'<tr><th scope="row">{escape(key)}</th><td>{value}</td></tr>' for key, value in facts)
         results.append(_figure(shown[outcome.image], outcome.method, f"<table>{rows}</table>"))
         if outcome.map_image is not None:
             maps.append(_figure(_place(outcome.map_image, folder), f"effective importance of {outcome.method}", ""))

@@ -206,17 +206,17 @@ def run_one(photo: Subject, method: Method, settings: Settings, *, progress: Pro
 
 def _result_key(photo: Subject, method: Method, settings: Settings) -> str:
     """Names everything that the result depends on."""
-    told: dict[str, Any] = {"photo": photo.digest, "target": photo.target, "version": version("dnr_jax")}
+    inputs: dict[str, Any] = {"photo": photo.digest, "target": photo.target, "version": version("dnr_jax")}
     if method.config is not None:
-        told |= {"config": dataclasses.asdict(method.config), "weights": settings.digests["weights"]}
+        inputs |= {"config": dataclasses.asdict(method.config), "weights": settings.digests["weights"]}
     elif method.operator is not None:
-        told |= {"operator": method.operator}
+        inputs |= {"operator": method.operator}
         if METHODS[method.operator].needs_network:
-            told |= {"weights": settings.digests["weights"]}
+            inputs |= {"weights": settings.digests["weights"]}
     else:
         file = photo.case.published[method.published or ""]
-        told |= {"published": hashlib.sha256(file.read_bytes()).hexdigest(), "scale": settings.scale}
-    return _digest(told)
+        inputs |= {"published": hashlib.sha256(file.read_bytes()).hexdigest(), "scale": settings.scale}
+    return _digest(inputs)
 
 
 def _make(
@@ -274,8 +274,8 @@ def _png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _digest(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _read_record(path: Path) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def summarise(outcomes: Sequence[Scored], seed: int) -> list[Summary]:
     for name in names:
         means, differences = {}, {}
         for measure in MEASURES:
-            found = {photo: told[measure.key] for photo, told in values[name].items()}
+            found = {photo: measured[measure.key] for photo, measured in values[name].items()}
             means[measure.key] = bootstrap_mean(np.array([*found.values()]), seed)
             if name != names[0]:
                 first = values[names[0]]
@@ -70,11 +70,11 @@ def results_csv(outcomes: Sequence[Scored], judge: Judge) -> str:
             "scale",
         ]
     )
-    told = [judge.tap, judge.weights.provenance.name, "yes" if judge.is_papers else "no", f"{judge.scale:g}"]
+    judged_by = [judge.tap, judge.weights.provenance.name, "yes" if judge.is_papers else "no", f"{judge.scale:g}"]
     for outcome in outcomes:
         numbers = [outcome.seconds, *(outcome.values[key] for key in keys)]
         shown = ["" if math.isnan(number) else f"{number:.6g}" for number in numbers]
-        writer.writerow([outcome.photo, outcome.method, outcome.size[1], outcome.size[0], *shown, *told])
+        writer.writerow([outcome.photo, outcome.method, outcome.size[1], outcome.size[0], *shown, *judged_by])
     return buffer.getvalue()
 
 
@@ -114,9 +114,9 @@ def summary_text(summaries: Sequence[Summary], judge: Judge, *, notes: Sequence[
 def _aligned(summaries: Sequence[Summary], estimates: Sequence[dict[str, Estimate]], judge: Judge) -> list[str]:
     heads = [measure_name(measure, judge.weights.provenance.name) for measure in MEASURES]
     rows = [["method", "photos", *heads]]
-    for summary, told in zip(summaries, estimates, strict=True):
-        shown = [show(told[measure.key], measure) for measure in MEASURES]
-        rows.append([summary.method, str(max(estimate.total for estimate in told.values())), *shown])
+    for summary, row in zip(summaries, estimates, strict=True):
+        shown = [show(row[measure.key], measure) for measure in MEASURES]
+        rows.append([summary.method, str(max(estimate.total for estimate in row.values())), *shown])
     return align(rows)
 
 

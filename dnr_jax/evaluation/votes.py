@@ -64,26 +64,26 @@ def read_ballot(path: Path) -> Ballot:
       ValueError: not such a file, or a damaged one; one line that names it.
     """
     try:
-        told = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ValueError(f"no such file: {path}") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error}): export the votes again") from None
     try:
-        if told["format"] != FORMAT:
-            raise ValueError(f"its format is {told['format']!r}, not {FORMAT!r}")
-        return Ballot(str(told["report"]), [_vote(vote, str(told["participant"])) for vote in told["votes"]])
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
+        return Ballot(str(content["report"]), [_vote(vote, str(content["participant"])) for vote in content["votes"]])
     except (KeyError, TypeError, ValueError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"{path} holds no votes of a report ({problem}): export them again") from None
 
 
-def _vote(told: dict[str, Any], participant: str) -> Vote:
-    left, right, choice = str(told["left"]), str(told["right"]), told["choice"]
+def _vote(entry: dict[str, Any], participant: str) -> Vote:
+    left, right, choice = str(entry["left"]), str(entry["right"]), entry["choice"]
     if choice not in ("left", "right") or left == right:
         raise ValueError(f"a choice of {choice!r} between {left} and {right}")
     winner, loser = (left, right) if choice == "left" else (right, left)
-    return Vote(participant, str(told["photo"]), winner, loser)
+    return Vote(participant, str(entry["photo"]), winner, loser)
 
 
 def merge_ballots(ballots: Iterable[Ballot]) -> list[Vote]:

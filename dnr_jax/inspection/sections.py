@@ -104,10 +104,10 @@ def _objects(photo: np.ndarray, result: Result, config: RetargetConfig) -> Secti
             "faces": (seen.face_map, f"Faces: {len(seen.faces)} found"),
             "words": (seen.word_map, f"Words: {count(len(seen.words), 'line')} found"),
         }
-        for name, (values, told) in maps.items():
+        for name, (values, title) in maps.items():
             if values is not None:
                 whole = PIL.Image.fromarray(values).resize(size[::-1], PIL.Image.Resampling.BILINEAR)
-                caption = f"{told}, from {values.min():.2f} (blue) to {values.max():.2f}"
+                caption = f"{title}, from {values.min():.2f} (blue) to {values.max():.2f}"
                 pictures.append(Picture(f"2_{name}", drawing.colour_map(np.asarray(whole)), caption))
     tap = config.taps[object_level(config.taps)]
     drawn = drawing.spread(drawing.colour_map(result.objects), tap_stride(tap), size)
@@ -164,9 +164,9 @@ def _seams(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section
     pictures = []
     for number, step in enumerate(result.passes, 1):
         ground = _after(photo, result.passes[: number - 1], config)
-        told = result.record["passes"][number - 1]
-        reason = stop_reason(told, result.record["importance_threshold"], config)
-        title = f"Pass {number}, seams to {told['action']} from the {step.side}"
+        recorded = result.record["passes"][number - 1]
+        reason = stop_reason(recorded, result.record["importance_threshold"], config)
+        title = f"Pass {number}, seams to {recorded['action']} from the {step.side}"
         for tap, seams in reversed(list(zip(config.taps, step.carving.levels, strict=True))):
             removed = int(seams.removed)
             ranks = np.where(np.asarray(seams.order) < removed, np.asarray(seams.order), -1)

@@ -9,7 +9,7 @@ from dnr_jax.networks.taps import tap_stride
 from dnr_jax.planning.passes import AXES
 from dnr_jax.result import Result
 
-_TOLD = (
+_SHOWN_ABOVE = (
     "size",
     "intermediate_size",
     "target_size",
@@ -51,11 +51,11 @@ def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
         rows.append((f"Warp of the {side}", f"cropped {before:g} and {after:g} pixels, {scales}"))
     for stage in ("reconstruction", "refinement"):
         losses, steps = record[stage]["losses"], record[stage]["steps"]
-        told = f"{count(steps, 'step')}, loss {losses[0]:.6g} to {losses[-1]:.6g}"
-        rows.append((stage.capitalize(), f"{told}, stopped early" if record[stage]["stopped_early"] else told))
+        summary = f"{count(steps, 'step')}, loss {losses[0]:.6g} to {losses[-1]:.6g}"
+        rows.append((stage.capitalize(), f"{summary}, stopped early" if record[stage]["stopped_early"] else summary))
     rows += [(f"Seconds of {stage}", f"{seconds:.2f}") for stage, seconds in record["seconds"].items()]
     rows.append(("Seconds in all", f"{sum(record['seconds'].values()):.2f}"))
-    rows += [(name.replace("_", " ").capitalize(), _plain(record[name])) for name in record if name not in _TOLD]
+    rows += [(name.replace("_", " ").capitalize(), _plain(record[name])) for name in record if name not in _SHOWN_ABOVE]
     return rows
 
 
@@ -66,12 +66,12 @@ def stop_reason(step: dict[str, Any], threshold: float, config: RetargetConfig) 
     most = abs(step["size"][axis] // stride - step["wanted"] // stride)
     if not most:
         return f"{deepest}: the change is smaller than one neuron, so it gives no guidance"
-    told = f"{deepest}: {removed} of {count(most, 'seam')}"
+    taken = f"{deepest}: {removed} of {count(most, 'seam')}"
     if removed >= most:
-        return f"{told}, as many as the target asks for"
+        return f"{taken}, as many as the target asks for"
     if step["damage"] is not None:
-        return f"{told}; with the crop and the squeeze that are left, this does the least damage of those tried"
-    return f"{told}; the next one's mean importance is above the threshold of {threshold:.4g}"
+        return f"{taken}; with the crop and the squeeze that are left, this does the least damage of those tried"
+    return f"{taken}; the next one's mean importance is above the threshold of {threshold:.4g}"
 
 
 def show_size(size: tuple[int, ...]) -> str:

@@ -46,14 +46,14 @@ class Output(NamedTuple):
     record: dict[str, Any]
 
 
-def name_output(source: str, told: str, file_format: str) -> str:
+def name_output(source: str, label: str, file_format: str) -> str:
     """The file name of what a photo was made into: its own, what tells the target, and a format's extension.
 
     Example:
       >>> name_output("cat.jpeg", "640x480", "JPEG"), name_output("cat", "1x1", "PNG")
       ('cat_640x480.jpg', 'cat_1x1.png')
     """
-    return f"{PurePath(source).stem}_{told}{_EXTENSIONS[file_format]}"
+    return f"{PurePath(source).stem}_{label}{_EXTENSIONS[file_format]}"
 
 
 def media_type(file_format: str) -> str:

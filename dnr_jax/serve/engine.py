@@ -83,10 +83,10 @@ class Engine:
         for asked, target, outcome in zip(order.targets, targets, found, strict=True):
             images = [scale_pixels(image, target.written) for image in outcome.images]
             data = self._encode(images, photo, order, file_format, name)
-            told = asked.name if len(targets) > 1 else f"{target.written[1]}x{target.written[0]}"
+            label = asked.name if len(targets) > 1 else f"{target.written[1]}x{target.written[0]}"
             notes = [*photo.notes, *([target.note] if target.note else []), *outcome.notes]
             record = {"target": asked.name, **outcome.record, "output_size": target.written, "notes": notes}
-            outputs.append(Output(name_output(name, told, file_format), media_type(file_format), data, record))
+            outputs.append(Output(name_output(name, label, file_format), media_type(file_format), data, record))
         return outputs
 
     def read(self, form: Form, order: Order) -> tuple[Photo, dict[str, np.ndarray]]:

@@ -60,8 +60,8 @@ async def read_form(request: Request, settings: Settings, file_fields: tuple[str
         raise ProblemError(
             "wrong-type", f"the body is {kind[:80]!r}: send multipart/form-data with the photo as a file"
         )
-    told = request.headers.get("content-length", "0")
-    if told.isdecimal() and int(told) > settings.most_bytes:
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > settings.most_bytes:
         raise _too_large(settings)
     parser = _InMemoryParser(
         request.headers,

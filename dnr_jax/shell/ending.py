@@ -71,11 +71,11 @@ def ended_by_signals(last_words: str) -> Iterator[None]:
             raise Ended(number)
 
     over = threading.Event()
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
-    watcher = threading.Thread(target=_watch, args=(heard, over, last_words), daemon=True)
+    reading_end, writing_end = os.pipe()
+    os.set_blocking(writing_end, False)
+    watcher = threading.Thread(target=_watch, args=(reading_end, over, last_words), daemon=True)
     watcher.start()
-    before_fd = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    before_fd = signal.set_wakeup_fd(writing_end, warn_on_full_buffer=False)
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     handlers = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
     try:
@@ -91,10 +91,10 @@ def ended_by_signals(last_words: str) -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(before_fd)
-        os.write(told, b"\0")
+        os.write(writing_end, b"\0")
         watcher.join()
-        os.close(heard)
-        os.close(told)
+        os.close(reading_end)
+        os.close(writing_end)
 
 
 @contextlib.contextmanager

@@ -54,8 +54,8 @@ def list_targets(sizes: dict[str, Any]) -> list[Asked]:
     lists = {name: values for name, values in items.items() if len(values) > 1}
     counts = {len(values) for values in lists.values()}
     if len(counts) > 1:
-        told = " and ".join(f"--{_FLAGS.get(name, name)} {len(values)}" for name, values in lists.items())
-        raise ValueError(f"lists must be equally long to go together, but {told} values: give as many, or one")
+        flags = " and ".join(f"--{_FLAGS.get(name, name)} {len(values)}" for name, values in lists.items())
+        raise ValueError(f"lists must be equally long to go together, but {flags} values: give as many, or one")
     for name, values in lists.items():
         if not all(value.strip() for value in values):
             raise ValueError(f"--{_FLAGS.get(name, name)} is {sizes[name]!r}: leave no item of the list empty")

@@ -120,8 +120,8 @@ def _list(options: dict[str, Any]) -> None:
     print(f"cache, {directory}:")
     path = directory / cache.CACHED_VGG19
     if path.is_file():
-        told = {**record.get("origin", {}), **record.get("file", {})}
-        what = f"{told.get('store', 'no record')}, from {told.get('source', 'an unrecorded file')}"
+        provenance = {**record.get("origin", {}), **record.get("file", {})}
+        what = f"{provenance.get('store', 'no record')}, from {provenance.get('source', 'an unrecorded file')}"
         print(f"  {path.name}: {path.stat().st_size} bytes, {what}")
     else:
         print(f"  no {path.name}")

@@ -27,8 +27,8 @@ MOST_BYTES = 2_000_000
 CONSTANT_LAYERS = conv_layers_below("block1_conv2")
 
 
-def write_learned(path: Path, layers: Layers, module: Learned, importance_side: int, told: dict[str, Any]) -> None:
-    """Writes a network and, beside it as .json, its record: `told` and the file's SHA-256 and size.
+def write_learned(path: Path, layers: Layers, module: Learned, importance_side: int, details: dict[str, Any]) -> None:
+    """Writes a network and, beside it as .json, its record: `details` and the file's SHA-256 and size.
 
     Raises:
       ValueError: more than `MOST_BYTES`, or a value that float16 cannot hold.
@@ -46,7 +46,7 @@ def write_learned(path: Path, layers: Layers, module: Learned, importance_side: 
     data = safetensors.numpy.save(arrays, metadata)
     if len(data) > MOST_BYTES:
         raise ValueError(f"{path} would have {len(data)} bytes, more than {MOST_BYTES}: choose smaller widths")
-    record = {"file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **told}
+    record = {"file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **details}
     write_atomically(path, data)
     write_atomically(path.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
 
@@ -101,8 +101,10 @@ def _check_arrays(path: Path, layers: Layers, module: Learned) -> None:
     held = {f"{layer}/{kind}": a.shape for layer, parts in layers.items() for kind, a in parts.items()}
     amiss = sorted(name for name in shapes.keys() | held.keys() if shapes.get(name) != held.get(name))
     if amiss:
-        told = ", ".join(f"{name} is {held.get(name, 'missing')}, not {shapes.get(name, 'there')}" for name in amiss)
-        raise ValueError(f"{path} does not fit its network: {told}")
+        differences = ", ".join(
+            f"{name} is {held.get(name, 'missing')}, not {shapes.get(name, 'there')}" for name in amiss
+        )
+        raise ValueError(f"{path} does not fit its network: {differences}")
 
 
 def wanted_shapes(module: Learned) -> dict[str, tuple[int, ...]]:

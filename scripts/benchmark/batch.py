@@ -153,9 +153,9 @@ def measure_long_run(photos: int, early: int = 200) -> dict[str, Any]:
                 seen.setdefault("early", now)
                 seen["late"] = now
             time.sleep(0.1)
-        told = process.communicate()[0]
+        printed = process.communicate()[0]
         figures = json.loads((folder / "out/.dnr-batch/summary-0-of-1.json").read_text())
-        assert process.returncode == 0, told
+        assert process.returncode == 0, printed
         return {
             **seen,
             "memory_ratio": seen["late"]["megabytes"] / seen["early"]["megabytes"],

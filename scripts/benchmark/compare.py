@@ -44,11 +44,11 @@ def measure(
     # No early stopping on either side, and all pixels are optimised on both.
     config = RetargetConfig(tolerance=0, optimise="everywhere", **PAPER_GEOMETRY)
     sides = {"dnr_jax": dnr_jax_stages(photo, target, config, weights)}
-    told: dict[str, Any] = {}
+    parities: dict[str, Any] = {}
     for name in (name for name in compare if name.startswith("torch")):
         reference = _reference(weights, config, compiled=name == "torch_compile")
         tell(f"parity with {name}")
-        told[name] = _torch_parity(photo, target, config, weights, reference)
+        parities[name] = _torch_parity(photo, target, config, weights, reference)
         sides[name] = torch_stages(photo, target, config, reference)
 
     stages: dict[str, Any] = {}
@@ -56,28 +56,28 @@ def measure(
         tell(stage)
         runs = {name: side.run[stage] for name, side in sides.items()}
         # Parity has run both sides from end to end already.
-        seconds = alternate(runs, repeats, warm_up=stage != "end_to_end" or not told)
-        stages[stage] = stage_figures(seconds, told)
+        seconds = alternate(runs, repeats, warm_up=stage != "end_to_end" or not parities)
+        stages[stage] = stage_figures(seconds, parities)
         if stage in OPTIMISATIONS:
             steps = {name: side.steps[stage] for name, side in sides.items()}
             stages[f"{stage}_step"] = stage_figures(
-                {name: [s / steps[name] for s in runs] for name, runs in seconds.items()}, told
+                {name: [s / steps[name] for s in runs] for name, runs in seconds.items()}, parities
             )
             stages[f"{stage}_step"]["steps"] = steps
     tools: dict[str, Callable[[], Any]] = {name: side.all_seams for name, side in sides.items()}
     if "seam_carving" in compare:
         tools["seam_carving"] = seam_carving_tool(photo, target)
-        told["seam_carving"] = _size_parity(tools["seam_carving"](), target)
+        parities["seam_carving"] = _size_parity(tools["seam_carving"](), target)
     overhead = 0.0
     if "lqr" in compare:
         rescale = LiquidRescale(photo, target)
         tools["lqr"] = rescale
-        told["lqr"] = _size_parity(rescale(), target)
+        parities["lqr"] = _size_parity(rescale(), target)
         overhead = statistics.median(seconds_of(rescale.overhead) for _ in range(repeats))
     seconds = alternate(tools, repeats)
     if "lqr" in seconds:
         seconds["lqr"] = [s - overhead for s in seconds["lqr"]]
-    stages["all_seams"] = stage_figures(seconds, told)
+    stages["all_seams"] = stage_figures(seconds, parities)
     if cold_start:
         tell("cold start")
         for network in ("vgg19", "embedded"):
@@ -89,7 +89,7 @@ def measure(
             }
     figures: dict[str, Any] = {
         "stages": stages,
-        "parity": told,
+        "parity": parities,
         "environment": describe_environment(config, size, target, repeats),
     }
     if memory:
@@ -150,10 +150,10 @@ def _size_parity(image: Any, target: tuple[int, int]) -> dict[str, Any]:
     return {"ok": tuple(image.shape[:2]) == target, "compared": "size only: another method"}
 
 
-def stage_figures(seconds: dict[str, list[float]], told: dict[str, Any]) -> dict[str, Any]:
+def stage_figures(seconds: dict[str, list[float]], parities: dict[str, Any]) -> dict[str, Any]:
     medians = {name: statistics.median(runs) for name, runs in seconds.items()}
     ratios = {
-        name: medians["dnr_jax"] / median if told[name]["ok"] else None
+        name: medians["dnr_jax"] / median if parities[name]["ok"] else None
         for name, median in medians.items()
         if name != "dnr_jax"
     }

@@ -66,10 +66,10 @@ class LiquidRescale:
 
     def __init__(self, photo: np.ndarray, target: tuple[int, int]) -> None:
         program = shutil.which("convert-im6") or shutil.which("convert")
-        told = (
+        printed = (
             subprocess.run([program, "-version"], capture_output=True, text=True, check=True).stdout if program else ""
         )
-        if program is None or "lqr" not in told:
+        if program is None or "lqr" not in printed:
             raise ValueError("lqr needs ImageMagick with its lqr delegate: apt-get install imagemagick")
         import PIL.Image
 

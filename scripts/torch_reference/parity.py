@@ -82,13 +82,13 @@ def parity(ours: Outputs, reference: Outputs) -> dict[str, Any]:
         "image": _mean_difference(ours.image, reference.image),
     }
     # A difference that is not a number is within no tolerance.
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         stage: {"difference": float(differences[stage]), "tolerance": limit, "ok": bool(differences[stage] <= limit)}
         for stage, limit in TOLERANCES.items()
     }
-    told["ok"] = all(told[stage]["ok"] for stage in TOLERANCES)
-    told["own_seams_equal"] = equal_share(ours.own_seams, reference.own_seams)
-    return told
+    report["ok"] = all(report[stage]["ok"] for stage in TOLERANCES)
+    report["own_seams_equal"] = equal_share(ours.own_seams, reference.own_seams)
+    return report
 
 
 def equal_share(ours: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> float:

@@ -161,9 +161,9 @@ def held_out_correlation(dataset: Dataset, norm_of: Callable[[np.ndarray], jax.A
 
 def save_checkpoint(path: Path, state: State, history: list[Record], done: int, identity: str) -> None:
     arrays = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    told = json.dumps({"done": done, "identity": identity, "history": history})
+    summary = json.dumps({"done": done, "identity": identity, "history": history})
     stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, told=np.frombuffer(told.encode(), np.uint8), **arrays)
+    np.savez(stream, allow_pickle=False, summary=np.frombuffer(summary.encode(), np.uint8), **arrays)
     write_atomically(path, stream.getvalue())
 
 
@@ -172,9 +172,9 @@ def load_checkpoint(path: Path, start: State, identity: str) -> tuple[State, lis
     if not path.is_file():
         return start, [], 0
     with np.load(path, allow_pickle=False) as file:
-        told = json.loads(file["told"].tobytes())
-        if told["identity"] != identity:
+        summary = json.loads(file["summary"].tobytes())
+        if summary["identity"] != identity:
             raise ValueError(f"{path} belongs to a run with another recipe, seed or photos: delete it or name another")
         leaves = [jnp.asarray(file[f"leaf{i}"]) for i in range(len(jax.tree.leaves(start)))]
     state = jax.tree.unflatten(jax.tree.structure(start), leaves)
-    return state, [Record(*record) for record in told["history"]], told["done"]
+    return state, [Record(*record) for record in summary["history"]], summary["done"]

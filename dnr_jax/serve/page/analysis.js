@@ -1,9 +1,9 @@
 // The server's analysis of a photo, unpacked: cells and seams as arrays, pictures as ImageData.
 
 /** Unpacks what POST /v1/analyse answers. */
-export async function unpack(told) {
+export async function unpack(answer) {
   const sides = {};
-  for (const [side, table] of Object.entries(told.sides)) {
+  for (const [side, table] of Object.entries(answer.sides)) {
     const attempts = table.attempts.map((attempt) => ({
       ...attempt,
       grid: gridOf(attempt.grid),
@@ -12,8 +12,8 @@ export async function unpack(told) {
     sides[side] = { ...table, attempts };
   }
   const pictures = {};
-  for (const [name, address] of Object.entries(told.pictures)) pictures[name] = await pictureOf(address);
-  return { ...told, grid: gridOf(told.grid), sides, pictures };
+  for (const [name, address] of Object.entries(answer.pictures)) pictures[name] = await pictureOf(address);
+  return { ...answer, grid: gridOf(answer.grid), sides, pictures };
 }
 
 function gridOf({ objects, protected: bound }) {
