@@ -9,41 +9,40 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
-import numpy as np
 
 from dnr_jax.batch.alone import Finished, retarget_alone
-from dnr_jax.batch.devices import Devices, Shaped, StepFailedError, loss_record
+from dnr_jax.batch.devices import Devices
 from dnr_jax.batch.jobs import Batch, Job, Request
 from dnr_jax.batch.ledger import DONE, FAILED, Ledger
 from dnr_jax.batch.photo_tasks import Decoded, Written, check_failure, decode_entry, encode_result, output_kind
-from dnr_jax.batch.program import Retargeted
+from dnr_jax.batch.together import retarget_together
 from dnr_jax.batch.workers import WorkerDiedError, Workers
 from dnr_jax.photos.encode import check_output
-from dnr_jax.planning.plan import too_wide
 from dnr_jax.shell.command_line import one_line
 from dnr_jax.shell.ending import uninterrupted
 from dnr_jax.weights import Weights
 
 _AHEAD = 2
-"""Batches decoded before they are needed, and results not yet in their files: what memory holds at most."""
+"""How many batches are decoded before they are needed, and how many batches' results may wait to be written: with them
+the memory that a run takes is bounded."""
 _LAST_SECONDS = 1.0
-"""For results on their way to their files when the run is told to end."""
+"""Seconds that results on their way to their files have when the run is asked to end."""
 _PHOTO_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError, WorkerDiedError, jax.errors.JaxRuntimeError)
-"""What may be wrong with one photo and leaves the others alone."""
+"""Exceptions that fail one photo; the run goes on with the others."""
 
 
 class Listener(Protocol):
-    """Is told what becomes of each photo."""
+    """What a run reports to: `summary.Tally`, or anything else with these methods."""
 
     def finish(self, job: Job, seconds: float) -> None:
-        """It is in its file, and took so many seconds."""
+        """Called once a photo is in its file; `seconds` is what decoding, computing and encoding took together."""
 
     def fail(self, job: Job, reason: str) -> None:
-        """It cannot be served."""
+        """Called where a photo cannot be retargeted; `reason` is one line that names it."""
 
 
 class _Read(NamedTuple):
-    """A job whose photo is in memory; `decode_seconds` are 0 where another target's job had it decoded."""
+    """A job whose photo is in memory; `decode_seconds` is 0 where the job of another target had it decoded already."""
 
     job: Job
     decoded: Decoded
@@ -51,21 +50,21 @@ class _Read(NamedTuple):
 
 
 class _Task(NamedTuple):
-    """The promise of a job's photo, and whether it was made for this job."""
+    """The future of a job's decoded photo, and whether it was submitted for this job or for another target's."""
 
     future: Future[Any]
     is_own: bool
 
 
 class _Running(NamedTuple):
-    """Photos on the devices; for each a result or what went wrong."""
+    """Photos on the devices, and the future of what becomes of each: its result, or one line that says what is wrong."""
 
     photos: list[_Read]
     results: "Future[list[Finished | str]]"
 
 
 class _Writing(NamedTuple):
-    """A result on its way to its file."""
+    """A result that a worker is encoding; `finished` holds its record, without the images."""
 
     photo: _Read
     finished: Finished
@@ -73,17 +72,17 @@ class _Writing(NamedTuple):
 
 
 class Run:
-    """Retargets batches of jobs.
+    """Retargets batches of jobs: decodes ahead, keeps the devices busy, encodes behind, and records every photo.
 
     Args:
-      request: what is asked for.
+      request: what every photo is to become.
       weights: the network, and where it comes from.
-      weights_sha256: of the network, for the records.
-      devices: that run the batches.
-      workers: that decode and encode.
-      ledger: takes a line for each photo.
-      temporary_dir: of unfinished files, on the file system of the results.
-      tally: is told of everything that happens.
+      weights_sha256: the digest of the network, which goes into the records.
+      devices: the devices that run the batches.
+      workers: the processes that decode and encode.
+      ledger: takes a line for each photo that is finished or failed.
+      temporary_dir: the folder of unfinished files, on the same file system as the results.
+      tally: hears of every photo that is finished or failed.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class Run:
         self._tasks: weakref.WeakValueDictionary[tuple[str, ...], Future[Any]] = weakref.WeakValueDictionary()
 
     def process(self, batches: Iterable[Batch]) -> None:
-        """Retargets all batches; returns when every photo is in its file, or its failure recorded."""
+        """Retargets all batches; returns once every photo is in its file, or its failure is recorded."""
         waiting: deque[tuple[Batch, list[_Task | None]]] = deque()
         device_thread = ThreadPoolExecutor(1)
         try:
@@ -127,7 +126,7 @@ class Run:
             device_thread.shutdown(wait=False, cancel_futures=True)
 
     def _record_finished(self, seconds: float) -> None:
-        """On an interrupt: records what is in its file now or soon; the rest is left for another run."""
+        """Records the photos that are in their files within `seconds`, when the run ends early; another does the rest."""
         end = time.monotonic() + seconds
         for writing in self._writing:
             try:
@@ -139,7 +138,11 @@ class Run:
         self._writing.clear()
 
     def _read(self, job: Job) -> _Task | None:
-        """Has the photo decoded, once for all its targets that are waiting together; nothing is kept beyond them."""
+        """Has a job's photo decoded by a worker; targets of one photo that wait at the same time share the result.
+
+        Returns:
+          None for a job that is known to fail, whose photo is not read.
+        """
         if job.failure:
             return None
         files = job.entry.path, job.entry.protect or "", job.entry.remove or ""
@@ -152,7 +155,7 @@ class Run:
         return _Task(future, True)
 
     def _compute(self, batch: Batch, tasks: list[_Task | None], device_thread: ThreadPoolExecutor) -> None:
-        """Hands one batch to the devices once its photos are read."""
+        """Waits for the photos of one batch and hands them to the devices, those that cannot share it one by one."""
         together, alone = [], []
         for job, task in zip(batch.jobs, tasks, strict=True):
             if task is None:
@@ -186,20 +189,11 @@ class Run:
             self._write(self._running.popleft())
 
     def _together(self, batch: Batch, photos: list[_Read]) -> "list[Finished | str]":
-        """In the device thread: one batch."""
-        assert batch.bucket is not None
-        shaped = [
-            Shaped(_with_opacity(photo, batch.bucket.opacity), _target(photo.job), photo.decoded.masks.get("protect"))
-            for photo in photos
-        ]
-        try:
-            results = self._devices.run(batch.bucket, batch.size, shaped)
-        except StepFailedError as error:
-            return [f"{photo.job.entry.path}: {error}" for photo in photos]
-        return [_finished(photo, result, seconds) for photo, (result, seconds) in zip(photos, results, strict=True)]
+        """Retargets one batch, in the device thread."""
+        return retarget_together(batch, [(photo.job, photo.decoded) for photo in photos], self._devices)
 
     def _alone(self, photo: _Read) -> "list[Finished | str]":
-        """In the device thread: one photo that cannot share a batch."""
+        """Retargets one photo that cannot share a batch, in the device thread."""
         try:
             finished = retarget_alone(photo.job, photo.decoded, self._request, self._weights)
         except _PHOTO_ERRORS as error:
@@ -208,7 +202,7 @@ class Run:
         return [finished]
 
     def _write(self, running: _Running) -> None:
-        """Hands one batch's results to the encoders, and records what they have finished."""
+        """Waits for the results of one batch, hands them to the workers, and records what is written already."""
         for photo, result in zip(running.photos, running.results.result(), strict=True):
             if isinstance(result, str):
                 self._fail(photo.job, result, photo.decoded)
@@ -229,12 +223,13 @@ class Run:
             self._record_next()
 
     def _record_next(self) -> None:
-        """Records the photo whose encoding began first, once it is in its file."""
+        """Waits for the photo whose encoding began first to be in its file, and records it."""
         wait([self._writing[0].task])
         with uninterrupted():
             self._record(self._writing.popleft())
 
     def _record(self, writing: _Writing) -> None:
+        """Records a photo that a worker has written, or why it could not."""
         photo, finished = writing.photo, writing.finished
         try:
             written: Written = writing.task.result()
@@ -258,11 +253,13 @@ class Run:
         self._tally.finish(photo.job, sum(seconds.values()))
 
     def _fail(self, job: Job, reason: str, decoded: Decoded | None = None) -> None:
+        """Records a photo that cannot be retargeted; `decoded` is None where it was never read."""
         digest, stat = check_failure(job.entry) if decoded is None else (decoded.input_sha256, decoded.stat)
         self._ledger.append({**self._line(job, FAILED, digest, stat), "reason": reason})
         self._tally.fail(job, reason)
 
     def _line(self, job: Job, status: str, digest: str, stat: tuple[tuple[int, int], ...]) -> dict[str, Any]:
+        """What every line of the ledger says, of finished and of failed photos; see `Recorded`."""
         return {
             "output": job.entry.output,
             "status": status,
@@ -275,38 +272,3 @@ class Run:
             "bucket": None if job.bucket is None else str(job.bucket),
             "opacity": job.bucket is not None and job.bucket.opacity,
         }
-
-
-def _with_opacity(photo: _Read, opacity: bool) -> np.ndarray:
-    """The photo's pixels with a channel of opacity where its bucket has it: a file may announce one and be opaque."""
-    pixels = photo.decoded.frames[0]
-    if opacity and pixels.shape[2] == 3:
-        return np.concatenate([pixels, np.full((*pixels.shape[:2], 1), 255, pixels.dtype)], -1)
-    return pixels
-
-
-def _finished(photo: _Read, result: Retargeted, seconds: float) -> "Finished | str":
-    """One photo of a batch, or what was wrong with its optimisation."""
-    job, ends, steps = photo.job, {}, {}
-    for stage, losses, count in (
-        ("reconstruction", result.reconstruct_losses, result.reconstruct_steps),
-        ("refinement", result.refine_losses, result.refine_steps),
-    ):
-        values, wrong = loss_record(np.asarray(losses), int(count), stage)
-        if wrong:
-            return f"{job.entry.path}: {wrong}"
-        ends[stage], steps[stage] = [values[0], values[-1]], int(count)
-    record = {
-        "intermediate_size": [int(n) for n in result.mid],
-        "target_size": list(_target(job)),
-        "losses": ends,
-        "steps": steps,
-        "notes": too_wide(photo.decoded.masks.get("protect"), _target(job)),
-    }
-    channels = photo.decoded.frames[0].shape[2]
-    return Finished([np.asarray(result.image)[..., :channels]], record, seconds)
-
-
-def _target(job: Job) -> tuple[int, int]:
-    assert job.target is not None
-    return job.target
