@@ -57,7 +57,7 @@ class _Task(NamedTuple):
 
 
 class _Running(NamedTuple):
-    """Photos on the devices, and the future of what becomes of each: its result, or one line that says what is wrong."""
+    """Photos on the devices, and the future of their results; one line says what was wrong with a photo instead."""
 
     photos: list[_Read]
     results: "Future[list[Finished | str]]"
@@ -126,7 +126,7 @@ class Run:
             device_thread.shutdown(wait=False, cancel_futures=True)
 
     def _record_finished(self, seconds: float) -> None:
-        """Records the photos that are in their files within `seconds`, when the run ends early; another does the rest."""
+        """Records, where a run ends early, the photos that are in their files within `seconds`."""
         end = time.monotonic() + seconds
         for writing in self._writing:
             try:
