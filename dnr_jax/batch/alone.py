@@ -1,7 +1,7 @@
-"""Photos that cannot share a batch, through `retarget_frames`.
+"""Photos that cannot share a batch: each is retargeted by itself, through `retarget_frames`.
 
-How many rounds of seams it takes to remove what is marked shows only on the way; the frames of an animation share one
-plan and differ in number; and what a file holds may differ from what it said.
+There are several kinds. How many rounds of seams it takes to remove what a mask marks shows only on the way; the frames
+of an animation share one plan and differ in number; and what a file holds may differ from what its header said.
 """
 
 from typing import Any, NamedTuple
@@ -19,9 +19,9 @@ class Finished(NamedTuple):
     """One retargeted photo on its way to its file.
 
     Attributes:
-      images: float32 [H, W, 3 or 4] in [0, 255], one for each frame.
-      record: sizes, seams and losses for the ledger.
-      seconds: on the device.
+      images: float32 [H, W, 3], or with opacity [H, W, 4], in [0, 255]; one for each frame.
+      record: what the ledger's line says of the result: sizes, losses, steps and notes.
+      seconds: how long the photo kept the device busy; of a batch, this photo's share of it.
     """
 
     images: list[np.ndarray]
@@ -30,10 +30,16 @@ class Finished(NamedTuple):
 
 
 def retarget_alone(job: Job, decoded: Decoded, request: Request, weights: Weights) -> Finished:
-    """Retargets one photo, whatever it is.
+    """Retargets one photo of any kind: still or animated, with or without masks.
+
+    Args:
+      job: the photo's job; its target is worked out anew from the decoded size.
+      decoded: the frames and masks of the photo.
+      request: the options of the run.
+      weights: the network, and where it comes from.
 
     Raises:
-      ValueError: a target or mask that cannot be served.
+      ValueError: a target that cannot be reached, or a mask that cannot be used.
       FloatingPointError: an optimisation diverged.
     """
     height, width = decoded.frames[0].shape[:2]
@@ -54,5 +60,5 @@ def retarget_alone(job: Job, decoded: Decoded, request: Request, weights: Weight
 
 
 def _ends(losses: list[float]) -> list[float]:
-    """The first and the last."""
+    """The first and the last loss of an optimisation."""
     return [losses[0], losses[-1]]

@@ -5,19 +5,22 @@ from typing import NamedTuple
 from dnr_jax.shapes import LEAST_SIDE, PER_OCTAVE, Round, bucket_side, find_rounds, largest_overview
 
 STEPS_PER_OCTAVE = (1, 2, 4, 8, 16)
-"""How many bucket sides there may be from one power of two to the next."""
+"""The numbers of bucket sides between one power of two and the next that may be asked for."""
 
 
 class Bucket(NamedTuple):
-    """What one compiled program serves. It follows from one photo alone, so that no mix of photos changes a result.
+    """The shapes that one program is compiled for; photos of one bucket may share a batch.
+
+    The bucket of a photo follows from that photo alone, so that no result depends on which photos are in a run.
 
     Attributes:
       shape: (height, width) of the padded photo.
       canvas: (height, width) of the padded intermediate image and of the result.
-      small: (height, width) of the padded photo as a network with an `importance_side` sees it; None without one.
-      rounds: of seams, in order.
-      opacity: whether photos have an opacity.
-      protected: whether photos have a mask of what is protected.
+      small: (height, width) of the padded overview that a network with an `importance_side` sees; None for a network
+        without one.
+      rounds: the rounds of seams, in the order in which they are found.
+      opacity: whether the photos have an opacity channel.
+      protected: whether the photos have a mask of what is protected.
     """
 
     shape: tuple[int, int]
@@ -48,15 +51,16 @@ def find_bucket(
     """The bucket of a photo.
 
     Args:
-      size: its (height, width).
-      reach: the (height, width) that seams may lead to, between its size and the target.
-      target: the (height, width) wanted; None for no more than `reach`.
-      importance_side: the network's.
-      seams_only: whether seams go all the way there (importance_percentile 100), so that the intermediate
-        image is known to be as small as that.
-      per_octave: steps of bucket sides from one power of two to the next.
-      opacity: whether it has one.
-      protected: whether it has a mask of what is protected.
+      size: the photo's (height, width).
+      reach: the (height, width) that seams may lead to, between the photo's size and the target.
+      target: the (height, width) wanted; None where it is `reach`.
+      importance_side: the side in pixels of the overview that the network sees; None for a network that sees the photo
+        itself.
+      seams_only: whether seams alone lead to `reach` (importance_percentile 100), so that the intermediate image is
+        known to be as small as that.
+      per_octave: how many bucket sides there are between one power of two and the next.
+      opacity: whether the photo has an opacity channel.
+      protected: whether the photo has a mask of what is protected.
     """
 
     def side(length: int) -> int:
@@ -74,7 +78,10 @@ def find_bucket(
 
 
 def canvases_of(bucket: Bucket) -> tuple[tuple[int, int], ...]:
-    """Rising (height, width)s up to the bucket's canvas: how far the seams led is known only when they were found."""
+    """Rising (height, width)s up to the bucket's canvas, of which the smallest that holds the image is computed on.
+
+    A smaller canvas costs less, and how far seams lead is known only once they are found.
+    """
     shrinking = [this.side for this in bucket.rounds if not this.room]
     shares = (1 / 2, 3 / 4, 7 / 8, 1) if len(shrinking) == 1 else (3 / 4, 1)
     sides = [
@@ -91,9 +98,9 @@ def spread(count: int, most: int, *, multiple: int = 1) -> int:
     """The batch size, from half of `most` up, that leaves the fewest places empty; the largest of those.
 
     Args:
-      count: photos, at least 1.
-      most: largest batch, at least 1.
-      multiple: of which the batch size is one (the number of devices).
+      count: how many photos there are, at least 1.
+      most: the largest batch size, at least 1.
+      multiple: the number of devices; the batch size is a multiple of it.
     """
     most = min(max(1, most // multiple), -(-count // multiple))
     sizes = [multiple * n for n in range(max(1, most // 2), most + 1)]

@@ -128,6 +128,7 @@ def define_flags() -> flags.FlagValues:
 
 
 def _run(options: dict[str, Any]) -> int:
+    """Runs the command with the values of its flags; returns the exit code."""
     # All that needs no JAX is checked first.
     from dnr_jax.batch.entries import Extensions
     from dnr_jax.batch.hosts import Coordinator, parse_shard
@@ -190,7 +191,15 @@ def _run(options: dict[str, Any]) -> int:
 
 
 def _naming(targets: Sequence[Asked], pattern: str | None) -> "Naming":
-    """How results are named; ValueError for a pattern that could not tell them apart, or that leads elsewhere."""
+    """How results are named.
+
+    Args:
+      targets: the targets of the command.
+      pattern: the value of --output_name; None where it is not given.
+
+    Raises:
+      ValueError: a pattern that would give two results one name, or that leaves the output directory.
+    """
     from dnr_jax.batch.entries import Naming
 
     several = len(targets) > 1
@@ -208,6 +217,7 @@ def _naming(targets: Sequence[Asked], pattern: str | None) -> "Naming":
 
 
 def _check(options: dict[str, Any]) -> None:
+    """Raises ValueError for flags whose values are out of range or do not go together."""
     for name in ("batch_megapixels", "max_megapixels"):
         if not 0 < options[name] < float("inf"):
             raise ValueError(f"--{name} is {options[name]}: give a number above 0")

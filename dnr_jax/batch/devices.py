@@ -1,4 +1,4 @@
-"""Compiled programs on all local devices: the batch axis sharded, nothing exchanged between devices."""
+"""Compiled programs on all local devices: the batch axis is sharded, and devices exchange nothing."""
 
 import re
 import time
@@ -30,9 +30,9 @@ class Shaped(NamedTuple):
     """One photo for a batch.
 
     Attributes:
-      pixels: [H, W, 3] in [0, 255], or [H, W, 4] with opacity likewise, as the bucket has it.
+      pixels: uint8 or float32 [H, W, 3] in [0, 255]; where the bucket has opacity [H, W, 4], opacity in [0, 255] too.
       target: the (height, width) wanted.
-      protect: bool [H, W]; None where the bucket has no masks.
+      protect: bool [H, W], true for what is protected; None where the bucket has no masks.
     """
 
     pixels: np.ndarray
@@ -41,23 +41,23 @@ class Shaped(NamedTuple):
 
 
 class StepFailedError(RuntimeError):
-    """The devices cannot run a batch, however small."""
+    """Raised where the devices cannot run a batch, however small."""
 
 
 class Devices:
-    """Runs batches.
+    """Runs batches of photos on several devices of this process.
 
     Args:
-      network: whose parameters every device gets.
-      config: of all photos.
-      devices: None for all local ones.
+      network: the feature network; every device gets a copy of its parameters.
+      config: the options of the method, alike for all photos.
+      devices: the JAX devices to use; None for all local ones.
       together: whether one device computes the photos of its share at once (`jax.vmap`) or, still in one program, one
         after the other (`jax.lax.map`). None: at once, except on CPUs, where one photo already keeps every core
         busy.
 
     Attributes:
-      compile_seconds: of each program, by bucket and batch size.
-      busy_seconds: during which photos were seen and devices ran programs.
+      compile_seconds: how long each program took to compile, by bucket and batch size.
+      busy_seconds: how long devices ran programs, in all.
     """
 
     def __init__(
@@ -90,15 +90,16 @@ class Devices:
         """Retargets photos of one bucket in batches of `batch`, or smaller ones where the devices refuse that.
 
         Args:
-          bucket: of all of them.
-          batch: a multiple of the number of devices.
-          photos: at least one.
+          bucket: the bucket of all the photos.
+          batch: the batch size, a multiple of the number of devices.
+          photos: the photos, at least one.
 
         Returns:
-          For each photo what became of it, on the host, its image cut to the target; and its share of the seconds.
+          For each photo its result, as NumPy arrays and with the image cut to the target, and its share of the seconds
+          that its batch took.
 
         Raises:
-          StepFailedError: the devices refuse the smallest batch.
+          StepFailedError: the devices refuse even the smallest batch.
         """
         results: list[tuple[Retargeted, float]] = []
         while len(results) < len(photos):
@@ -114,7 +115,7 @@ class Devices:
         return results
 
     def compile(self, bucket: Bucket, batch: int) -> Any:
-        """The program of a bucket and batch size, compiled on first use."""
+        """The compiled program of a bucket and batch size; it is compiled on first use and then kept."""
         key = (bucket, batch)
         if key not in self._programs:
             start = time.perf_counter()
@@ -136,6 +137,7 @@ class Devices:
         return self._programs[key]
 
     def _step(self, bucket: Bucket, batch: int, photos: Sequence[Shaped]) -> list[tuple[Retargeted, float]]:
+        """Runs one batch, of at most `batch` photos."""
         program = self.compile(bucket, batch)
         start = time.perf_counter()
         inputs = jax.block_until_ready(jax.device_put(self._pad(bucket, batch, photos), self._sharding))
@@ -146,7 +148,7 @@ class Devices:
         return [(_cut(host, i, photo.target), seconds / len(photos)) for i, photo in enumerate(photos)]
 
     def _pad(self, bucket: Bucket, batch: int, photos: Sequence[Shaped]) -> Padded:
-        """A full batch on the host; places without a photo hold a black one."""
+        """A full batch as NumPy arrays, [batch, ...] each; places without a photo hold a black one."""
         least = np.asarray([max(1, n // 2) for n in bucket.shape], np.int32)
         small = least if bucket.small is None else np.minimum(least, np.asarray(bucket.small, np.int32))
         fields: dict[str, Any] = {
@@ -178,7 +180,7 @@ class Devices:
         return Padded(**fields)
 
     def _salience(self, pixels: np.ndarray, padded: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """What stands out in a photo; looked for once while its array lives, however many targets it has."""
+        """What stands out in a photo, float32 [SIDE, SIDE]; looked for once, however many targets the photo has."""
         self._seen = [(photo, salience) for photo, salience in self._seen if photo() is not None]
         for photo, salience in self._seen:
             if photo() is pixels:
@@ -189,7 +191,17 @@ class Devices:
 
 
 def loss_record(losses: np.ndarray, steps: int, stage: str) -> tuple[list[float], str]:
-    """The losses of one photo's optimisation, and what is wrong with them; empty for nothing."""
+    """The losses of one photo's optimisation.
+
+    Args:
+      losses: float32 [capacity], before each step and after the last one; what comes after that is left aside.
+      steps: how many steps the optimisation took.
+      stage: what the optimisation is called in messages.
+
+    Returns:
+      The losses, `steps` + 1 of them, and an empty text; or, where one is not finite, no losses and a text that says
+      at which step.
+    """
     values = losses[: steps + 1]
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
@@ -201,15 +213,18 @@ def loss_record(losses: np.ndarray, steps: int, stage: str) -> tuple[list[float]
 def _one_after_the_other(
     one: Callable[[Network, Padded, Numbers], Retargeted], network: Network, photos: Padded, numbers: Numbers
 ) -> Retargeted:
+    """Runs the program of one photo on each photo of a batch in turn."""
     return jax.lax.map(lambda photo: one(network, photo, numbers), photos)
 
 
 def _cut(host: Retargeted, index: int, target: tuple[int, int]) -> Retargeted:
+    """One photo's result out of a batch, its image cut to the target."""
     one = jax.tree.map(lambda array: array[index], host)
     return one._replace(image=np.ascontiguousarray(one.image[: target[0], : target[1]]))
 
 
 def _reason(error: BaseException) -> str:
+    """What went wrong on the devices, in one line."""
     if isinstance(error, MemoryError) or re.search(r"RESOURCE_EXHAUSTED|[Oo]ut of memory", str(error)):
         return "not enough memory on the device even for the smallest batch: scale the photo down"
     return " ".join(str(error).split())[:200]

@@ -1,4 +1,4 @@
-"""What a run would do: buckets, batches, and about how long it takes."""
+"""Says what a run would do: in which buckets and batches, and about how long it would take."""
 
 import time
 from collections import Counter, defaultdict
@@ -43,7 +43,7 @@ def run_dry(session: Session) -> int:
 
 
 def _estimate(session: Session, devices: Devices, batches: list[Batch]) -> str:
-    """About how long the batches take, from the time that one batch of noise takes here and now."""
+    """Says about how long the batches take, from the time that one batch of noise takes here and now."""
     grouped = [batch for batch in batches if batch.bucket is not None]
     if grouped:
         common = Counter((batch.bucket, batch.size) for batch in grouped).most_common(1)[0][0]
@@ -76,7 +76,7 @@ def _estimate(session: Session, devices: Devices, batches: list[Batch]) -> str:
 
 
 def _change(bucket: Bucket) -> tuple[int, int]:
-    """A (height, width) that a photo as large as its bucket may be brought to: half as much again or three quarters."""
+    """A target (height, width) for a photo as large as its bucket: sides grow by a half or shrink to three quarters."""
     target: dict[str, int] = dict(zip(("height", "width"), bucket.shape, strict=True))
     for this in bucket.rounds:
         whole, most = bucket.shape[this.side == "width"], bucket.canvas[this.side == "width"]

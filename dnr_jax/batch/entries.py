@@ -1,4 +1,4 @@
-"""What to retarget: the photos of a directory, of a glob, or of a manifest. Plain Python."""
+"""Finds what to retarget: the photos of a directory, of a glob, or of a manifest. Plain Python."""
 
 import csv
 import glob
@@ -14,7 +14,7 @@ import PIL.Image
 from dnr_jax.photos.encode import FORMATS
 
 COLUMNS = ("path", "width", "height", "protect", "remove", "output")
-"""What a manifest's rows may hold; only the path is needed."""
+"""The columns that a manifest may have; only the path is needed."""
 STATE_DIR = ".dnr-batch"
 """The folder in the output directory that holds records and temporary files."""
 
@@ -23,14 +23,16 @@ class Entry(NamedTuple):
     """One photo to retarget.
 
     Attributes:
-      path: of the photo.
-      output: path below the output directory, which also names the photo in records.
-      width: target width in pixels or percent as text; with `height` in place of the command's size. None: not given.
-      height: likewise.
-      protect: path of a mask, or None.
-      remove: likewise.
+      path: where the photo is.
+      output: the result's path below the output directory; it also names the result in records.
+      width: the target width as text, in pixels or percent; None where none is given. Where an entry has a width or a
+        height, these replace the command's targets.
+      height: the target height as text, likewise.
+      protect: where the mask of what is protected is; None for no mask.
+      remove: where the mask of what is to be removed is; None for no mask.
       fallback: whether the output has another extension than the photo because the photo's format cannot be written.
-      target: which of the command's targets it is for, from 0; it has no say where the entry has a size of its own.
+      target: the number of the command's target that the entry is for, from 0; not used where the entry has a size of
+        its own.
     """
 
     path: str
@@ -44,7 +46,7 @@ class Entry(NamedTuple):
 
     @property
     def has_own_size(self) -> bool:
-        """Whether it says itself how large its result is to be."""
+        """Whether the entry says itself how large its result is to be."""
         return self.width is not None or self.height is not None
 
     @property
@@ -54,18 +56,18 @@ class Entry(NamedTuple):
 
 
 class Extensions(NamedTuple):
-    """Which extensions outputs have that nobody named.
+    """Which extensions results have whose output is not named by a manifest.
 
     Attributes:
-      every: that of all outputs (".png"); None to keep each photo's.
-      fallback: that of photos whose own format cannot be written; None to keep theirs too, so that they fail.
+      every: the extension of all of them (".png"); None to keep each photo's.
+      fallback: the extension for photos whose own format cannot be written; None to keep theirs too, so that they fail.
     """
 
     every: str | None = None
     fallback: str | None = ".png"
 
     def name(self, output: str) -> tuple[str, bool]:
-        """An output with its extension, and whether that is the fallback."""
+        """The path of an output with the extension that it is to have, and whether that is the fallback."""
         path = PurePosixPath(output)
         if self.every is not None:
             return str(path.with_suffix(self.every)), False
@@ -75,19 +77,19 @@ class Extensions(NamedTuple):
 
 
 class Naming(NamedTuple):
-    """The command's targets, and how their results are told apart.
+    """The command's targets, and how their results are named.
 
     Attributes:
-      targets: their names, in order.
-      pattern: of a result's path below the output directory, without extension: {name} is that of the photo's own
-        result, {target} the target's.
+      targets: the names of the targets, in order.
+      pattern: the path of a result below the output directory, without its extension; {name} stands for the path that
+        the photo's only result would have, {target} for the target's name.
     """
 
     targets: tuple[str, ...] = ("",)
     pattern: str = "{name}"
 
     def expand(self, entry: Entry) -> list[Entry]:
-        """An entry for each target; the one itself where it has a size of its own, and with it its output."""
+        """An entry for each target; the entry alone, unchanged, where it has a size of its own."""
         if entry.has_own_size:
             return [entry]
         if self.pattern == "{name}":
@@ -114,12 +116,12 @@ def find_entries(source: str, output_dir: Path, extensions: Extensions, *, namin
 
     Args:
       source: a directory, a pattern with *, ? or [, or a .jsonl or .csv file.
-      output_dir: where results go.
-      extensions: of the outputs.
+      output_dir: the folder of the results.
+      extensions: which extensions the results have.
       naming: the targets; every photo has an entry for each.
 
     Raises:
-      ValueError: nothing there, a bad manifest, or two photos with one output.
+      ValueError: there are no photos, the manifest is malformed, or two photos have the same output.
     """
     path = Path(source)
     if path.is_dir():
@@ -142,7 +144,15 @@ def find_entries(source: str, output_dir: Path, extensions: Extensions, *, namin
 
 
 def check_outputs(entries: Iterable[Entry], taken: dict[str, str]) -> None:
-    """Adds outputs to those taken, output -> photo; ValueError where two results would be written to one file."""
+    """Adds the outputs of entries to those that are taken.
+
+    Args:
+      entries: the entries to add.
+      taken: the photo of each output so far, by output; it is changed.
+
+    Raises:
+      ValueError: two results would be written to one file.
+    """
     for entry in entries:
         other = taken.get(entry.output)
         taken[entry.output] = entry.path
@@ -154,10 +164,10 @@ def check_outputs(entries: Iterable[Entry], taken: dict[str, str]) -> None:
 
 
 def read_manifest(path: Path, extensions: Extensions) -> Iterator[Entry]:
-    """The entries of a .jsonl or .csv file; paths in it are relative to its directory.
+    """Reads the entries of a .jsonl or .csv file; paths in it are relative to its directory.
 
     Raises:
-      ValueError: a row that is malformed; the message names the file and line.
+      ValueError: the file is of another kind or not UTF-8, or a row is malformed; the message names the file and line.
     """
     if path.suffix.lower() not in (".jsonl", ".csv"):
         raise ValueError(
@@ -175,10 +185,16 @@ def read_manifest(path: Path, extensions: Extensions) -> Iterator[Entry]:
 
 
 def stream_entries(lines: Iterable[str], name: str, base: Path, extensions: Extensions) -> Iterator[Entry]:
-    """The entries of JSON lines as they come; paths in them are relative to `base`.
+    """Reads entries from JSON lines as they come.
+
+    Args:
+      lines: one JSON object each; blank lines are passed over.
+      name: what the source of the lines is called in messages.
+      base: the folder that paths in the lines are relative to.
+      extensions: which extensions the results have.
 
     Raises:
-      ValueError: a line that is malformed; the message has `name` and the line's number.
+      ValueError: a malformed line; the message has `name` and the line's number.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -193,6 +209,7 @@ def stream_entries(lines: Iterable[str], name: str, base: Path, extensions: Exte
 
 
 def _csv_entries(file: TextIO, path: Path, extensions: Extensions) -> Iterator[Entry]:
+    """Reads the entries of a manifest in CSV; an empty cell is as if its column were not there."""
     reader = csv.DictReader(file)
     for row in reader:
         where = f"{path} line {reader.line_num}"
@@ -202,6 +219,7 @@ def _csv_entries(file: TextIO, path: Path, extensions: Extensions) -> Iterator[E
 
 
 def _row_entry(row: dict[str, Any], where: str, base: Path, extensions: Extensions) -> Entry:
+    """Checks one row of a manifest, which `where` names in messages, and makes an entry of it."""
     unknown = [name for name in row if name not in COLUMNS]
     if unknown:
         raise ValueError(f"{where} has an unknown column {unknown[0]!r}: there are {', '.join(COLUMNS)}")
@@ -229,12 +247,13 @@ def _row_entry(row: dict[str, Any], where: str, base: Path, extensions: Extensio
 
 
 def _relative_output(path: str) -> str:
-    """Where a photo that a manifest names goes: the same path, held below the output directory."""
+    """The output of a photo in a manifest: its path, without the parts that would leave the output directory."""
     plain = os.path.normpath(path).replace(os.sep, "/")
     return "/".join(part for part in plain.split("/") if part not in ("", "..", "."))
 
 
 def _photos_below(base: Path, output_dir: Path) -> Iterator[Path]:
+    """The files below a directory that Pillow may read, by name, without hidden ones and those below `output_dir`."""
     PIL.Image.init()
     known = PIL.Image.registered_extensions()
     readable = {extension for extension, name in known.items() if name in PIL.Image.OPEN} | set(FORMATS)
@@ -249,7 +268,7 @@ def _photos_below(base: Path, output_dir: Path) -> Iterator[Path]:
 
 
 def _matches(pattern: str, base: Path, output_dir: Path) -> Iterator[Path]:
-    """Files that a glob matches, without those behind links to directories or in the output directory."""
+    """The files that a glob matches, without hidden ones, those behind linked directories and those in `output_dir`."""
     results, links = output_dir.resolve(), {}
 
     def is_behind_link(folder: Path) -> bool:
@@ -267,12 +286,13 @@ def _matches(pattern: str, base: Path, output_dir: Path) -> Iterator[Path]:
 
 
 def _fixed_part(pattern: str) -> Path:
-    """The directory that a glob starts from."""
+    """The directory that a glob starts from: the part of its path that has no *, ? or [."""
     parts: Sequence[str] = Path(pattern).parts
     fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:fixed]) if fixed else Path()
 
 
 def _mirrored(file: Path, base: Path, extensions: Extensions) -> Entry:
+    """The entry of a photo whose result has the same path below the output directory as the photo has below `base`."""
     output, fallback = extensions.name(file.relative_to(base).as_posix())
     return Entry(str(file), output, fallback=fallback)

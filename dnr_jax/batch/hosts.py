@@ -1,4 +1,4 @@
-"""Which share of the photos is this process's: as told, as `jax.distributed` says, or all of them."""
+"""Which share of the photos is this process's: the one it is given, the one `jax.distributed` gives it, or all."""
 
 import dataclasses
 import hashlib
@@ -15,24 +15,35 @@ from dnr_jax.batch.entries import STATE_DIR, Entry
 from dnr_jax.shell.ending import handlers_kept
 
 MOST_BALANCED = 50_000
-"""Entries up to which shards are balanced by size; above, so many fall to each that plain dealing is even enough."""
+"""How many entries are balanced by size at most; of more, each shard has so many that plain dealing is even enough."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """This process's number, from 0, and how many there are."""
+    """One share of the photos.
+
+    Attributes:
+      index: the number of this process, from 0.
+      count: how many processes there are.
+    """
 
     index: int
     count: int
 
     @property
     def name(self) -> str:
-        """Of this shard's files."""
+        """What names this shard's records, for instance "0-of-4"."""
         return f"{self.index}-of-{self.count}"
 
 
 class Coordinator(NamedTuple):
-    """Arguments of `jax.distributed.initialize`; all None where it should find out by itself."""
+    """The arguments of `jax.distributed.initialize`; all are None where it should find them out by itself.
+
+    Attributes:
+      address: host:port of process 0.
+      num_processes: how many processes there are.
+      process_id: the number of this one, from 0.
+    """
 
     address: str | None = None
     num_processes: int | None = None
@@ -40,7 +51,7 @@ class Coordinator(NamedTuple):
 
 
 def parse_shard(text: str) -> Shard:
-    """A shard from "i/n"; ValueError for anything else."""
+    """Reads a shard from "i/n", with i from 0 to n - 1; ValueError for anything else."""
     match = re.fullmatch(r"([0-9]{1,7})/([0-9]{1,7})", text)
     if match is None or not int(match[1]) < int(match[2]):
         raise ValueError(f"--shard is {text!r}: give i/n with i from 0 to n - 1, for instance 0/4")
@@ -48,7 +59,11 @@ def parse_shard(text: str) -> Shard:
 
 
 def is_many_processes(environment: Mapping[str, str]) -> bool:
-    """Whether a launcher that `jax.distributed` knows started this process as one of several: Slurm, Open MPI, TPU."""
+    """Whether a launcher that `jax.distributed` knows (Slurm, Open MPI, TPU) started this process as one of several.
+
+    Args:
+      environment: the variables of the process.
+    """
     counts = [environment.get(name, "1") for name in ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")]
     started = ["SLURM_PROCID" in environment, "OMPI_COMM_WORLD_RANK" in environment]
     if any(is_started and count != "1" for is_started, count in zip(started, counts, strict=True)):
@@ -57,16 +72,17 @@ def is_many_processes(environment: Mapping[str, str]) -> bool:
 
 
 def find_shard(coordinator: Coordinator, *, environment: Mapping[str, str] = os.environ) -> Shard:
-    """The shard that `jax.distributed` gives this process; the whole where there is but one.
+    """The shard that `jax.distributed` gives this process; all photos where it is the only one.
 
-    It is asked once and then left, before any photo: while it is on, the loss of one host ends all.
+    `jax.distributed` is asked once and shut down before the first photo: while it runs, the loss of one host would end
+    the processes of all.
 
     Args:
-      coordinator: what to tell it.
-      environment: variables of launchers.
+      coordinator: how the processes find each other.
+      environment: the variables of the process, by which a launcher is recognised.
 
     Raises:
-      ValueError: processes that cannot find each other.
+      ValueError: the processes cannot find each other.
     """
     import jax
 
@@ -92,16 +108,16 @@ def take_shard(
     output_dir: Path,
     measure: Callable[[Sequence[Entry]], list[int]],
 ) -> list[Entry]:
-    """The entries of one shard: of every entry exactly one shard has it.
+    """The entries of one shard; every entry is in exactly one shard.
 
     Up to `MOST_BALANCED` entries are dealt so that all shards have the same cost. Processes that share the output
     directory follow the first to have dealt, so that nothing is lost or done twice where they see different files.
 
     Args:
-      entries: all of them, alike for all shards.
-      shard: whose to return.
-      output_dir: where results go.
-      measure: gives each entry's cost, in any unit.
+      entries: all entries, in the same order for all shards.
+      shard: the shard whose entries to return.
+      output_dir: the folder of the results, which the shards share.
+      measure: gives the cost of each entry, in any unit, 0 where it is not known.
     """
     if shard.count == 1:
         return list(entries)
@@ -120,8 +136,11 @@ def deal(costs: Sequence[float], count: int) -> list[int]:
     """The shard of each entry: the costliest first, each to the shard that has least so far.
 
     Args:
-      costs: of the entries, 0 where not known.
-      count: of shards.
+      costs: the cost of each entry, in any unit, 0 where it is not known.
+      count: how many shards there are.
+
+    Returns:
+      For each entry the number of its shard, from 0.
     """
     owners = [0] * len(costs)
     loads = [(0.0, 0, shard) for shard in range(count)]
@@ -133,7 +152,7 @@ def deal(costs: Sequence[float], count: int) -> list[int]:
 
 
 def _publish(path: Path, data: bytes) -> None:
-    """Writes a file unless another process was first; either way it is whole."""
+    """Writes a file unless another process has written it first; whichever it was, the file is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
     try:

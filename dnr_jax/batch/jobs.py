@@ -1,4 +1,4 @@
-"""From entries to jobs: sizes, targets, buckets, and what is done already; and from jobs to batches."""
+"""Makes jobs of entries (with size, target, bucket, and whether it is done already), and batches of jobs."""
 
 import contextlib
 import dataclasses
@@ -27,18 +27,19 @@ _THREADS = 16  # File headers wait for disks and networks, not for a processor.
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What is asked for, of every photo alike.
+    """What every photo of a run is to become.
 
     Attributes:
-      config: options of the method.
+      config: the options of the method.
       targets: the sizes wanted of every photo, at least one; an entry's own width or height replaces them.
-      output_dir: where results go.
-      background: what transparent parts are laid on where the output cannot hold them.
+      output_dir: the folder of the results.
+      background: the colour that transparent parts are laid on; None to keep them transparent.
       frames: what to do with animations.
-      max_megapixels: the largest photo to decode.
-      per_octave: bucket sides from one power of two to the next.
-      batch_size: most photos at a time on each device.
-      batch_megapixels: most padded megapixels at a time on each device; one photo may have more.
+      max_megapixels: how large a photo may be to be decoded, in millions of pixels.
+      per_octave: how many bucket sides there are between one power of two and the next.
+      batch_size: how many photos each device computes at a time, at most.
+      batch_megapixels: how many millions of padded pixels each device computes at a time, at most; a single photo may
+        have more.
       retry_failed: whether photos that failed before are tried again.
       recheck: whether finished photos' inputs are read again to see if they changed.
     """
@@ -61,14 +62,14 @@ class Job(NamedTuple):
 
     Attributes:
       entry: the photo.
-      size: its (height, width); None where its file could not be opened.
-      target: the (height, width) that retargeting leads to; None likewise.
-      bucket: whose batches it joins; None where it goes alone.
-      alone: why it does: "something to remove", "frames", "unreadable", "too small",
-        "no full-resolution tap".
-      config_sha256: of everything asked for.
-      recorded: "done" or "failed" where an earlier run's record still holds and nothing is to be done.
-      failure: why it cannot be served; empty where nothing is known against it.
+      size: the photo's (height, width); None where its file could not be opened.
+      target: the (height, width) that retargeting leads to; None where the size is, or where `failure` says why.
+      bucket: the bucket whose batches the photo joins; None where it goes alone.
+      alone: why it goes alone: "something to remove", "frames", "unreadable", "too small",
+        "no full-resolution tap"; empty where it does not.
+      config_sha256: the digest of every option that the result depends on.
+      recorded: "done" or "failed" where an earlier run's record still holds and nothing is to be done; else empty.
+      failure: why the photo cannot be retargeted, in one line; empty where nothing is known against it.
       scaled: the (height, width) that the result is then scaled to; None where it stays as it is.
     """
 
@@ -84,17 +85,23 @@ class Job(NamedTuple):
 
     @property
     def written(self) -> tuple[int, int] | None:
-        """(height, width) of the file; None where the photo's could not be opened."""
+        """The (height, width) of the result's file; None where the photo could not be opened."""
         return self.scaled or self.target
 
     @property
     def pixels(self) -> int:
-        """Of the photo; what its costs are counted in."""
+        """How many pixels the photo has, by which its cost is reckoned; 0 where it could not be opened."""
         return 0 if self.size is None else self.size[0] * self.size[1]
 
 
 class Batch(NamedTuple):
-    """Jobs that run together; one without a bucket runs alone. `size` is the compiled batch size."""
+    """Jobs that run together.
+
+    Attributes:
+      bucket: the bucket of all of them; None for a single job that runs alone.
+      size: the batch size that the program is compiled for, at least the number of jobs.
+      jobs: the jobs.
+    """
 
     bucket: Bucket | None
     size: int
@@ -110,15 +117,19 @@ def make_jobs(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Job]:
-    """Opens every photo's file, unless a record has its size, and says what is to be done with it.
+    """Finds out what is to be done with each photo; opens its file for that, unless a record has its size.
 
     Args:
       entries: the photos.
-      request: what is asked for.
-      importance_side: the network's.
-      weights_sha256: of the network.
-      ledger: what is done already.
-      progress: called with (photos looked at, photos).
+      request: what every photo is to become.
+      importance_side: the side in pixels of the overview that the network sees; None for a network that sees the photo
+        itself.
+      weights_sha256: the digest of the network.
+      ledger: what earlier runs have done.
+      progress: called with (how many photos were looked at, how many there are); None for nobody.
+
+    Returns:
+      A job for each entry, in order.
     """
     jobs = []
 
@@ -134,7 +145,10 @@ def make_jobs(
 
 
 def map_in_threads(function: Callable[[Entry], Result], entries: Sequence[Entry]) -> Generator[Result]:
-    """What a function that looks at files gives for each entry, in order; closed early, it leaves the rest undone."""
+    """Calls a function for each entry, in several threads at once; gives what it returns, in order.
+
+    Closed early, it does not begin the calls that are left.
+    """
     pool = ThreadPoolExecutor(_THREADS)
     try:
         yield from pool.map(function, entries)
@@ -183,7 +197,16 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
 
 
 def find_target(entry: Entry, size: tuple[int, int], request: Request) -> Target:
-    """The size wanted of a photo of (height, width) `size`; ValueError for one that is out of range."""
+    """The size wanted of a photo.
+
+    Args:
+      entry: the photo; its own width or height goes before the request's targets.
+      size: the photo's (height, width).
+      request: holds the targets.
+
+    Raises:
+      ValueError: a size that is malformed or out of range.
+    """
     if entry.has_own_size:
         return parse_target(size, width=entry.width, height=entry.height)
     return request.targets[entry.target].target(size)
@@ -196,7 +219,15 @@ def request_sha256(
     request: Request,
     config: RetargetConfig,
 ) -> str:
-    """The digest that ties a record to what was asked for; `config` is the request's for this photo."""
+    """The digest that ties a record to what was asked for.
+
+    Args:
+      entry: the photo.
+      target: the (height, width) that retargeting leads to.
+      scaled: the (height, width) that the result is then scaled to; None where it stays as it is.
+      request: what every photo is to become.
+      config: the request's options with their values for this photo's size.
+    """
     asked: dict[str, str | float | None] = {
         "output": entry.output,
         "background": None if request.background is None else ",".join(map(str, request.background)),
@@ -210,7 +241,7 @@ def request_sha256(
 
 
 def _look_at(entry: Entry, recorded: Recorded | None) -> tuple[tuple[int, int] | None, str, bool]:
-    """Size, why alone, and whether transparent; from the record of a photo that ran in a batch, without its file."""
+    """What `Header` holds: from the record of a photo that ran in a batch and is unchanged, else from its file."""
     try:
         if recorded is not None and recorded.batched and recorded.size and file_stat(entry.files) == recorded.stat:
             return recorded.size, "", recorded.opacity
@@ -220,16 +251,16 @@ def _look_at(entry: Entry, recorded: Recorded | None) -> tuple[tuple[int, int] |
 
 
 def make_batches(jobs: Iterable[Job], request: Request, devices: int, *, whole: bool = True) -> Iterator[Batch]:
-    """Groups what is to be done, bucket by bucket, then what goes alone.
+    """Groups the jobs that are not done: first bucket by bucket, then one by one those that go alone.
 
     The batch size of a bucket follows from all its jobs, those done included, so that a run which goes on where
     another stopped runs the same programs.
 
     Args:
-      jobs: in order.
-      request: limits of batches.
-      devices: how many share a batch.
-      whole: whether these are all jobs there will be; else batches have the largest size.
+      jobs: the jobs, whose order is kept within a bucket.
+      request: limits the size of batches.
+      devices: how many devices share a batch.
+      whole: whether these are all the jobs there will be; else every batch has the largest size allowed.
     """
     groups: dict[Bucket, list[Job]] = {}
     single = []
@@ -252,6 +283,6 @@ def make_batches(jobs: Iterable[Job], request: Request, devices: int, *, whole: 
 
 
 def count_recorded(jobs: Iterable[Job]) -> tuple[int, int]:
-    """How many are done already, and how many failed before."""
+    """How many jobs an earlier run has finished, and at how many it failed."""
     states = [job.recorded for job in jobs]
     return states.count(DONE), states.count(FAILED)

@@ -1,4 +1,4 @@
-"""The record of finished photos: one line of JSON each, appended once its file is in place. Plain Python.
+"""The record of finished photos: one line of JSON for each, appended once its file is in place. Plain Python.
 
 Every process appends to a file of its own and reads those of all, so that shards share an output directory and a later
 run may be divided otherwise. A line that a crash has cut short is passed over.
@@ -24,15 +24,15 @@ class Recorded(NamedTuple):
 
     Attributes:
       status: "done" or "failed".
-      input_sha256: of the photo and its masks.
-      config_sha256: of everything asked for.
-      weights_sha256: of the network.
-      stat: (bytes, modification time in ns) of each input file.
+      input_sha256: the digest of the photo and its masks, as `files_sha256` makes it.
+      config_sha256: the digest of every option that the result depends on, as `config_sha256` makes it.
+      weights_sha256: the digest of the network.
+      stat: (bytes, modification time in nanoseconds) of each input file.
       size: (height, width) of the photo; None where it could not be read.
-      output_bytes: length of the result; 0 for a failure.
-      reason: why it failed.
-      seconds: on the device.
-      batched: whether it ran in a batch of its bucket.
+      output_bytes: how many bytes the result's file has; 0 for a failure.
+      reason: why the photo failed, in one line; empty for one that is done.
+      seconds: how long the photo kept the device busy.
+      batched: whether the photo ran in a batch of its bucket.
       opacity: whether that was a bucket of transparent photos.
     """
 
@@ -50,11 +50,11 @@ class Recorded(NamedTuple):
 
 
 class Ledger:
-    """Records of an output directory.
+    """The records of an output directory: reads those of all processes, and appends to the file of this one.
 
     Args:
-      output_dir: where results go.
-      name: of this process's file; no other process may use it at the same time.
+      output_dir: the folder of the results, whose `STATE_DIR` holds the records.
+      name: names this process's file; no other process may use it at the same time.
     """
 
     def __init__(self, output_dir: Path, name: str):
@@ -67,11 +67,18 @@ class Ledger:
                 self._remember(line)
 
     def get(self, output: str) -> Recorded | None:
-        """What was last recorded of an output."""
+        """What was last recorded of an output, a path below the output directory; None where nothing was."""
         return self._records.get(output)
 
     def append(self, line: dict[str, Any]) -> None:
-        """Records one photo for good: the line is on the disk when this returns."""
+        """Records one photo for good: the line is on the disk when this returns.
+
+        Args:
+          line: values for JSON, among them those that `Recorded` reads.
+
+        Raises:
+          OSError: the file cannot be written.
+        """
         if self._descriptor is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
@@ -86,7 +93,7 @@ class Ledger:
         self._remember(line)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes this process's file, if anything was appended to it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -120,15 +127,15 @@ def is_current(
     *,
     recheck: bool = False,
 ) -> bool:
-    """Whether a record still says what is: same options, network and input, and the result where it was put.
+    """Whether a record still holds: options, network and input are the same, and the result is where it was put.
 
     Args:
-      recorded: of the entry's output.
+      recorded: what was last recorded of the entry's output.
       entry: the photo.
-      output_dir: where results go.
-      config_sha256: of what is asked for now.
-      weights_sha256: of the network now.
-      recheck: read the input again even where its length and time of modification are as recorded.
+      output_dir: the folder of the results.
+      config_sha256: the digest of what is asked for now.
+      weights_sha256: the digest of the network that is used now.
+      recheck: whether to read the input again even where its length and time of modification are as recorded.
     """
     if (recorded.config_sha256, recorded.weights_sha256) != (config_sha256, weights_sha256):
         return False
@@ -147,13 +154,17 @@ def is_current(
 
 
 def file_stat(paths: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """(bytes, modification time in ns) of each file."""
+    """(bytes, modification time in nanoseconds) of each file; OSError for one that is not there."""
     stats = [Path(path).stat() for path in paths]
     return tuple((found.st_size, found.st_mtime_ns) for found in stats)
 
 
 def files_sha256(paths: tuple[str, ...]) -> str:
-    """One digest of several files: of the digests of each."""
+    """One SHA-256 for several files, in hexadecimal: the digest of their digests, in order.
+
+    Raises:
+      OSError: a file cannot be read.
+    """
     total = hashlib.sha256()
     for path in paths:
         with open_plain(path) as file:
@@ -164,7 +175,14 @@ def files_sha256(paths: tuple[str, ...]) -> str:
 def config_sha256(
     config: RetargetConfig, target: tuple[int, int] | None, version: str, **asked: str | float | None
 ) -> str:
-    """A digest of everything asked for that a result depends on, besides the photo and the network."""
+    """A SHA-256, in hexadecimal, of everything that a result depends on besides the photo and the network.
+
+    Args:
+      config: the options of the method.
+      target: the (height, width) that retargeting leads to; None where the photo's size is not known.
+      version: the package's version.
+      asked: further options of the run, by name.
+    """
     text = json.dumps([dataclasses.asdict(config), target, version, asked], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

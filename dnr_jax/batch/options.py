@@ -1,4 +1,4 @@
-"""How a run is to be done: the command's flags besides what is asked of every photo (`jobs.Request`). Needs no JAX."""
+"""How a run is to be done: the flags of the command that do not change a result (see `jobs.Request`). Needs no JAX."""
 
 import dataclasses
 from typing import Literal
@@ -14,17 +14,17 @@ class RunOptions:
 
     Attributes:
       source: a directory, a pattern, a manifest, or "-" for JSON lines on standard input.
-      network: the network.
-      extensions: of the results.
-      naming: of the results of several targets.
-      summary: JSON file for the run's figures; None for the records' folder.
-      workers: processes that decode and encode, 0 for none; None for one for each core.
-      shard: this process's share; None where it is to be found out.
+      network: which network to load.
+      extensions: which extensions the results have.
+      naming: the names of the targets, and of their results.
+      summary: the JSON file for the run's figures; None for one in the folder of the records.
+      workers: how many processes decode and encode; 0 for none, None for one for each core.
+      shard: this process's share of the photos; None where it is to be found out.
       coordinator: how the processes of many hosts find each other.
-      engine: "local" for this process's devices, "ray" for a Ray cluster's.
-      ray_actors: actors on the Ray cluster; None for one for each of its GPUs.
+      engine: "local" for the devices of this process, "ray" for those of a Ray cluster.
+      ray_actors: how many actors to start on the Ray cluster; None for one for each of its GPUs.
       dry_run: whether only to say what would be done.
-      quiet: whether to leave out progress and notes.
+      quiet: whether to leave out progress and notes on stderr.
     """
 
     source: str

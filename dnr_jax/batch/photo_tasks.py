@@ -1,4 +1,4 @@
-"""What worker processes do: a file to arrays, and arrays to a file. Needs no JAX."""
+"""What worker processes do: they read files into arrays, and write arrays to files. Needs no JAX."""
 
 import hashlib
 import time
@@ -26,9 +26,9 @@ class Header(NamedTuple):
     """What a file says of itself before it is decoded.
 
     Attributes:
-      size: upright (height, width).
+      size: (height, width) of the photo once it stands upright.
       alone: why the photo cannot share a batch; empty where it can.
-      opacity: whether it may be transparent somewhere.
+      opacity: whether the photo may be transparent somewhere.
     """
 
     size: tuple[int, int]
@@ -41,12 +41,12 @@ class Decoded(NamedTuple):
 
     Attributes:
       frames: [H, W, 3], or with opacity [H, W, 4], in [0, 255]; uint8 where that is exact, else float32.
-      kind: what the file was.
-      masks: name -> bool [H, W].
-      input_sha256: of the photo and its masks.
-      stat: of the files, from before they were read.
-      notes: what a person should know of.
-      seconds: it took.
+      kind: what the file was: format, colour mode, depth, metadata.
+      masks: bool [H, W] by name, "protect" and "remove", where the entry has them.
+      input_sha256: the digest of the photo and its masks.
+      stat: (bytes, modification time in nanoseconds) of these files, from before they were read.
+      notes: lines that a person should read, for instance of metadata that was left out.
+      seconds: how long reading and decoding took.
     """
 
     frames: list[np.ndarray]
@@ -59,17 +59,17 @@ class Decoded(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Length of a file in bytes, and how many seconds it took."""
+    """A file that was written: how many bytes it has, and how many seconds scaling, encoding and writing took."""
 
     output_bytes: int
     seconds: float
 
 
 def read_header(entry: Entry) -> Header:
-    """The size, and whether the photo must go alone, from the file's first bytes.
+    """Reads a photo's size, and whether it must go alone, from the first bytes of its file.
 
     Raises:
-      ValueError, OSError: it cannot be opened; decoding says why.
+      ValueError, OSError: the file cannot be opened; a damaged one may raise almost anything. Decoding says why.
     """
     with open_plain(entry.path) as file, PIL.Image.open(file) as image:
         width, height = image.size
@@ -96,9 +96,14 @@ def output_kind(path: str) -> str:
 def decode_entry(entry: Entry, max_megapixels: float, frames: Frames) -> Decoded:
     """Reads one photo and its masks.
 
+    Args:
+      entry: names the files.
+      max_megapixels: how large a photo or mask may be, in millions of pixels.
+      frames: what to do with an animation.
+
     Raises:
-      ValueError: as `photos.files` has it.
-      OSError: as the file system has it.
+      ValueError: a file is no image, is too large, changed while it was read, or is refused by `photos.files`.
+      OSError: a file cannot be read.
     """
     start = time.perf_counter()
     photo = files.read_photo(entry.path, max_megapixels=max_megapixels, frames=frames)
@@ -126,16 +131,16 @@ def encode_result(
     """Scales one result where that is wanted, and writes it whole or not at all; folders are made as needed.
 
     Args:
-      output: the file.
-      images: float32 [H, W, 3 or 4] in [0, 255], as many as the photo had frames.
-      kind: of the photo.
-      background: what transparent parts are laid on.
-      temporary_dir: of the unfinished file; on the same file system.
+      output: the file to write.
+      images: float32 [H, W, 3], or with opacity [H, W, 4], in [0, 255]; as many as the photo has frames.
+      kind: what the photo's file was.
+      background: the colour that transparent parts are laid on; None to keep them transparent.
+      temporary_dir: the folder of the unfinished file, on the same file system as `output`.
       size: (height, width) of the file.
 
     Raises:
-      ValueError: the format cannot hold it.
-      OSError: as the file system has it.
+      ValueError: the format cannot hold the result.
+      OSError: the file or its folder cannot be written.
     """
     start = time.perf_counter()
     pictures = stored_pictures([scale_pixels(image, size) for image in images])
@@ -150,7 +155,7 @@ def encode_result(
 
 
 def check_failure(entry: Entry) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """Digest and stat of the files of a photo that failed; empty where they cannot be read."""
+    """`files_sha256` and `file_stat` of a photo that failed; of no file at all where they cannot be read."""
     try:
         stat = file_stat(entry.files)
         return files_sha256(entry.files), stat
@@ -159,5 +164,6 @@ def check_failure(entry: Entry) -> tuple[str, tuple[tuple[int, int], ...]]:
 
 
 def _compact(array: np.ndarray) -> np.ndarray:
+    """The array as uint8 where every value is a whole number, which takes a quarter of the memory."""
     whole = array.astype(np.uint8)
     return whole if (whole == array).all() else array

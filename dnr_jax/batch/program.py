@@ -1,7 +1,7 @@
 """The whole method as one pure function of a padded photo, for `jax.vmap` and any number of devices.
 
-Sizes and targets are traced: a photo's seams, canvas and stopping points are its own, whatever its neighbours in the
-batch. It composes the functions that `dnr_jax.pipeline.retarget` composes, and gives what that gives.
+Sizes and targets are traced, so that a photo's seams, canvas and stopping points do not depend on its neighbours in the
+batch. The function composes the functions that `dnr_jax.pipeline.retarget` composes, and gives the same results.
 """
 
 from functools import partial
@@ -30,17 +30,17 @@ from dnr_jax.rendering.tiles import TiledImage, TiledLoss, TiledSampledLoss, til
 
 
 class Padded(NamedTuple):
-    """One photo in the corner of its bucket's shape; a batch of them has another axis first.
+    """One photo in the upper left corner of its bucket's shape [H, W]; a batch of them has another axis first.
 
     Attributes:
       photo: float32 [H, W, 3] in [0, 255].
-      opacity: float32 [H, W] in [0, 1]; None where the bucket has none.
-      protect: bool [H, W]; None where the bucket has no masks.
-      salience: float32 [SIDE, SIDE] in [0, 2]; counts nothing with objects=none.
-      size: int32 [2], its (height, width).
-      small: int32 [2], its `overview_size`.
+      opacity: float32 [H, W] in [0, 1]; None where the bucket has no opacity.
+      protect: bool [H, W], true for what is protected; None where the bucket has no masks.
+      salience: float32 [SIDE, SIDE] in [0, 2], what the photo is of; not used with objects=none.
+      size: int32 [2], the photo's (height, width).
+      small: int32 [2], the (height, width) of its overview, as `overview_size` gives it.
       target: int32 [2], the (height, width) wanted.
-      reach: int32 [2], the (height, width) that seams may lead to, from the size to the target.
+      reach: int32 [2], the (height, width) that seams may lead to, between the size and the target.
     """
 
     photo: jax.Array
@@ -54,7 +54,12 @@ class Padded(NamedTuple):
 
 
 class Course(NamedTuple):
-    """How an optimisation went: its losses, float32 [capacity], and how many steps it took, int32."""
+    """How an optimisation went.
+
+    Attributes:
+      losses: float32 [capacity], the loss before each step and after the last one; infinite past that.
+      steps: int32, how many steps were taken.
+    """
 
     losses: jax.Array
     steps: jax.Array
@@ -64,16 +69,16 @@ class Retargeted(NamedTuple):
     """What became of one photo.
 
     Attributes:
-      image: float32 [H', W', 3] in [0, 255], or with opacity [H', W', 4], valid in the target, in the corner of the
-        bucket's canvas.
+      image: float32 [H', W', 3], or with opacity [H', W', 4], in [0, 255]; as large as the bucket's canvas, with the
+        result in its upper left corner, as large as the target.
       mid: int32 [2], the (height, width) that the seams led to.
-      threshold: float32, the most mean importance that a deepest seam could have.
-      removed: int32 [rounds, taps], seams.
-      reconstruct_losses: float32 [capacity]: before each step, then the final one; infinite past that.
-      reconstruct_steps: int32.
-      refine_losses: float32 [capacity].
-      refine_steps: int32.
-      passes: the seams of each round, on request.
+      threshold: float32, the largest mean importance that a seam of the deepest level could have.
+      removed: int32 [rounds, taps], how many seams each round took (or inserted) at each level.
+      reconstruct_losses: float32 [capacity], the reconstruction's losses as in `Course`.
+      reconstruct_steps: int32, how many steps the reconstruction took.
+      refine_losses: float32 [capacity], the refinement's losses as in `Course`.
+      refine_steps: int32, how many steps the refinement took.
+      passes: the seams of each round; None unless they were asked for.
     """
 
     image: jax.Array
@@ -98,16 +103,16 @@ def retarget_padded(
     apart: bool = False,
     keep_seams: bool = False,
 ) -> Retargeted:
-    """Narrows, lowers, widens, heightens; what `retarget` gives for the photo alone.
+    """Retargets one padded photo; gives what `retarget` gives for the photo alone.
 
     Args:
-      network: its features.
+      network: the feature network.
       padded: the photo.
-      numbers: from the config.
-      config: static; its traced options are read from `numbers`.
-      bucket: static shapes and rounds.
-      canvases: (height, width)s that the intermediate image may be computed on, the first that holds it is taken; the
-        last is the bucket's. None: only that. Under `jax.vmap` all of them would be computed.
+      numbers: the config's traced options.
+      config: the options; static, so the traced ones are read from `numbers`.
+      bucket: the static shapes and rounds.
+      canvases: the (height, width)s that the intermediate image may be computed on; the first that holds it is taken,
+        and the last must be the bucket's canvas. None for that alone. Under `jax.vmap` all of them would be computed.
       apart: whether photos run one after the other. Then a photo without seams is only warped, and only tiles near
         joints are optimised, where the config says so; under `jax.vmap` every photo would pay for both ways.
       keep_seams: whether the result holds the passes.
@@ -152,7 +157,7 @@ def retarget_padded(
 def _warp_only(
     padded: Padded, moves: Moves, *, config: RetargetConfig, bucket: Bucket
 ) -> tuple[Course, Course, jax.Array]:
-    """The photo as it is, warped: no step of either optimisation, both of which are at 0."""
+    """The photo warped as it is, float32 [*bucket.canvas, 3 or 4]; both optimisations take no step and have loss 0."""
     courses = []
     for steps in (config.reconstruct_steps, config.refine_steps):
         losses = jnp.full(record_capacity(steps), jnp.inf, jnp.float32).at[0].set(0)
@@ -171,7 +176,7 @@ def _render(
     canvas: tuple[int, int],
     apart: bool,
 ) -> tuple[Course, Course, jax.Array]:
-    """Reconstruction and refinement on a canvas, and the warped image, float32 [*bucket.canvas, 3 or 4]."""
+    """How reconstruction and refinement on a canvas went, and the warped image, float32 [*bucket.canvas, 3 or 4]."""
     size, mid = (padded.size[0], padded.size[1]), moves.mid
     targets, start, tiles = prepare(
         network,

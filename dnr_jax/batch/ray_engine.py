@@ -1,7 +1,7 @@
-"""The same work on a Ray cluster: Ray Data over the batches, one actor for each device, retried where one dies.
+"""A run on a Ray cluster: Ray Data hands the batches to one actor for each device, and again where an actor dies.
 
-All nodes see the photos and the output directory under the same paths. Records are those of a local run, so either
-engine goes on where the other stopped.
+All nodes must see the photos and the output directory under the same paths. The records are those of a local run, so
+that either engine goes on where the other stopped.
 """
 
 import contextlib
@@ -35,18 +35,18 @@ from dnr_jax.weights.load import load_chosen
 from dnr_jax.weights.names import NetworkChoice
 
 _CHUNK = 4
-"""Batches handed to an actor at once: enough to read, compute and write side by side."""
+"""How many batches an actor is given at once: enough to read, compute and write at the same time."""
 
 
 class Report(NamedTuple):
     """What an actor has done with one chunk.
 
     Attributes:
-      actor: its name.
-      finished: (job, seconds) of each photo done.
-      failed: (job, reason).
-      busy_seconds: of its device, since it began.
-      compile_seconds: of its programs, since it began.
+      actor: the actor's name.
+      finished: (job, seconds it took) of each photo that is done.
+      failed: (job, reason in one line) of each photo that failed.
+      busy_seconds: how long the actor's device ran programs, since the actor began.
+      compile_seconds: how long each of its programs took to compile, by a name that says which it is, since then.
     """
 
     actor: str
@@ -57,7 +57,7 @@ class Report(NamedTuple):
 
 
 class _Listener:
-    """Keeps what happens to photos, for the report."""
+    """Keeps what happens to the photos of one chunk, for the report; a `run.Listener`."""
 
     def __init__(self) -> None:
         self.finished: list[tuple[Job, float]] = []
@@ -74,10 +74,13 @@ class DeviceActor:
     """One device of the cluster; Ray Data makes it once and calls it with one chunk after the other.
 
     Args:
-      request: what is asked for.
-      network: the network.
-      weights_sha256: of the network that the driver has loaded.
-      workers: processes that decode and encode.
+      request: what every photo is to become.
+      network: which network to load.
+      weights_sha256: the digest of the network that the driver has loaded; another one is refused.
+      workers: how many processes decode and encode.
+
+    Raises:
+      RuntimeError: this node has another network than the driver.
     """
 
     def __init__(self, request: Request, network: NetworkChoice, weights_sha256: str, workers: int):
@@ -98,7 +101,7 @@ class DeviceActor:
         )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
-        """Retargets one pickled list of batches; returns a pickled `Report`."""
+        """Retargets the pickled list of batches under "batches"; gives a pickled `Report` under "report"."""
         self._listener.__init__()
         batches: list[Batch] = pickle.loads(row["batches"])
         self._run.process([batch._replace(jobs=self._left(batch.jobs)) for batch in batches])
@@ -112,7 +115,7 @@ class DeviceActor:
         return {"report": pickle.dumps(report)}
 
     def _left(self, jobs: tuple[Job, ...]) -> tuple[Job, ...]:
-        """The jobs that nobody has finished: a chunk may come from an actor that died over it."""
+        """The jobs of a chunk that nobody has finished yet: an actor before this one may have died over it."""
         left = []
         for job in jobs:
             known = self._ledger.get(job.entry.output)
@@ -125,7 +128,14 @@ class DeviceActor:
 
 
 def run_ray(session: Session) -> int:
-    """Retargets a session's photos on an existing Ray cluster, or on a local one that it starts; as `run_local`."""
+    """Retargets a session's photos on an existing Ray cluster, or on a local one that it starts.
+
+    Returns:
+      The exit code, as `run_local`.
+
+    Raises:
+      ValueError: Ray is not installed, or another Ray run is at work on the same output directory.
+    """
     try:
         ray = _import_ray()
     except ImportError:
@@ -166,6 +176,7 @@ def run_ray(session: Session) -> int:
 
 
 def _reports(session: Session, batches: list[Batch], device: str, actors: int) -> Iterator[Report]:
+    """Runs batches on `actors` actors that have one device ("GPU", "TPU" or "CPU") each; gives reports as they come."""
     ray = _import_ray()
     chunks = []
     for _, same_bucket in itertools.groupby(batches, key=lambda batch: batch.bucket):
@@ -200,13 +211,13 @@ def _reports(session: Session, batches: list[Batch], device: str, actors: int) -
 
 
 def _import_ray() -> Any:
-    """Ray with its Data library; an extra, so not known to type checkers everywhere."""
+    """Imports Ray and its Data library by name, since they are an extra that type checkers do not find everywhere."""
     importlib.import_module("ray.data")
     return importlib.import_module("ray")
 
 
 def _absolute(session: Session) -> Session:
-    """The session with paths that do not depend on a process's folder."""
+    """The session with absolute paths, since actors have other working directories."""
 
     def absolute(entry: Entry) -> Entry:
         paths = {
@@ -223,7 +234,11 @@ def _absolute(session: Session) -> Session:
 
 @contextlib.contextmanager
 def _only_driver(output_dir: Path) -> Iterator[None]:
-    """Keeps a second driver away, and clears what actors of this and of crashed runs have left."""
+    """Keeps a second driver away from an output directory, and removes what actors, crashed ones too, have left there.
+
+    Raises:
+      ValueError: another driver is at work.
+    """
     state = output_dir / STATE_DIR
 
     def clear() -> None:

@@ -33,13 +33,13 @@ class Session(NamedTuple):
     """What one process does.
 
     Attributes:
-      request: what is asked for of every photo.
-      shard: this process's.
-      windows: its photos: all at once, or as a stream brings them.
-      whole: whether they are all at once.
+      request: what every photo is to become.
+      shard: the share of the photos that is this process's.
+      windows: its photos, in lists: one list of all of them, or lists as a stream brings them.
+      whole: whether there is one list of all of them.
       weights: the network, and where it comes from.
-      weights_sha256: of its parameters.
-      options: how it is to be done.
+      weights_sha256: the digest of the network, as `network_sha256` makes it.
+      options: where photos and network come from, and what does the work.
     """
 
     request: Request
@@ -52,10 +52,14 @@ class Session(NamedTuple):
 
 
 def open_session(options: RunOptions, request: Request) -> Session:
-    """Finds photos, shard and network.
+    """Finds the photos, this process's share of them, and the network.
+
+    Args:
+      options: where photos and network come from.
+      request: what every photo is to become.
 
     Raises:
-      ValueError: any of them cannot be used.
+      ValueError: photos, share, network or summary file cannot be used.
       OSError: the output directory cannot be made.
     """
     streamed = options.source == "-"
@@ -79,10 +83,10 @@ def open_session(options: RunOptions, request: Request) -> Session:
 
 
 def run_local(session: Session) -> int:
-    """Retargets this process's photos on its own devices; the summary goes to standard output and a file.
+    """Retargets this process's photos on its own devices; writes the summary to standard output and to a file.
 
     Returns:
-      0 when every photo is done, 1 when some failed, now or before.
+      The exit code: 0 when every photo is done, 1 when some failed, now or before.
 
     Raises:
       ValueError: another process is at work on the same shard.
@@ -95,13 +99,16 @@ def run_local(session: Session) -> int:
 
 
 def process(session: Session, name: str, tally: Tally, *, line: ProgressLine | None = None) -> dict[str, Any]:
-    """Everything between opening and summing up; returns the figures of `Tally.summary`.
+    """Retargets every photo of a session; returns the figures of `Tally.summary`.
 
     Args:
-      session: what to do.
-      name: of this process's records, temporary files and lock.
-      tally: is told of every photo.
-      line: shows how the photos' files are looked at.
+      session: the photos and how to treat them.
+      name: names this process's records, temporary files and lock.
+      tally: counts what happens to the photos.
+      line: shows how many of the photos' files were looked at; None to show nothing.
+
+    Raises:
+      ValueError: another process is at work under the same name.
     """
     request, network = session.request, session.weights.network
     workers = session.options.workers
@@ -122,7 +129,7 @@ def process(session: Session, name: str, tally: Tally, *, line: ProgressLine | N
 
 
 def write_summary(session: Session, figures: dict[str, Any]) -> None:
-    """The figures as text on standard output and as JSON in a file."""
+    """Writes the figures of `Tally.summary` as text to standard output and as JSON to the summary file."""
     print(summary_text(figures))
     path = session.options.summary
     if path is None:
@@ -131,13 +138,13 @@ def write_summary(session: Session, figures: dict[str, Any]) -> None:
 
 
 def exit_code(figures: dict[str, Any]) -> int:
-    """1 when any photo has failed, now or before; else 0."""
+    """The exit code for the figures of `Tally.summary`: 1 when any photo has failed, now or before, else 0."""
     photos = figures["photos"]
     return 1 if photos["failed"] or photos["skipped_failed_before"] else 0
 
 
 def network_sha256(weights: Weights) -> str:
-    """A digest of the network that computes: its parameters, and its kind and preprocessing."""
+    """A SHA-256, in hexadecimal, of what a network computes: its parameters, its kind and its preprocessing."""
     total = hashlib.sha256(f"{weights.network.module!r} {weights.network.importance_side}".encode())
     for path, array in jax.tree_util.tree_leaves_with_path(weights.network.params):
         total.update(jax.tree_util.keystr(path).encode())
@@ -146,7 +153,7 @@ def network_sha256(weights: Weights) -> str:
 
 
 def open_jobs(session: Session) -> list[Job]:
-    """The jobs of a session that is not streamed; nothing is recorded."""
+    """The jobs of a session whose photos are all known (`Session.whole`); nothing is recorded."""
     (entries,) = session.windows
     ledger = Ledger(session.request.output_dir, session.shard.name)
     side = session.weights.network.importance_side
@@ -155,7 +162,15 @@ def open_jobs(session: Session) -> list[Job]:
 
 @contextlib.contextmanager
 def own_state(output_dir: Path, name: str) -> Iterator[Path]:
-    """Holds the lock on a shard; gives its folder for temporary files, emptied before and after."""
+    """Holds a lock and gives a folder for temporary files, both under `name`; the folder is emptied before and after.
+
+    Args:
+      output_dir: the folder of the results.
+      name: names the lock and the folder; one process at a time may hold them.
+
+    Raises:
+      ValueError: another process holds the lock.
+    """
     state = output_dir / STATE_DIR
     state.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(state / f"lock-{name}")
@@ -173,13 +188,13 @@ def own_state(output_dir: Path, name: str) -> Iterator[Path]:
 
 
 def _empty(folder: Path) -> None:
-    """Removes unfinished files; one that goes meanwhile is gone too."""
+    """Removes unfinished files from a folder; one that somebody else removes meanwhile does no harm."""
     for left in folder.iterdir():
         left.unlink(missing_ok=True)
 
 
 def _pixels(entries: Sequence[Entry]) -> list[int]:
-    """How large each photo is; 0 where its file cannot be opened."""
+    """How many pixels each photo has; 0 where its file cannot be opened."""
 
     def pixels(entry: Entry) -> int:
         try:

@@ -1,4 +1,4 @@
-"""Photos from standard input, as they come."""
+"""Reads from standard input which photos to retarget, as they come."""
 
 import queue
 import sys
@@ -10,21 +10,21 @@ from dnr_jax.batch.entries import ONE_TARGET, Entry, Extensions, Naming, check_o
 from dnr_jax.batch.hosts import Shard
 
 _MOST = 1024
-"""Photos looked at together; so many may be sorted into buckets."""
+"""How many photos are looked at together at most, to be sorted into buckets."""
 _PATIENCE = 0.5
-"""Seconds without another line after which what there is gets done."""
+"""Seconds without another line after which the photos that have come are done."""
 
 
 def stdin_windows(extensions: Extensions, shard: Shard, *, naming: Naming = ONE_TARGET) -> Iterator[list[Entry]]:
-    """Lists of entries from JSON lines, as many as came without a pause.
+    """Reads JSON lines from standard input; gives lists of entries, each of as many as came without a pause.
 
     Args:
-      extensions: of the outputs.
-      shard: takes each `count`-th photo, from the `index`-th.
+      extensions: which extensions the results have.
+      shard: this process's share: each `count`-th photo, from the `index`-th on.
       naming: the targets; every photo has an entry for each.
 
     Raises:
-      ValueError: a malformed line, or two photos with one output; what came before is done first.
+      ValueError: a malformed line, or two photos with one output; it is raised after what came before.
     """
     lines: queue.Queue[Entry | BaseException | None] = queue.Queue(4 * _MOST)
 

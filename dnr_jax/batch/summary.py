@@ -1,4 +1,4 @@
-"""What a run did: counts, failures, times; as progress on the way, as text and JSON at the end."""
+"""What a run did: counts, failures and times, shown as progress on the way and as text and JSON at the end."""
 
 import time
 from array import array
@@ -15,11 +15,11 @@ _PERCENTILES = (50, 90, 99)
 
 
 class Tally:
-    """Counts what happens to photos; memory grows by one number a photo.
+    """Counts what happens to photos; its memory grows by one number for each photo.
 
     Args:
-      line: shows progress.
-      clock: seconds, rising.
+      line: shows how far the run is.
+      clock: gives the time in seconds from any moment on, and never goes back.
     """
 
     def __init__(self, line: ProgressLine, *, clock=time.monotonic):
@@ -34,11 +34,11 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Photos finished by this run."""
+        """How many photos this run has finished."""
         return len(self._seconds)
 
     def expect(self, jobs: list[Job]) -> None:
-        """Adds photos to come; those that records show to be done, or to have failed, are counted as skipped."""
+        """Adds photos that are to come; those that an earlier run finished or failed at are counted as skipped."""
         for job in jobs:
             if job.recorded == "done":
                 self.skipped += 1
@@ -49,14 +49,14 @@ class Tally:
                 self._pixels_expected += job.pixels
 
     def finish(self, job: Job, seconds: float) -> None:
-        """One photo is in its file; it took so many seconds of decoding, computing and encoding."""
+        """Counts a photo that is in its file; `seconds` is what decoding, computing and encoding took together."""
         self._seconds.append(seconds)
         if job.entry.fallback:
             self._fallbacks[Path(job.entry.path).suffix.lower() or "no extension"] += 1
         self._advance(job)
 
     def fail(self, job: Job, reason: str) -> None:
-        """One photo cannot be served."""
+        """Counts a photo that cannot be retargeted; `reason` is one line that names it."""
         self.failures.append((job.entry.output, reason))
         self._advance(job)
 
@@ -75,10 +75,10 @@ class Tally:
         """The run in figures, ready for JSON.
 
         Args:
-          compile_seconds: of each program of this run.
-          busy_seconds: during which the devices ran programs.
-          devices: how many there are.
-          groups: how many of them compile and run by themselves; the seconds are sums over these.
+          compile_seconds: how long each program of this run took to compile, by a name that says which it is.
+          busy_seconds: how long the devices ran programs.
+          devices: how many devices there are.
+          groups: how many groups of devices compile and run by themselves; the seconds are sums over these.
         """
         wall = self._clock() - self._start
         compiling = sum(compile_seconds.values())
@@ -104,7 +104,7 @@ class Tally:
 
 
 def summary_text(summary: dict[str, Any]) -> str:
-    """The summary in words."""
+    """The figures of `Tally.summary` in words, several lines without a line break at the end."""
     photos, seconds = summary["photos"], summary["seconds_per_photo"]
     compiled = summary["compile_seconds"]
     lines = [
@@ -127,7 +127,7 @@ def summary_text(summary: dict[str, Any]) -> str:
 
 
 def show_seconds(seconds: float) -> str:
-    """A time as people say it."""
+    """A number of seconds as people say it: "4.2 s", "3 min 20 s", "2 h 5 min"."""
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)

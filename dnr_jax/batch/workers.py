@@ -1,8 +1,8 @@
 """Worker processes that decode and encode, so that devices do not wait; they may die without ending the run.
 
-A thread of this process serves each of them over a pipe, one call at a time: where a worker dies, it is known over
-which call. Pipes, and not the standard library's pool, because they leave nothing behind: whatever ends this process,
-its workers read the end of their pipe and end too, and no named semaphore is left for anyone to clean up.
+A thread of this process serves each worker over a pipe, one call at a time, so that it is known over which call a
+worker died. Pipes are used rather than the standard library's pool because they leave nothing behind: whatever ends this
+process, its workers read the end of their pipe and end too, and no named semaphore is left for anyone to clean up.
 """
 
 import contextlib
@@ -21,19 +21,19 @@ from typing import Any, NamedTuple
 
 _SPAWN = multiprocessing.get_context("spawn")
 _IGNORED = {getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)}
-"""What a terminal sends to all processes of a run: how the workers end is for the run to say."""
+"""Signals that a terminal sends to all processes of a run; workers ignore them, since the run decides how they end."""
 _LOCK = threading.Lock()
-"""Held while a process is started or waited for: starting one also looks after all that have ended."""
+"""Held while a process is started or waited for, because starting one also collects all that have ended."""
 _PATIENCE = 1.0
-"""Seconds for processes that were told to end."""
+"""Seconds that processes have to end in once they are asked to."""
 
 
 class WorkerDiedError(RuntimeError):
-    """A call ended the process that worked on it, twice."""
+    """Raised by a call that twice ended the process that worked on it."""
 
 
 class _Call(NamedTuple):
-    """A function of a module with its arguments, and the promise of what it returns."""
+    """A call that waits for a worker: a function of a module, its arguments, and the future of what it returns."""
 
     future: Future[Any]
     function: Callable[..., Any]
@@ -41,10 +41,10 @@ class _Call(NamedTuple):
 
 
 class Workers:
-    """Processes for calls, each started when there is first something to do for it, and anew where it dies.
+    """Processes that answer calls; each is started when there is first something for it to do, and anew when it dies.
 
     Args:
-      count: processes; 0 runs calls in a thread of this process.
+      count: how many processes there are; 0 runs the calls in a thread of this process.
     """
 
     def __init__(self, count: int):
@@ -60,7 +60,7 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        """Ends the workers: after what they are at, or, where an exception ends the run, at once."""
+        """Ends the workers: once they have done what they are doing, or at once where an exception ends the run."""
         self._is_over = True
         with contextlib.suppress(queue.Empty):
             while True:
@@ -76,23 +76,29 @@ class Workers:
             thread.join(None if kind is None else _PATIENCE / len(self._threads))
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Calls `function(*args)`, all of them picklable, in some worker.
+        """Has some worker call a function.
+
+        Args:
+          function: a function of a module, since it must be picklable.
+          args: its arguments, picklable too.
 
         Returns:
-          The promise of the result, or of the exception that the call raises; `WorkerDiedError` where its process died
-          and, at the second attempt, the next one too.
+          The future of what the call returns or raises; it raises `WorkerDiedError` where the process died and, at the
+          second attempt, the next one too.
         """
         call = _Call(Future(), function, args)
         self._calls.put(call)
         return call.future
 
     def _serve_here(self) -> None:
+        """Answers calls in this thread until there are no more."""
         while (call := self._calls.get()) is not None:
             if call.future.set_running_or_notify_cancel():
                 _settle(call.future, _answer(call.function, call.args))
             del call  # And with it a picture's memory, while this waits for the next.
 
     def _serve_by_process(self) -> None:
+        """Has calls answered by a process until there are no more; a call over which it dies is tried once more."""
         process = None
         while (call := self._calls.get()) is not None:
             if call.future.set_running_or_notify_cancel():
@@ -102,7 +108,7 @@ class Workers:
             process.close()
 
     def _serve(self, call: _Call, process: "_Process | None", *, is_last: bool = False) -> "_Process | None":
-        """Has a call answered by a process, a new one where none is given; returns it, or None where it died."""
+        """Has a call answered by a process, a new one where none is given; returns the process, or None if it died."""
         if process is None and not self._is_over:
             process = _Process()
             self._processes.add(process)
@@ -133,7 +139,7 @@ class _Process:
         theirs.close()
 
     def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any] | None:
-        """What `_answer` gives in the process; None where the process died."""
+        """Has the process call a function; returns what `_answer` gives there, or None where the process died."""
         request = pickle.dumps((function, args), pickle.HIGHEST_PROTOCOL)
         try:
             self._connection.send_bytes(request)
@@ -145,11 +151,11 @@ class _Process:
         return pickle.loads(data)
 
     def kill(self) -> None:
-        """Ends it at once, whatever it is at."""
+        """Ends the process at once, whatever it is doing."""
         self._process.kill()
 
     def close(self) -> None:
-        """Lets it end, and waits for it."""
+        """Asks the process to end and waits for that; ends it after `_PATIENCE`."""
         self._connection.close()
         with _LOCK:
             self._process.join(_PATIENCE)
@@ -179,7 +185,7 @@ def _work(connection: Connection) -> None:
 
 
 def _answer(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any]:
-    """(True, what a call returns), or (False, what it raises), with the traceback as a note."""
+    """Calls a function; gives (True, what it returns) or (False, what it raises, with the traceback as a note)."""
     try:
         return True, function(*args)
     except Exception as error:
@@ -192,6 +198,7 @@ def _answer(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, 
 
 
 def _settle(future: Future[Any], answer: tuple[bool, Any]) -> None:
+    """Puts an answer of `_answer` into the future of its call."""
     is_result, value = answer
     if is_result:
         future.set_result(value)
@@ -200,5 +207,5 @@ def _settle(future: Future[Any], answer: tuple[bool, Any]) -> None:
 
 
 def default_workers() -> int:
-    """As many workers as this process may use cores, up to 32."""
+    """How many workers there are by default: as many as this process may use cores, up to 32."""
     return min(32, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
