@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written under a temporary name beside the target, then renamed."""
+"""Writes files whole or not at all: under a temporary name, which becomes the file's own once all is written."""
 
 import contextlib
 import os
@@ -13,12 +13,12 @@ def write_atomically(path: Path, data: bytes, *, folder: Path | None = None) -> 
     """Writes `data` to `path`; on any failure or interrupt, what was there before stays and no temporary file does.
 
     Args:
-      path: the file.
-      data: its content.
-      folder: where the temporary file lies, on the same file system; None for beside `path`.
+      path: the file to write or replace.
+      data: the content of the file.
+      folder: the folder of the temporary file, on the same file system as `path`; None for the folder of `path`.
 
     Raises:
-      OSError: as the file system has it (missing directory, no permission, disk full).
+      OSError: the file cannot be written: its directory is missing, permission is missing, or the disk is full.
     """
     temporary = temporary_path(path, folder=folder)
     _unfinished.add(temporary)
@@ -36,25 +36,26 @@ def write_atomically(path: Path, data: bytes, *, folder: Path | None = None) -> 
 
 
 def remove_unfinished() -> None:
-    """Removes the temporary files of all threads, before the process is ended without them."""
+    """Removes the temporary files that any thread is writing, for a process that ends without waiting for them."""
     for temporary in list(_unfinished):
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
 def temporary_path(path: Path, *, folder: Path | None = None) -> Path:
-    """A hidden name that nobody else has, for what will become `path`; in `folder`, or beside it."""
+    """A hidden name that nobody else uses, in `folder` or beside `path`, for a file that will become `path`."""
     # A name may have 255 bytes, which the temporary one must not exceed either: 40 letters are 160 at most.
     return (folder or path.parent) / f".{path.name[:40]}.{secrets.token_hex(4)}.tmp"
 
 
 def create_file(path: Path) -> int:
-    """Makes a file that was not there and opens it for writing; returns the descriptor.
+    """Makes a new file and opens it for writing; returns the file descriptor.
 
-    The file has the permissions that any program's new files have: it is the system that takes away what the umask
-    says, which a process can only read by changing it for all of its threads.
+    The file gets the permissions that any program's new files get: the system applies the umask, which a process could
+    only read by changing it for all of its threads.
 
     Raises:
-      OSError: as the file system has it; FileExistsError where something has that name.
+      FileExistsError: something has that name already.
+      OSError: the file cannot be made.
     """
     return os.open(path, _FLAGS, 0o666)

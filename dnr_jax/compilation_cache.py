@@ -1,4 +1,4 @@
-"""The persistent compilation cache: what one process compiled, the next one loads.
+"""The persistent compilation cache: programs that one process has compiled are loaded by the next one.
 
 The commands call `enable`; importing the package changes nothing. The cache holds machine code, so it lies in a
 directory of the user's own that nobody else can write, apart for every kind of processor that shares the home.
@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 LARGEST_BYTES = 2**30
-"""When the default directory has grown past this, the oldest half of it goes."""
+"""How many bytes the default directory may hold; past this, the oldest files go until half of it is left."""
 
 
 def enable(*, directory: str | os.PathLike[str] | None = None) -> Path | None:
@@ -22,10 +22,10 @@ def enable(*, directory: str | os.PathLike[str] | None = None) -> Path | None:
     any program that uses JAX.
 
     Args:
-      directory: where; default: `default_directory()`.
+      directory: the folder that holds them; None for $JAX_COMPILATION_CACHE_DIR or else `default_directory()`.
 
     Returns:
-      The directory, or None where the cache is off or no private directory can be had: then every process compiles.
+      The folder; None where the cache is off or no private folder can be made, so that every process compiles.
     """
     import jax
 
@@ -51,7 +51,7 @@ def default_directory() -> Path:
 
 
 def prune(directory: Path, most: int) -> None:
-    """Removes the oldest files until half of `most` bytes are left, where there are more than `most`.
+    """Removes the oldest files of a folder until half of `most` bytes are left, where there are more than `most`.
 
     JAX's own eviction is not used: one entry that a killed process left incomplete makes it fail at every later write.
     """

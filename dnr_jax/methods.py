@@ -1,6 +1,6 @@
 """What `python -m dnr_jax.resize --method=NAME` runs: DNR itself, or one of the operators that it is compared with.
 
-Imports no JAX until a method runs, so that a command line can be checked before.
+This module imports no JAX until a method runs, so that a command line can be checked before.
 """
 
 import contextlib
@@ -31,8 +31,8 @@ class Outcome(NamedTuple):
     """What a method made of a photo or of an animation's frames.
 
     Attributes:
-      images: float32 [H', W', C] in [0, 255], one for each frame.
-      notes: lines for the person at the terminal.
+      images: float32 [H', W', 3], or with opacity [H', W', 4], in [0, 255]; one for each frame.
+      notes: lines that a person should read.
       record: what happened, ready for JSON.
       result: DNR's result for the first frame; None for the other methods.
     """
@@ -44,16 +44,16 @@ class Outcome(NamedTuple):
 
 
 def describe_methods() -> str:
-    """Every method and what it is, for a help text."""
+    """Names every method and says what it is, for a help text."""
     listed = (f"{method.name} ({method.summary})" for method in METHODS.values())
     return f"dnr (this package's own), {', '.join(listed)}"
 
 
 def check_options(options: dict[str, Any]) -> None:
-    """Refuses options that the chosen method does not look at.
+    """Refuses options that have no effect on the chosen method.
 
     Args:
-      options: the command's flags by name; None, or the default of those that have one, where not given.
+      options: the values of the command's flags by name; one that is not given has its default, which is mostly None.
 
     Raises:
       ValueError: one line with the flag, and what the method does take.
@@ -91,14 +91,19 @@ def run_method(
     """Runs the chosen method for one target after the other, with progress on stderr unless `quiet`.
 
     Args:
-      options: the command's flags, checked.
-      frames: float32 [H, W, 3], or [H, W, 4] with opacity in [0, 255].
-      targets: (height, width) of each outcome.
-      config: DNR's options.
-      masks: "protect", "remove" and "objects", where given.
+      options: the values of the command's flags by name, which `check_options` has accepted.
+      frames: float32 [H, W, 3], or with opacity [H, W, 4], in [0, 255]; all of one size.
+      targets: the (height, width) of each outcome.
+      config: the options of DNR, some of which other methods use too.
+      masks: those that are given of "protect" and "remove", bool [H, W], and "objects", float32 [H, W] in [0, 1].
+
+    Returns:
+      An outcome for each target, in order, each as soon as it is computed.
 
     Raises:
-      ValueError: what cannot be served.
+      ValueError: a photo, target or mask that the method cannot work with, or a weights file that is damaged.
+      FileNotFoundError: the network's weights are not there.
+      FloatingPointError: an optimisation diverged.
     """
     from dnr_jax import compilation_cache
 
@@ -124,16 +129,20 @@ def run_loaded(
 
     Args:
       name: one of `NAMES`.
-      frames: as for `run_method`, like the next ones.
-      targets: (height, width) of each outcome.
-      config: DNR's options.
-      masks: "protect", "remove" and "objects", where given.
-      weights: None for a method that needs no network.
+      frames: the photo, or the frames of an animation, as for `run_method`.
+      targets: the (height, width) of each outcome.
+      config: the options of DNR, some of which other methods use too.
+      masks: the masks by name, as for `run_method`; other methods than DNR take none.
+      weights: the network, and where it comes from; None for a method that needs none.
       progress: called as the long stages advance.
-      watch: called with what draws the image as it forms, by DNR alone.
+      watch: called by DNR with a function that draws the image as it forms; other methods do not call it.
+
+    Returns:
+      An outcome for each target, in order, each as soon as it is computed.
 
     Raises:
-      ValueError: what cannot be served.
+      ValueError: a photo, target or mask that the method cannot work with.
+      FloatingPointError: an optimisation diverged.
     """
     from dnr_jax.record import environment, run_record
 
@@ -166,6 +175,7 @@ def run_loaded(
 
 
 def _load(options: dict[str, Any]) -> "Weights":
+    """Loads the network that the flags ask for, without a word on stderr where --quiet is given."""
     from dnr_jax.weights.load import load_chosen
 
     quieted = contextlib.redirect_stderr(io.StringIO()) if options["quiet"] else contextlib.nullcontext()

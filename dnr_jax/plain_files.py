@@ -1,4 +1,4 @@
-"""Opens ordinary files and nothing else: a pipe without a writer, or a terminal, would be waited for without end."""
+"""Opens ordinary files and nothing else, because reading a pipe without a writer, or a terminal, would never end."""
 
 import io
 import os
@@ -16,7 +16,12 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 
 class NoPlainFileError(OSError):
-    """Something other than an ordinary file; `what` says which kind of thing it is."""
+    """Raised for something other than an ordinary file.
+
+    Args:
+      path: where it is.
+      what: what kind of thing it is, for instance "a directory".
+    """
 
     def __init__(self, path: Path | str, what: str):
         super().__init__(None, f"it is {what}, not a file", str(path))
@@ -30,8 +35,8 @@ def open_plain(path: Path | str) -> io.BufferedReader:
     """Opens an ordinary file, or what a link to one leads to, for reading.
 
     Raises:
-      NoPlainFileError: a directory, a pipe, a socket or a device; it is not opened.
-      OSError: as the file system has it.
+      NoPlainFileError: it is a directory, a pipe, a socket or a device; it is not read.
+      OSError: it is not there, or may not be read.
     """
     _check(path, Path(path).stat().st_mode)
     # Looked at again once it is open, which does not wait: it may have been replaced meanwhile.

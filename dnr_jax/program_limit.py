@@ -1,4 +1,4 @@
-"""A process that lives: compiled programs are let go before the system runs out of memory maps for them.
+"""Drops compiled programs before the process runs out of memory maps for them, which would end it.
 
 Every program that XLA compiles for a CPU holds a few memory maps, and a Linux process may have 65,530 of them. Photos
 of near sizes share their programs, but a server that sees every size would still come to the end one day, and die.
@@ -18,7 +18,7 @@ def make_room(shapes: object) -> bool:
     dropped is compiled again when it is needed, or loaded where there is a persistent cache.
 
     Args:
-      shapes: what programs are about to be compiled for; hashable.
+      shapes: the shapes that programs are about to be compiled for, as any hashable value.
 
     Returns:
       Whether programs were dropped.

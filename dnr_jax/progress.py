@@ -1,4 +1,4 @@
-"""How stages tell how far they are, and how long they took."""
+"""The functions that stages call to say how far they are, and the measuring of how long a stage took."""
 
 import contextlib
 import time
@@ -7,17 +7,22 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 Progress = Callable[[str, int, int], None]
-"""Called with (stage, steps done, most steps)."""
+"""A function that is called with (the name of a stage, how many steps are done, how many there are at most)."""
 StepProgress = Callable[[int, int], None]
-"""Called with (steps done, most steps) of one stage."""
+"""A function that is called with (how many steps of a stage are done, how many there are at most)."""
 Watch = Callable[[Callable[[], np.ndarray]], None]
-"""Called about twenty times during a reconstruction with a function that draws the result as it stands, float32
-[H', W', 3] in [0, 255]; what is drawn costs a warp, and must be drawn before this returns."""
+"""A function that is called about twenty times during a reconstruction, with another function, which draws the result
+as it stands, float32 [H', W', 3] in [0, 255]. Drawing costs a warp, and must be done before the call returns."""
 
 
 @contextlib.contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Adds the seconds that its body takes to a stage."""
+    """Measures how long its body takes, and adds that to the seconds of a stage.
+
+    Args:
+      seconds: the seconds of each stage so far; it is changed.
+      stage: the name of the stage.
+    """
     start = time.perf_counter()
     yield
     seconds[stage] = round(seconds.get(stage, 0) + time.perf_counter() - start, 4)

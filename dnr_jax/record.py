@@ -15,9 +15,17 @@ from dnr_jax.weights import Weights
 
 
 def run_record(result: Result, config: RetargetConfig, weights: Weights) -> dict[str, Any]:
-    """Everything that happened and everything needed to make it happen again.
+    """Everything that happened in a run, and everything needed to repeat it.
 
     An infinite threshold (importance_percentile 100) is None, because JSON has no infinity.
+
+    Args:
+      result: what `retarget` returned.
+      config: the options that it was called with.
+      weights: the network that it was called with, and where that comes from.
+
+    Returns:
+      Values for JSON: those of `Result.record`, and the method, options, weights, seed, device and versions.
     """
     config = config.resolve(result.record["size"])
     threshold = result.record["importance_threshold"]
@@ -35,7 +43,7 @@ def run_record(result: Result, config: RetargetConfig, weights: Weights) -> dict
 
 
 def environment() -> dict[str, Any]:
-    """The device and the versions that a run depends on."""
+    """The device and the versions of packages that a run depends on, as values for JSON."""
     packages = ("dnr_jax", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
     return {
         "device": jax.devices()[0].device_kind,

@@ -54,8 +54,15 @@ _EXAMPLE = "python -m dnr_jax.resize --input=photo.jpg --output=out.png --width=
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the command; returns the exit code: 0 done, 2 bad input (one line on stderr says what and the remedy),
-    128 and a signal's number where that ended it."""
+    """Runs the command.
+
+    Args:
+      argv: the command line, program first.
+
+    Returns:
+      The exit code: 0 when the photo is done; 2 for bad input, which one line on stderr names with its remedy; 128 and
+      a signal's number where a signal ended the command.
+    """
     return run_command(
         "dnr_jax.resize",
         argv,
@@ -114,6 +121,7 @@ def define_flags() -> flags.FlagValues:
 
 
 def _check_and_run(options: dict[str, Any]) -> None:
+    """Runs the command with the values of its flags, once they are known to go together."""
     check_options(options)
     given = options["objects"] not in (None, "auto", "none")
     if given:
@@ -122,6 +130,7 @@ def _check_and_run(options: dict[str, Any]) -> None:
 
 
 def _run(options: dict[str, Any], config: RetargetConfig) -> None:
+    """Reads the photo, retargets it to every target, and writes results, pictures of stages and record."""
     # Photo files need no JAX, whose import takes a second or two: what can be refused without it is refused first.
     from dnr_jax.photos import files
     from dnr_jax.photos.kinds import frame_arrays, parse_background
@@ -157,7 +166,7 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
 
 
 class _Piece(NamedTuple):
-    """A target and the file that it goes to."""
+    """A target as it was asked for, what it is for the photo, and the file that its result goes to."""
 
     asked: Asked
     target: Target
@@ -165,7 +174,7 @@ class _Piece(NamedTuple):
 
 
 def _check_outputs(options: dict[str, Any], wanted: list[Asked]) -> None:
-    """Refuses outputs that could not be written, as far as that shows before the photo is read."""
+    """Raises ValueError for outputs that could not be written, as far as that shows before the photo is read."""
     from dnr_jax.photos import files
 
     pattern = options["output"]
@@ -184,7 +193,11 @@ def _check_outputs(options: dict[str, Any], wanted: list[Asked]) -> None:
 def _name_pieces(
     options: dict[str, Any], wanted: list[Asked], photo: "Photo", background: tuple[int, int, int] | None
 ) -> list[_Piece]:
-    """The targets of a photo and their files; ValueError for what cannot be reached, written or told apart."""
+    """The targets of a photo and their files.
+
+    Raises:
+      ValueError: a target is out of reach, its file cannot hold the photo or is an input, or two have the same file.
+    """
     from dnr_jax.photos import files
     from dnr_jax.photos.encode import check_output
 
@@ -206,7 +219,7 @@ def _name_pieces(
 
 
 def _check_distinct(options: dict[str, Any], output: str) -> None:
-    """Refuses an output that is one of the inputs, unless it may replace them."""
+    """Raises ValueError for an output that is one of the inputs, unless --overwrite lets it replace them."""
     for name in ("input", "protect", "remove", "objects"):
         source = options[name]
         if source is None or "-" in (source, output) or options["overwrite"]:
@@ -216,6 +229,7 @@ def _check_distinct(options: dict[str, Any], output: str) -> None:
 
 
 def _read_masks(options: dict[str, Any], photo: "Photo") -> "dict[str, np.ndarray]":
+    """The masks that the flags name: "protect" and "remove" as bool [H, W], "objects" as float32 [H, W] in [0, 1]."""
     from dnr_jax.photos import files
 
     most = options["max_megapixels"]
@@ -230,6 +244,7 @@ def _read_masks(options: dict[str, Any], photo: "Photo") -> "dict[str, np.ndarra
 
 
 def _write(output: str, images: "list[np.ndarray]", photo: "Photo", background: tuple[int, int, int] | None) -> None:
+    """Writes one result, float32 [H, W, 3 or 4] in [0, 255] for each frame, as the kind of file that the photo was."""
     from dnr_jax.photos import files
     from dnr_jax.photos.kinds import stored_pictures
 
@@ -244,7 +259,7 @@ def _write(output: str, images: "list[np.ndarray]", photo: "Photo", background: 
 def _inspect(
     options: dict[str, Any], piece: _Piece, outcome: "Outcome", photo: "Photo", config: RetargetConfig, several: bool
 ) -> None:
-    """Draws every stage of one target; of several targets, each into a folder of its name."""
+    """Draws the stages of one target into --inspect_dir; where there are several targets, into a folder of its name."""
     if options["inspect_dir"] is None or outcome.result is None:
         return
     from dnr_jax.inspection import write_inspection
@@ -254,6 +269,7 @@ def _inspect(
 
 
 def _note(options: dict[str, Any], *lines: str) -> None:
+    """Prints lines to stderr, unless --quiet is given."""
     if not options["quiet"]:
         for line in lines:
             print(f"dnr_jax.resize: {line}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What `retarget` returns: a photo, what led to it, and the record of it."""
+"""What `retarget` returns: the retargeted photo, the results of all stages, and the record."""
 
 from typing import Any, NamedTuple
 
@@ -19,18 +19,21 @@ class Result(NamedTuple):
     """A retargeted photo and how it came about.
 
     Attributes:
-      image: [H', W', 3], with a fourth channel or none as the photo; uint8 for a uint8 photo, else float32 in [0, 255].
-      importance: S_l of each tap (Eq. 1) of the photo with its priors, float32 [h_l, w_l].
-      sight: what was seen in the photo, or told of it: objects, faces and words; None with objects=none.
-      objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 2], above 1 on faces.
+      image: the retargeted photo, [H', W', 3], or with opacity [H', W', 4], in [0, 255]; uint8 for a uint8 photo, else
+        float32.
+      importance: the importance map S_l of the photo at each tap (Eq. 1), with its priors, float32 [h_l, w_l].
+      sight: the objects, faces and words that were found in the photo, or the objects that were given; None with
+        objects=none.
+      objects: the map that the proportional warp goes by, float32 [h_l, w_l] in [0, 2], above 1 on faces.
       passes: the rounds of seams, in order.
-      warps: the warp of each side that the seams did not bring to its target, or that follows the other.
-      start: the image that the reconstruction began with, float32 [H_mid, W_mid, 3].
-      reconstructed: what it ended with.
-      displacement: the sampler's (dy, dx) in pixels, float32 [H_mid, W_mid, 2].
-      refined: the sampled image, before the warp.
-      snapshots: (step, image) of the reconstruction, on request.
-      record: sizes, seams per level, losses and seconds per stage, ready for JSON.
+      warps: the warp of each side ("height", "width") that the seams did not bring to its target, or that follows the
+        other side.
+      start: the image that the reconstruction began with, float32 [H_mid, W_mid, 3] in [0, 255].
+      reconstructed: the image that the reconstruction ended with, of the same shape.
+      displacement: the sampler's displacements (dy, dx) in pixels, float32 [H_mid, W_mid, 2].
+      refined: the sampled image before the warp, float32 [H_mid, W_mid, 3].
+      snapshots: (step, image) pairs of the reconstruction, where `snapshot_every` asks for them.
+      record: sizes, seams of each level, losses and the seconds of each stage, ready for JSON.
 
     Example:
       >>> photo = np.full((32, 48, 3), 128, np.uint8)
@@ -61,14 +64,14 @@ def make_result(
     seconds: dict[str, float],
     eight_bits: bool,
 ) -> Result:
-    """The result of one photo or frame.
+    """Puts together the result of one photo or frame.
 
     Args:
-      rendering: what became of it.
-      plan: that it was rendered by.
-      sight: what was seen in it; None with objects=none.
-      config: options, resolved for its size.
-      seconds: per stage.
+      rendering: the rendered image and how the optimisations went.
+      plan: the plan that the image was rendered by.
+      sight: the objects, faces and words that were found; None with objects=none.
+      config: the options, resolved for the photo's size.
+      seconds: how long each stage took, by its name.
       eight_bits: whether the image is to be uint8 rather than float32.
     """
     image = rendering.image
@@ -109,6 +112,7 @@ def make_result(
 
 
 def _describe_pass(step: Pass, config: RetargetConfig) -> dict[str, Any]:
+    """What one round of seams did, for the record."""
     return {
         "side": step.side,
         "action": "insert" if step.grow else "remove",
@@ -121,7 +125,8 @@ def _describe_pass(step: Pass, config: RetargetConfig) -> dict[str, Any]:
 
 
 def _describe_warp(warp: Warp, length: int) -> dict[str, Any]:
-    """What a warp does to a side of `length` pixels: how much is cropped, and the cells' least and most scale."""
+    """What a warp does to a side of `length` pixels, for the record: how much it crops at either end, in pixels, and
+    the least and the most that it scales a cell by."""
     old, new = (np.asarray(edges, np.float64) for edges in warp)
     widths = np.diff(old)
     scales = np.diff(new)[widths > 0] / widths[widths > 0]
@@ -133,6 +138,7 @@ def _describe_warp(warp: Warp, length: int) -> dict[str, Any]:
 
 
 def _describe(minimum: Minimum, most: int) -> dict[str, Any]:
+    """How an optimisation of at most `most` steps went, for the record."""
     return {
         "steps": minimum.steps,
         "stopped_early": minimum.steps < most,

@@ -50,8 +50,8 @@ def add_option(flags: str, jaxlib: str) -> str:
     """$XLA_FLAGS with the option, where this version of jaxlib needs it and the user has not set it.
 
     Args:
-      flags: $XLA_FLAGS as it is; where it names a file of flags, it stays so.
-      jaxlib: a version.
+      flags: the value of $XLA_FLAGS; where it names a file of flags, it is returned unchanged.
+      jaxlib: the version of jaxlib, for instance "0.10.2".
 
     Example:
       >>> add_option("--xla_cpu_enable_fast_math=false", "0.10.2")

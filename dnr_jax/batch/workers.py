@@ -1,8 +1,8 @@
 """Worker processes that decode and encode, so that devices do not wait; they may die without ending the run.
 
 A thread of this process serves each worker over a pipe, one call at a time, so that it is known over which call a
-worker died. Pipes are used rather than the standard library's pool because they leave nothing behind: whatever ends this
-process, its workers read the end of their pipe and end too, and no named semaphore is left for anyone to clean up.
+worker died. Pipes are used rather than the standard library's pool because they leave nothing behind: whatever ends
+this process, its workers read the end of their pipe and end too, and no named semaphore is left for anyone to clean up.
 """
 
 import contextlib

@@ -1,1 +1,1 @@
-"""What the commands share: flags, sizes as typed, progress, one line for what goes wrong."""
+"""What the commands share: flags, sizes as people type them, progress, and one line for whatever goes wrong."""

@@ -24,16 +24,16 @@ def run_command(
     """Parses a command line and runs a command.
 
     Args:
-      name: what errors begin with.
+      name: the name of the command, with which every error begins.
       argv: the command line, program first.
       values: the command's flags, "help" among them.
-      body: takes the flags' values by name; returns an exit code, None for 0.
+      body: runs the command: it takes the flags' values by name and returns an exit code, or None for 0.
       text: what --help prints before the flags.
-      required: flags that must be given.
+      required: the names of the flags that must be given.
       arguments: what the arguments that are no flags are, for instance "photos": `body` gets their list under this
-        name, and there must be one at least. Empty: there must be none.
-      example: what to write instead where one of those is missing.
-      interrupted: what to say after a signal.
+        name, and there must be at least one. Where it is empty, there must be none.
+      example: a command line to show where one of those is missing.
+      interrupted: what to print after a signal.
 
     Returns:
       The body's exit code; 2 for bad input, after one line on stderr; 128 and the signal's number (130 for Control-C)
@@ -65,7 +65,7 @@ def run_command(
 
 
 def one_line(error: BaseException) -> str:
-    """An error as the one line that a command prints."""
+    """The message of an error as the one line that a command prints."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):

@@ -1,4 +1,4 @@
-"""How a command ends when SIGINT, SIGTERM or SIGHUP tells it to: within seconds, leaving nothing half-written.
+"""Ends a command within seconds when SIGINT, SIGTERM or SIGHUP asks for it, leaving no file half-written.
 
 The signal becomes an exception in the main thread. While that is inside a long computation, which Python's signal
 handlers must wait for, a second thread ends the process instead.
@@ -16,11 +16,11 @@ from dnr_jax.atomic import remove_unfinished
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 PATIENCE = 2.5
-"""Seconds from the signal to the end of the process, where the main thread does not come to its end before."""
+"""Seconds after a signal in which the main thread may come to its end; after them the process is ended."""
 
 
 class Ended(KeyboardInterrupt):
-    """A signal told this process to end; `number` says which one."""
+    """Raised in the main thread when a signal asks the process to end; `number` is the signal's."""
 
     def __init__(self, number: int):
         super().__init__(f"signal {number}")
@@ -28,12 +28,12 @@ class Ended(KeyboardInterrupt):
 
 
 def exit_code(interrupt: KeyboardInterrupt) -> int:
-    """What a process returns that was told to end: 128 and the number of the signal."""
+    """The exit code of a process that a signal has ended: 128 and the signal's number."""
     return 128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT)
 
 
 class _Held:
-    """Sections that must not be interrupted and are running, and the signal that came meanwhile."""
+    """How many sections are running that must not be interrupted, and the number of a signal that came meanwhile."""
 
     sections = 0
     number: int | None = None
@@ -44,13 +44,13 @@ _held = _Held()
 
 @contextlib.contextmanager
 def ended_by_signals(last_words: str) -> Iterator[None]:
-    """Within it, the first signal raises `Ended` in the main thread, and ends the process `PATIENCE` seconds later.
+    """While the body runs, the first signal raises `Ended` in it, and ends the process `PATIENCE` seconds later.
 
     Signals that the process was started to ignore (by nohup, or in the background of a script) stay ignored. Outside
     the main thread, where Python handles no signals, nothing changes.
 
     Args:
-      last_words: what to say on stderr if the process is ended from outside the main thread.
+      last_words: the line to print on stderr if the process is ended from outside the main thread.
 
     Raises:
       Ended: in place of whatever the body raises once a signal has come.
@@ -99,10 +99,10 @@ def ended_by_signals(last_words: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Puts off `Ended` until the body, which must be short, has come to its end; for the main thread.
+    """Puts off `Ended` until its body, which must be short, has come to its end; works in the main thread alone.
 
     Raises:
-      Ended: a signal came meanwhile.
+      Ended: a signal came while the body ran.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -119,7 +119,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextlib.contextmanager
 def handlers_kept() -> Iterator[None]:
-    """Puts the handlers of `SIGNALS` back in their place after a body that installs others, be it below Python."""
+    """Puts the handlers of `SIGNALS` back after a body that installs others, even where it does so outside Python."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -133,7 +133,13 @@ def handlers_kept() -> Iterator[None]:
 
 
 def _watch(heard: int, over: threading.Event, last_words: str) -> None:
-    """Ends the process if the main thread has not come to its end `PATIENCE` seconds after a signal."""
+    """Ends the process if the main thread has not come to its end `PATIENCE` seconds after a signal.
+
+    Args:
+      heard: the descriptor of a pipe that brings the numbers of signals, a byte each.
+      over: is set once the main thread has come to its end.
+      last_words: the line to print on stderr before the process ends.
+    """
     while not over.is_set():
         for number in os.read(heard, 64):
             if number in SIGNALS and not over.wait(PATIENCE):
@@ -144,7 +150,7 @@ def _watch(heard: int, over: threading.Event, last_words: str) -> None:
 
 
 def end_process(code: int) -> NoReturn:
-    """Ends a command with its exit code; without waiting for threads and children where a signal has ended it."""
+    """Ends the process with an exit code; where that is a signal's (above 128), without waiting for other threads."""
     if code <= 128:
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):

@@ -12,11 +12,11 @@ from dnr_jax.weights.names import NetworkChoice, describe_names
 _DEFINERS = {"str": flags.DEFINE_string, "int": flags.DEFINE_integer, "float": flags.DEFINE_float}
 SIZE_FLAGS = ("width", "height", "size", "aspect", "fit", "max_side", "for")
 _ARGUMENTS = {"size": "size_text", "for": "use"}
-"""Arguments of `parse_target` whose names differ from the flags'."""
+"""The arguments of `parse_target`, by flag, whose names differ from the flags'."""
 
 
 def define_size_flags(values: flags.FlagValues) -> None:
-    """The target sizes, as `dnr_jax.shell.targets.list_targets` takes them."""
+    """Defines the flags of target sizes, whose values `size_arguments` reads."""
     text = {"flag_values": values, "module_name": "sizes"}
     flags.DEFINE_string(
         "width", None, "Target width: pixels (480) or percent (75%), or several: 75%,50%. Default: unchanged.", **text
@@ -42,7 +42,7 @@ def define_size_flags(values: flags.FlagValues) -> None:
 
 
 def define_network_flags(values: flags.FlagValues) -> None:
-    """Where the network comes from, as `network_from_flags` reads them."""
+    """Defines the flags that say which network to load, whose values `network_from_flags` reads."""
     text = {"flag_values": values, "module_name": "network"}
     flags.DEFINE_string(
         "weights",
@@ -55,7 +55,11 @@ def define_network_flags(values: flags.FlagValues) -> None:
 
 
 def network_from_flags(options: dict[str, Any]) -> NetworkChoice:
-    """The network that the flags' values ask for."""
+    """The network that the flags ask for.
+
+    Args:
+      options: the values of the flags by name, "quiet" among them.
+    """
     return NetworkChoice(
         name=options["weights"],
         weights_dir=options["weights_dir"],
@@ -65,7 +69,11 @@ def network_from_flags(options: dict[str, Any]) -> NetworkChoice:
 
 
 def define_method_flags(values: flags.FlagValues) -> None:
-    """A preset, and every option of `RetargetConfig` under its name."""
+    """Defines a flag for presets, and one for every option of `RetargetConfig`, under its name.
+
+    Args:
+      values: the command's flags; an option that has one among them already is left out.
+    """
     text = {"flag_values": values, "module_name": "options of the method"}
     flags.DEFINE_enum("preset", "default", list(PRESETS), "Set of options to start from.", **text)
     for field in dataclasses.fields(RetargetConfig):
@@ -85,7 +93,7 @@ def define_method_flags(values: flags.FlagValues) -> None:
 
 
 class _NumberOrWord(flags.FloatParser):
-    """A number, or one word in its place."""
+    """Parses a flag whose value is a number, or one word in its place."""
 
     def __init__(self, word: str):
         super().__init__()
@@ -102,7 +110,14 @@ class _NumberOrWord(flags.FloatParser):
 
 
 def config_from_flags(options: dict[str, Any]) -> RetargetConfig:
-    """The config that the flags' values describe; ValueError for an option that is out of range."""
+    """The config that the flags describe.
+
+    Args:
+      options: the values of the flags by name; None for those that are not given.
+
+    Raises:
+      ValueError: an option is out of range, contradicts another or has no effect.
+    """
     chosen: dict[str, Any] = {}
     for field in dataclasses.fields(RetargetConfig):
         value = options[field.name]
@@ -121,16 +136,25 @@ def config_from_flags(options: dict[str, Any]) -> RetargetConfig:
 
 
 def check_nothing_is_looked_for(options: dict[str, Any], when: str) -> None:
-    """Raises ValueError for flags that say what to look for where nothing is looked for."""
+    """Refuses flags that say what to look for in a photo where nothing is looked for.
+
+    Args:
+      options: the values of the flags by name.
+      when: says in the message why nothing is looked for.
+
+    Raises:
+      ValueError: such a flag is given.
+    """
     for name in ("keep", "object_weight", "face_weight", "word_weight"):
         if options[name] is not None:
             raise ValueError(f"--{name} has no effect {when}: leave it out")
 
 
 def size_arguments(options: dict[str, Any]) -> dict[str, Any]:
-    """The size flags' values as keyword arguments of `parse_target`; text may be a list of several targets'."""
+    """The values of the size flags as keyword arguments of `parse_target`; each text may be a list with commas."""
     return {_ARGUMENTS.get(name, name): options[name] for name in SIZE_FLAGS}
 
 
 def _show(default: Any) -> str:
+    """A default as a help text shows it."""
     return ",".join(map(str, default)) if type(default) is tuple else str(default)

@@ -1,4 +1,4 @@
-"""Progress for the person at the terminal: on stderr, and only once a run has taken two seconds."""
+"""Shows a person at the terminal how far a run is, on stderr, and only once it has taken two seconds."""
 
 import os
 import time
@@ -17,9 +17,9 @@ class ProgressLine:
     Whatever becomes of the stream (closed, its reader gone), the run goes on without progress.
 
     Args:
-      stream: where to write, usually stderr.
-      quiet: write nothing at all.
-      clock: seconds, rising.
+      stream: the stream to write to, usually stderr.
+      quiet: whether to write nothing at all.
+      clock: gives the time in seconds from any moment on, and never goes back.
     """
 
     def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic):
@@ -39,7 +39,14 @@ class ProgressLine:
             self._write("\n")
 
     def update(self, stage: str, done: int, most: int, *, note: str = "") -> None:
-        """Shows that `done` of at most `most` steps of a stage are done, and a note on how it goes."""
+        """Shows how far a stage is.
+
+        Args:
+          stage: the name of the stage.
+          done: how many steps of it are done.
+          most: how many steps there are at most; for 0 nothing is shown.
+          note: a few words on how it goes.
+        """
         now = self._clock()
         if self._silent or now - self._start < _SILENT_SECONDS or most < 1:
             return
@@ -66,6 +73,7 @@ class ProgressLine:
 
 
 def _bar(stage: str, done: int, most: int, columns: int, note: str = "") -> str:
+    """A line with a bar, shorter than a terminal of so many columns."""
     count = f" {done}/{most} {note}".rstrip()
     # A line that reaches the last column wraps, and could not be redrawn in place.
     length = min(_LONGEST_BAR, columns - 1 - len(f"{stage:14} []") - len(count))
@@ -76,7 +84,7 @@ def _bar(stage: str, done: int, most: int, columns: int, note: str = "") -> str:
 
 
 def _terminal_columns(stream: TextIO) -> int | None:
-    """The columns of a terminal; None where the stream is none."""
+    """How many columns a terminal has; None for a stream that is no terminal."""
     try:
         if not stream.isatty():
             return None

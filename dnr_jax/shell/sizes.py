@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dnr_jax.shell.uses import USES
 
 SMALLEST, LARGEST = Fraction(1, 10), Fraction(4)
-"""A side's limits as shares of the photo's."""
+"""How short and how long a target's side may be, as shares of the photo's side."""
 
 FITS = ("shrink", "grow")
 
@@ -15,18 +15,18 @@ _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 
 
 class OutOfReachError(ValueError):
-    """A side that is well said, but too short or too long for the photo."""
+    """Raised for a side that is well formed, but too short or too long for the photo."""
 
 
 class Target(NamedTuple):
-    """The size asked for.
+    """The size that a photo is to have.
 
     Attributes:
-      height: in pixels.
-      width: in pixels.
-      note: the line that says which side an aspect changes; None where the size was said outright.
-      scaled: the (height, width) that the retargeted photo is then scaled to, both sides alike but for a rounded
-        pixel; None where it stays as it is.
+      height: the height in pixels that retargeting leads to.
+      width: the width in pixels that retargeting leads to.
+      note: a line for a person that says which side an aspect changes; None where the size was given outright.
+      scaled: the (height, width) that the retargeted photo is then scaled to, both sides by the same factor but for a
+        rounded pixel; None where it stays as it is.
     """
 
     height: int
@@ -36,12 +36,12 @@ class Target(NamedTuple):
 
     @property
     def retargeted(self) -> tuple[int, int]:
-        """(height, width) of what retargeting leads to."""
+        """The (height, width) that retargeting leads to."""
         return self.height, self.width
 
     @property
     def written(self) -> tuple[int, int]:
-        """(height, width) of the file."""
+        """The (height, width) of the result's file."""
         return self.scaled or self.retargeted
 
 
@@ -56,19 +56,19 @@ def parse_target(
     max_side: int | None = None,
     use: str | None = None,
 ) -> Target:
-    """The target size of a photo of (height, width) `size`, from what was asked for; nothing asked: unchanged.
+    """The target size of a photo, from what was asked for; where nothing was, the photo's own size.
 
     An aspect changes one side. Given one side, it sets the other; else `fit` says whether the side that is too long
     for it shrinks or the other one grows. `max_side` keeps the aspect, as fitting into a box does everywhere: both
     sides shrink by the same share until the longer one has at most so many pixels; it never enlarges.
 
-    A use says exact pixels. Retargeting gives the photo their aspect at its own resolution, as `aspect` does; plain
+    A use gives exact pixels. Retargeting gives the photo their aspect at its own resolution, as `aspect` does; plain
     scaling, which keeps all proportions, then brings it to the pixels, up or down as far as that takes.
 
     Args:
       size: the photo's (height, width).
-      width: pixels ("480") or percent ("75%") of the photo's.
-      height: likewise.
+      width: the target width, as pixels ("480") or as percent of the photo's width ("75%").
+      height: the target height, as pixels or as percent of the photo's height.
       size_text: both at once in pixels, width first ("480x320").
       aspect: width to height ("16:9", "16/9" or "1.5").
       fit: "shrink" (default) or "grow"; only for an aspect without a width or height, or a use.
@@ -76,8 +76,8 @@ def parse_target(
       use: one of `dnr_jax.shell.uses.USES`.
 
     Raises:
-      ValueError: one line naming the flag: it is malformed, contradicts another, or asks for less than 10 % or more
-        than 400 % of a side.
+      ValueError: a value is malformed, contradicts another, or asks for less than 10 % or more than 400 % of a side;
+        the message is one line that names the flag.
     """
     _check_combination(width, height, size_text, aspect, fit, max_side, use)
     if use is not None:
@@ -93,15 +93,15 @@ def parse_target(
 
 
 def parse_side(name: str, text: str | None, has: int) -> int:
-    """Pixels of a target side from "480", "75%" or None (unchanged); percentages round to the nearest pixel.
+    """Reads a target side from "480", "75%" or None (unchanged), in pixels; percentages round to the nearest pixel.
 
     Args:
       name: "width" or "height", for the message.
-      text: what was asked for.
-      has: the photo's pixels on that side.
+      text: the value as it was typed.
+      has: how many pixels the photo has on that side.
 
     Raises:
-      ValueError: when it is no size, or not from 10 % to 400 % of the photo's.
+      ValueError: the text is no size, or the side is not from 10 % to 400 % of the photo's.
     """
     if text is None:
         return has
@@ -175,7 +175,7 @@ def _apply_aspect(
 
 
 def _change_one_side(size: tuple[int, int], ratio: Fraction, fit: str) -> tuple[str, int, int]:
-    """The side that changes to give a photo an aspect, and the height and width that it then has."""
+    """The name of the side that changes to give a photo an aspect, and the photo's height and width after that."""
     if (size[1] > size[0] * ratio) == (fit == "shrink"):
         return "width", size[0], _nearest(size[0] * ratio)
     return "height", _nearest(size[1] / ratio), size[1]
@@ -224,7 +224,11 @@ def _limit(target: Target, ratio: Fraction, most: int, size: tuple[int, int]) ->
 
 
 def _check_side(subject: str, name: str, pixels: int, has: int) -> int:
-    """Returns `pixels` of the side; OutOfReachError about the `subject` where they are outside the limits."""
+    """Returns the length of a side in pixels, where a side of `has` pixels may become so long.
+
+    Raises:
+      OutOfReachError: it may not; the message begins with `subject`.
+    """
     low, high = max(1, _nearest(has * SMALLEST)), int(has * LARGEST)
     if not low <= pixels <= high:
         raise OutOfReachError(
@@ -234,9 +238,10 @@ def _check_side(subject: str, name: str, pixels: int, has: int) -> int:
 
 
 def _nearest(value: Fraction) -> int:
-    """The nearest whole number, halves up."""
+    """The nearest whole number; halves are rounded up."""
     return int(value + Fraction(1, 2))
 
 
 def _shown(text: str) -> str:
+    """A value as messages quote it, cut where it is long."""
     return repr(text if len(text) <= 40 else f"{text[:37]}...")

@@ -1,7 +1,7 @@
-"""Several targets on one command line, and the names of their files. Plain Python.
+"""Reads several targets from one command line, and names their files. Plain Python.
 
-`--width`, `--height`, `--size`, `--aspect` and `--for` take lists: 75%,50%. Beside a list another flag has one value,
-which goes with each of its items, or as many, which go with them in order.
+`--width`, `--height`, `--size`, `--aspect` and `--for` take lists: 75%,50%. Beside a list, another flag has either one
+value, which goes with each of the list's items, or as many values, which go with the items in order.
 """
 
 import contextlib
@@ -15,25 +15,25 @@ from dnr_jax.shell.sizes import OutOfReachError, Target, parse_side, parse_targe
 _LISTED = ("use", "aspect", "size_text", "width", "height")
 """The arguments of `parse_target` that may be lists, in the order in which they name a target."""
 _FLAGS = {"use": "for", "size_text": "size"}
-"""Names of flags that differ from the arguments'."""
+"""The flags, by argument, whose names differ from the arguments'."""
 _PLACE = re.compile(r"\{(target|width|height)\}")
 _PHOTO = (10_000, 10_000)
-"""The (height, width) that sizes are tried on before there is a photo."""
+"""The (height, width) of a photo that sizes are tried on before there is a real one."""
 
 
 class Asked(NamedTuple):
     """One target as it was asked for.
 
     Attributes:
-      name: short and fit for a file name: "1x1", "75", "story"; "same" where nothing was asked.
-      sizes: keyword arguments of `parse_target`.
+      name: a short name, fit for files: "1x1", "75", "story"; "same" where no size was asked for.
+      sizes: the keyword arguments of `parse_target`.
     """
 
     name: str
     sizes: dict[str, Any]
 
     def target(self, size: tuple[int, int]) -> Target:
-        """For a photo of (height, width) `size`; ValueError as `parse_target` has it."""
+        """The target size of a photo of (height, width) `size`; raises ValueError as `parse_target` does."""
         return parse_target(size, **self.sizes)
 
 
@@ -41,10 +41,10 @@ def list_targets(sizes: dict[str, Any]) -> list[Asked]:
     """The targets that a command line asks for, in the order of its lists; at least one.
 
     Args:
-      sizes: keyword arguments of `parse_target`, where text may be a list with commas.
+      sizes: the keyword arguments of `parse_target`, where each text may be a list with commas.
 
     Raises:
-      ValueError: lists of different lengths, an empty item, or two targets of one name.
+      ValueError: lists have different lengths, an item is empty, or two targets would have one name.
 
     Example:
       >>> [asked.name for asked in list_targets({"aspect": "1:1,16:9", "width": "480"})]
@@ -72,10 +72,10 @@ def list_targets(sizes: dict[str, Any]) -> list[Asked]:
 
 
 def check_without_photo(asked: Asked) -> None:
-    """Refuses a target whose flags are malformed or contradict each other, or a share that no photo can be brought to.
+    """Refuses, before there is a photo, a target that no photo could be brought to.
 
     Raises:
-      ValueError: as `parse_target` has it.
+      ValueError: flags are malformed or contradict each other, or a share is out of range.
     """
     shares = {name: _share(asked.sizes.get(name)) for name in ("width", "height")}
     for name, text in shares.items():
@@ -91,12 +91,12 @@ def name_output(pattern: str, asked: Asked, target: Target | None, *, several: b
     Args:
       pattern: a path, in which {target}, {width} and {height} stand for the target's name and the file's pixels;
         without any of them, and with several targets, the name goes before the extension: out.jpg -> out_1x1.jpg.
-      asked: the target.
-      target: what it is for the photo; None where that is not known yet.
+      asked: the target as it was asked for.
+      target: what the target is for the photo; None where that is not known yet.
       several: whether there is more than one target.
 
     Raises:
-      ValueError: {width} or {height} where the pixels are not known yet.
+      ValueError: the pattern has {width} or {height}, and the pixels are not known yet.
     """
     if not _PLACE.search(pattern):
         if not several or pattern == "-":
@@ -116,7 +116,7 @@ def name_output(pattern: str, asked: Asked, target: Target | None, *, several: b
 
 
 def needs_pixels(pattern: str) -> bool:
-    """Whether a pattern has a file's pixels in it."""
+    """Whether a pattern has {width} or {height} in it, so that it names files only once the photo is read."""
     return any(place != "target" for place in _PLACE.findall(pattern))
 
 
@@ -124,7 +124,7 @@ def check_different(outputs: Sequence[str]) -> None:
     """Refuses two targets that would be written to one file.
 
     Raises:
-      ValueError: with the file's name.
+      ValueError: two outputs are the same; the message names the file.
     """
     for number, output in enumerate(outputs):
         if output in outputs[:number]:
@@ -132,6 +132,7 @@ def check_different(outputs: Sequence[str]) -> None:
 
 
 def _name_target(given: dict[str, str], sizes: dict[str, Any]) -> str:
+    """The short name of a target, made of the flags that tell it from the others."""
     sides = [given[name] for name in ("width", "height") if name in given]
     parts = [given[name] for name in ("use", "aspect", "size_text") if name in given]
     parts += ["x".join(_plain(side) for side in sides)] if sides else []
@@ -141,10 +142,10 @@ def _name_target(given: dict[str, str], sizes: dict[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text as a part of a file name: "16:9" -> "16x9", "75%" -> "75"."""
+    """Makes a text fit to be a part of a file name: "16:9" becomes "16x9", and "75%" becomes "75"."""
     return re.sub(r"[^\w.-]", "", re.sub(r" *[:/\u00d7X] *", "x", text.strip()))
 
 
 def _share(text: str | None) -> str | None:
-    """A side as typed where it is a share of the photo's, or malformed; pixels stand for the whole side."""
+    """A side for a photo that is not known yet: as typed where it is a percentage or malformed; "100%" for pixels."""
     return text if text is None or "%" in text or not text.strip().isdecimal() or not int(text) else "100%"

@@ -1,6 +1,6 @@
-"""What photos are used for, and the exact pixels of each use: the one table behind `--for`. Plain Python.
+"""The table behind `--for`: what photos are used for, and the exact pixels of each use. Plain Python.
 
-Services change their figures, and what they show is scaled from these: the aspect counts most.
+Services change their figures now and then, and scale what they are given: the aspect matters most.
 """
 
 from typing import NamedTuple
@@ -10,10 +10,10 @@ class Use(NamedTuple):
     """A use of photos.
 
     Attributes:
-      width: in pixels.
-      height: in pixels.
-      what: what it is, for the help text.
-      source: where the size comes from.
+      width: the width in pixels.
+      height: the height in pixels.
+      what: what the use is, for the help text.
+      source: the page or the reason that the size comes from.
     """
 
     width: int
@@ -59,5 +59,5 @@ USES: dict[str, Use] = {
 
 
 def describe_uses() -> str:
-    """Every use with its pixels and what it is, for a help text."""
+    """Names every use with its pixels, and says what it is, for a help text."""
     return ", ".join(f"{name} ({use.width}x{use.height}, {use.what})" for name, use in USES.items())
