@@ -13,7 +13,7 @@ from dnr_jax.photos.encode import FORMATS
 BOUNDARY = "dnr-jax-part"
 MULTIPART = f"multipart/mixed; boundary={BOUNDARY}"
 END = f"--{BOUNDARY}--\r\n".encode()
-"""What closes a multipart stream."""
+"""The bytes that close a multipart stream."""
 _EXTENSIONS = {name: extension for extension, name in reversed(FORMATS.items())}
 _TYPES = {"JPEG": "image/jpeg", "TIFF": "image/tiff", "WEBP": "image/webp", "BMP": "image/bmp", "GIF": "image/gif"}
 _IN_HEADER = (
@@ -34,10 +34,10 @@ class Output(NamedTuple):
     """A retargeted photo as a file.
 
     Attributes:
-      name: its file name.
-      media_type: of its format.
-      data: its bytes.
-      record: what happened, ready for JSON.
+      name: the name of the file.
+      media_type: the media type of its format, for instance "image/png".
+      data: the bytes of the file.
+      record: what happened to the photo, ready for JSON.
     """
 
     name: str
@@ -47,7 +47,12 @@ class Output(NamedTuple):
 
 
 def name_output(source: str, label: str, file_format: str) -> str:
-    """The file name of what a photo was made into: its own, what tells the target, and a format's extension.
+    """The file name of a result: the photo's own name, a label, and the extension of a format.
+
+    Args:
+      source: the name of the photo's file.
+      label: what tells the result from others of the same photo.
+      file_format: one of the values of `FORMATS`.
 
     Example:
       >>> name_output("cat.jpeg", "640x480", "JPEG"), name_output("cat", "1x1", "PNG")
@@ -57,22 +62,22 @@ def name_output(source: str, label: str, file_format: str) -> str:
 
 
 def media_type(file_format: str) -> str:
-    """The media type of one of Pillow's formats that is written here."""
+    """The media type of a format, which is one of the values of `FORMATS`."""
     return _TYPES.get(file_format, "image/png")
 
 
 def disposition(name: str) -> str:
-    """A Content-Disposition that names a file, whatever letters its name has."""
+    """The value of a Content-Disposition header that names a file, whatever letters the name has."""
     return f"attachment; filename*=UTF-8''{quote(name)}"
 
 
 def short_record(record: dict[str, Any]) -> str:
-    """What of a record fits into a header: JSON in ASCII, without losses and options."""
+    """The part of a record that fits into a header, as JSON in ASCII: losses and options are left out."""
     return json.dumps({name: record[name] for name in _IN_HEADER if name in record}, separators=(",", ":"))
 
 
 def make_zip(outputs: Sequence[Output]) -> bytes:
-    """A zip of files and, beside each, its record; images are not compressed again."""
+    """The bytes of a zip that holds each file and, beside it, its record; images are not compressed again."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for output in outputs:
@@ -83,7 +88,14 @@ def make_zip(outputs: Sequence[Output]) -> bytes:
 
 
 def make_part(name: str, kind: str, data: bytes, *, file_name: str | None = None) -> bytes:
-    """A part of a multipart stream, with its length, so that a reader need not look for the boundary."""
+    """The bytes of one part of a multipart stream, with its length, so that a reader need not look for the boundary.
+
+    Args:
+      name: what the part is, for instance "image".
+      kind: the media type of the data.
+      data: the content of the part.
+      file_name: the name under which to save the data; None for none.
+    """
     named = f"; filename*=UTF-8''{quote(file_name)}" if file_name else ""
     head = (
         f"--{BOUNDARY}\r\nContent-Disposition: inline; name={name}{named}\r\n"
@@ -93,5 +105,5 @@ def make_part(name: str, kind: str, data: bytes, *, file_name: str | None = None
 
 
 def json_part(name: str, content: Any) -> bytes:
-    """A part that holds JSON."""
+    """The bytes of one part of a multipart stream that holds a value as JSON."""
     return make_part(name, "application/json", json.dumps(content).encode())

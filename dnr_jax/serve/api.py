@@ -1,4 +1,4 @@
-"""The HTTP interface: what is read from a request, which work it becomes, and how its result is answered."""
+"""The endpoints of the HTTP interface: each reads a request, has its work done by a thread, and answers."""
 
 import asyncio
 import logging
@@ -27,8 +27,8 @@ class Api:
     """The endpoints of one server.
 
     Args:
-      settings: limits.
-      engine: what does the work; None until the networks are loaded.
+      settings: the limits of the server.
+      engine: holds the networks and does the work.
     """
 
     def __init__(self, settings: Settings, engine: Engine):
@@ -39,7 +39,7 @@ class Api:
         self.metrics = Metrics(lambda: self.workers.inside)
 
     async def retarget(self, request: Request) -> Response:
-        """`POST /v1/retarget`: the image, a zip of several, or, where multipart/mixed is accepted, a stream."""
+        """Answers `POST /v1/retarget` with an image or a zip of several, or a stream if multipart/mixed is accepted."""
         form, order = await self._read(request)
         if "multipart/mixed" in request.headers.get("accept", ""):
             self.workers.check_room()
@@ -61,7 +61,7 @@ class Api:
         return Response(output.data, media_type=output.media_type, headers=headers)
 
     async def analyse(self, request: Request) -> Response:
-        """`POST /v1/analyse`: seam order, cells and maps, as JSON."""
+        """Answers `POST /v1/analyse` with the order of seams, the cells and the maps of a photo, as JSON."""
         form, order = await self._read(request)
         if order.method != "dnr":
             raise ProblemError("bad-options", f"--method={order.method} has nothing to analyse: leave it out")
@@ -71,15 +71,16 @@ class Api:
         return JSONResponse(found)
 
     async def health(self, _: Request) -> Response:
-        """`GET /health`: that the server is there, and what it works with."""
+        """Answers `GET /health` with the name of the network and the number of jobs that run or wait."""
         network = self._engine.weights.provenance.name
         return JSONResponse({"status": "ok", "network": network, "jobs": self.workers.inside})
 
     async def show_metrics(self, _: Request) -> Response:
-        """`GET /metrics`, for Prometheus."""
+        """Answers `GET /metrics` with the server's counters, for Prometheus."""
         return Response(self.metrics.text(), media_type=MEDIA_TYPE)
 
     async def _read(self, request: Request) -> tuple[Form, Order]:
+        """Reads the form of a request; raises ProblemError where it is busy, malformed or without a photo."""
         self.workers.check_room()  # Before a body is read that could not be worked on.
         form = await read_form(request, self._settings, ("photo", *MASKS))
         if "photo" not in form.files:
@@ -87,6 +88,8 @@ class Api:
         return form, parse_fields(form.texts, form.files)
 
     def _timed(self, kind: str, work: Work) -> Work:
+        """The same work, counted in the metrics as a job of a kind."""
+
         def run(job: Job) -> Any:
             start = time.perf_counter()
             try:
@@ -100,7 +103,7 @@ class Api:
         return run
 
     async def _finish(self, request: Request, work: Work) -> Any:
-        """The result of a job; where the client leaves before, the job is abandoned."""
+        """Has a job done and returns its result; abandons it where the client leaves before its end."""
         async with self.workers.job(work) as job:
             leaving = asyncio.ensure_future(_wait_for_leaving(request))
             try:
@@ -112,7 +115,8 @@ class Api:
                 leaving.cancel()
 
     async def _stream(self, work: Work) -> AsyncIterator[bytes]:
-        """Progress and the image as it forms, then each output with its record, as parts; a problem is a part, too."""
+        """Gives progress and the image as it forms, then each output with its record, as parts of a multipart stream; a
+        problem is a part, too."""
         try:
             async with self.workers.job(work) as job:
                 while (step := await job.steps.get()) is not None:
@@ -130,12 +134,13 @@ class Api:
 
 
 async def _wait_for_leaving(request: Request) -> None:
+    """Returns once the client has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def log_problem(error: Exception) -> ProblemError:
-    """The problem that an error is to a client; what is nobody's fault but ours goes to the log, whole."""
+    """The problem that a client is answered for an error; one of the server itself is logged with its traceback."""
     problem = problem_of(error)
     if problem.kind.status == 500:
         _log.error("a request failed", exc_info=error)

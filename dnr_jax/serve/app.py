@@ -1,4 +1,4 @@
-"""The server as an ASGI application: routes, the page's files, problems, counting."""
+"""The server as an ASGI application: its routes, the files of the page, problems as answers, and counting."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,12 +28,12 @@ _PAGES = {"/": "index.html", "/docs": "docs.html"}
 
 
 def make_app(settings: Settings, engine: Engine, *, ready: Callable[[], None] | None = None) -> ASGIApp:
-    """The application.
+    """Makes the application.
 
     Args:
-      settings: what it was told; `port` is the one that is listened on.
-      engine: what does the work.
-      ready: called once it can serve.
+      settings: the settings of the server; `port` must be the port that is listened on.
+      engine: holds the networks and does the work.
+      ready: called once the application can serve; None for nobody.
     """
     api = Api(settings, engine)
     described = describe_api(version("dnr_jax"), settings)
@@ -62,7 +62,7 @@ def make_app(settings: Settings, engine: Engine, *, ready: Callable[[], None] | 
 
 
 def _answering(endpoint: _Endpoint) -> _Endpoint:
-    """The same endpoint, which answers errors as problems: no traceback reaches a client."""
+    """The same endpoint, with errors answered as problems, so that no traceback reaches a client."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -76,7 +76,7 @@ def _answering(endpoint: _Endpoint) -> _Endpoint:
 
 
 class _Counted:
-    """Counts answers by method, path and status."""
+    """ASGI middleware that counts answers by method, path and status."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, paths: frozenset[str]):
         self._app, self._metrics, self._paths = app, metrics, paths
@@ -94,13 +94,14 @@ class _Counted:
 
 
 def _page_files() -> dict[str, str]:
-    """The page's files by their address."""
+    """The names of the page's files, by the path under which they are served."""
     names = [item.name for item in (files("dnr_jax.serve") / "page").iterdir()]
     scripts = {f"/page/{name}": name for name in sorted(names) if not name.endswith(".html")}
     return {**_PAGES, **scripts}
 
 
 def _serve_file(name: str) -> Callable[[Request], Response]:
+    """An endpoint that answers with one of the page's files."""
     data = (files("dnr_jax.serve") / "page" / name).read_bytes()
     kind = next(kind for extension, kind in _TYPES.items() if name.endswith(extension))
 
@@ -112,6 +113,7 @@ def _serve_file(name: str) -> Callable[[Request], Response]:
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
+    """Answers a request for a path or with a method that the server does not have."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")

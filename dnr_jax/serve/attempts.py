@@ -1,4 +1,4 @@
-"""Seams before a size is said: the table from which a page chooses, for any width, what `choose_width` would choose.
+"""Finds seams before a target is known: a table from which a page chooses what `choose_width` would, for any width.
 
 How many seams go depends on the target; which ones they are hardly does. So each number of deepest seams that could be
 worth its damage for some target is tried once, as if the side were to shrink to a tenth, and kept with what it leaves.
@@ -23,21 +23,21 @@ from dnr_jax.planning.seam_maps import SeamMaps, transpose
 from dnr_jax.shell.sizes import SMALLEST
 
 _SHARES = (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-"""The targets, as shares of the side, for which an attempt has to look promising."""
+"""The targets, as shares of the side, for at least one of which an attempt has to look promising."""
 _FURTHEST = 0.5
-"""How far seams are followed where a threshold says how many go."""
+"""The share of the side at which seams are followed no further, where a threshold says how many go."""
 
 
 class Attempt(NamedTuple):
-    """So many seams of the deepest level, and those of the photo's pixels that follow them.
+    """A number of seams of the deepest level that were tried, and the seams of the photo's pixels that follow them.
 
     Attributes:
-      deep: seams of the deepest level.
-      length: pixels of the side that are left.
-      damage: what they removed and what their joints broke, in the currency of `dnr_jax.planning.damage`.
-      grid: what the photo then holds.
-      seams: uint16 [count, rows], where each seam, in the order in which they go, passes in each row of the photo (for
-        the height: in each column).
+      deep: how many seams of the deepest level go.
+      length: how many pixels of the side are left.
+      damage: what the seams removed and what their joints broke, in the currency of `dnr_jax.planning.damage`.
+      grid: what the photo then holds, cell by cell.
+      seams: uint16 [count, rows], the column in which each seam, in the order in which they go, passes each row of the
+        photo; for the height, [count, columns], the row in which it passes each column.
     """
 
     deep: int
@@ -48,6 +48,8 @@ class Attempt(NamedTuple):
 
 
 class _Tried(NamedTuple):
+    """An attempt as the compiled program returns it; `order` is int32 [H, W], at which seam each pixel goes."""
+
     deep: jax.Array
     length: jax.Array
     damage: jax.Array
@@ -56,7 +58,13 @@ class _Tried(NamedTuple):
 
 
 def photo_grid(maps: SeamMaps, size: tuple[int, int], config: RetargetConfig) -> Grid:
-    """What a photo of (height, width) `size` holds, cell by cell; on the host, upright."""
+    """What a photo holds, cell by cell, as NumPy arrays.
+
+    Args:
+      maps: the photo's maps, as `dnr_jax.planning.plan.lay_groundwork` leaves them.
+      size: the photo's (height, width).
+      config: the options, resolved for that size.
+    """
     assert maps.objects is not None
     stride = tap_stride(config.taps[object_level(config.taps)])
     valid = traced_size((size[0] // stride, size[1] // stride))
@@ -69,10 +77,10 @@ def try_seams(
     """The attempts of one side, the fewest seams first; none where no seam is ever worth it.
 
     Args:
-      maps: of the photo, as `dnr_jax.planning.plan.lay_groundwork` leaves them.
-      size: its (height, width).
-      threshold: the most mean importance of a deepest seam, where importance_percentile is a number.
-      config: options, resolved.
+      maps: the photo's maps, as `dnr_jax.planning.plan.lay_groundwork` leaves them.
+      size: the photo's (height, width).
+      threshold: the largest mean importance that a deepest seam may have; used where importance_percentile is a number.
+      config: the options, resolved for that size.
       side: "width" or "height".
     """
     turned, lengths = (maps, size) if side == "width" else (transpose(maps), (size[1], size[0]))
@@ -124,7 +132,7 @@ def _try(
     *,
     config: RetargetConfig,
 ) -> _Tried:
-    """Up to `count` deepest seams across the width, and what they leave."""
+    """Carves up to `count` deepest seams across the width, and judges what they leave."""
     assert maps.objects is not None
     taps = config.taps
     carving = carve_width(
@@ -144,6 +152,7 @@ def _try(
 
 
 def _attempt(tried: _Tried, lengths: tuple[int, int], side: str) -> Attempt:
+    """An attempt as NumPy arrays, its grid turned upright; `lengths` is the (height, width) that was carved."""
     order = np.asarray(tried.order)[: lengths[0], : lengths[1]]
     count = lengths[1] - int(tried.length)
     rows, columns = np.nonzero(order < count)
@@ -155,13 +164,14 @@ def _attempt(tried: _Tried, lengths: tuple[int, int], side: str) -> Attempt:
 
 
 def _strain(grid: Grid, size: tuple[int, int], share: float, config: RetargetConfig) -> float:
-    """The strain of the warp that shrinks the width to a share of it."""
+    """The strain of the warp that shrinks the width to `share` of it."""
     target = (jnp.float32(size[0]), jnp.float32(max(1, round(size[1] * share))))
     lengths = (jnp.float32(size[0]), jnp.float32(size[1]))
     return float(_least_strain(grid, lengths, target, jnp.float32(config.crop_share)))
 
 
 def _on_host(grid: Grid) -> Grid:
+    """A grid as NumPy arrays."""
     return Grid(*(np.asarray(values) for values in grid))  # pyright: ignore[reportArgumentType]
 
 

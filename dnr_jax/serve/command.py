@@ -19,11 +19,19 @@ from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
 from dnr_jax.shell.flags import define_network_flags, network_from_flags
 
-_GRACE = 2  # Seconds that answers on their way have when the server is told to end.
+_GRACE = 2
+"""Seconds that answers on their way have to be finished in when a signal ends the server."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the command; returns the exit code: 2 for bad input, 128 and a signal's number where that ended it."""
+    """Runs the command, which serves until a signal ends it.
+
+    Args:
+      argv: the command line, program first.
+
+    Returns:
+      The exit code: 2 for bad input, 128 and a signal's number where a signal ended the command.
+    """
     return run_command("dnr_jax.serve", argv, define_flags(), _serve, text=__doc__, interrupted="ended")
 
 
@@ -51,6 +59,7 @@ def define_flags() -> flags.FlagValues:
 
 
 def _serve(options: dict[str, Any]) -> None:
+    """Serves with the values of the command's flags."""
     settings = Settings(
         host=options["host"],
         port=options["port"],
@@ -72,7 +81,11 @@ def _serve(options: dict[str, Any]) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, so that a port that is taken is said before anything is loaded."""
+    """Opens the socket that is served; it comes first, so that a port that is taken shows before networks are loaded.
+
+    Raises:
+      ValueError: nothing can listen there.
+    """
     try:
         kind = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=kind)

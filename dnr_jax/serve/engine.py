@@ -1,4 +1,4 @@
-"""What a server does with a photo, in a worker's thread: bytes in, bytes out, with networks that stay loaded."""
+"""What a server does with a photo, from bytes to bytes, in a worker's thread and with networks that stay loaded."""
 
 import io
 import threading
@@ -34,10 +34,10 @@ _LARGEST_PICTURE = (1280, 1280)
 
 
 class Engine:
-    """The networks, loaded, and the work that requests ask for; for any number of threads.
+    """Loads the networks and does the work that requests ask for; any number of threads may call it.
 
     Args:
-      settings: which network, and how large a photo may be.
+      settings: says which network to load, and how large a photo may be.
 
     Raises:
       ValueError, OSError: the network cannot be loaded.
@@ -56,13 +56,18 @@ class Engine:
         """Retargets a request's photo to each of its targets.
 
         Args:
-          form: with the file "photo", and masks.
-          order: the other fields, parsed.
+          form: the form of the request, with the file "photo" and perhaps masks.
+          order: what its text fields ask for.
           report: called as the work advances; what it raises ends the work.
-          show: called with the image as it forms, a JPEG no larger than a screen, every half a second at most.
+          show: called with the image as it forms, as the bytes of a JPEG no larger than a screen, at most every half a
+            second; None for nobody.
+
+        Returns:
+          A file for each target, in order.
 
         Raises:
-          ValueError: what cannot be served, as the command line says it.
+          ValueError: the photo, a mask or a target cannot be used; the message is the command line's.
+          FloatingPointError: an optimisation diverged.
         """
         photo, masks = self.read(form, order)
         name = form.files["photo"].name
@@ -90,7 +95,11 @@ class Engine:
         return outputs
 
     def read(self, form: Form, order: Order) -> tuple[Photo, dict[str, np.ndarray]]:
-        """The photo and the masks of a request.
+        """Decodes the photo and the masks of a request.
+
+        Returns:
+          The photo, and its masks by name: "protect" and "remove" are bool [H, W], "objects" is float32 [H, W] in
+          [0, 1].
 
         Raises:
           PhotoError: one of them cannot be used.
@@ -104,11 +113,13 @@ class Engine:
         return photo, masks
 
     def _decode(self, form: Form, name: str, frames: Any) -> Photo:
+        """Decodes one file of a form."""
         file = form.files[name]
         with _pillow:
             return decode(file.data, file.name, max_megapixels=self.most_megapixels, frames=frames)
 
     def _encode(self, images: list[np.ndarray], photo: Photo, order: Order, file_format: str, name: str) -> bytes:
+        """The bytes of a result's file; errors begin with the photo's name."""
         pictures = stored_pictures(images)
         with _pillow:
             if photo.kind.animation is not None:
@@ -121,14 +132,14 @@ class Engine:
 
 
 class _Painter:
-    """Draws an image that forms, no more often than somebody can follow."""
+    """Draws an image as it forms, no more often than a person can follow; a `progress.Watch`."""
 
     def __init__(self, show: Callable[[bytes], None]):
         self._show = show
         self._last = 0.0
 
     def __call__(self, draw: Callable[[], np.ndarray]) -> None:
-        """Draws it, where the last time is long enough ago."""
+        """Draws the image and shows it, where the last time was long enough ago."""
         if time.monotonic() - self._last < _SECONDS_A_PICTURE:
             return
         image = PIL.Image.fromarray(to_picture(draw()))
@@ -140,6 +151,7 @@ class _Painter:
 
 
 def _named(name: str, body: Callable[[], T]) -> T:
+    """Returns what `body` returns; a PhotoError that it raises gets a name before its message."""
     try:
         return body()
     except PhotoError as error:

@@ -1,4 +1,4 @@
-"""The text fields of a request: the commands' flags under their names, parsed by the same code. Needs no JAX."""
+"""Reads the text fields of a request, which are the commands' flags by name, with the same code. Needs no JAX."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from dnr_jax.shell.flags import (
 from dnr_jax.shell.targets import Asked, check_without_photo, list_targets
 
 EXTENSIONS = {extension[1:]: name for extension, name in FORMATS.items()}
-"""The formats that a request may ask for, by extension, and Pillow's names for them."""
+"""Pillow's names of the formats that a request may ask for, by extension."""
 MASKS = ("protect", "remove", "objects")
 """The fields that may hold a mask as a file."""
 _NOT_FOR_A_REQUEST = {"weights": "auto", "weights_dir": None, "inspect_dir": None}
@@ -31,12 +31,12 @@ class Order:
     """What the text fields of a request ask for.
 
     Attributes:
-      method: "dnr", or an operator to compare with.
-      config: the method's options.
-      targets: the sizes, at least one.
+      method: the name of the method: "dnr", or an operator that it is compared with.
+      config: the options of the method.
+      targets: the sizes wanted, at least one.
       frames: what to do with an animation, "refuse" or "all".
-      background: what transparent parts are laid on; None for nothing.
-      file_format: of the output, one of the values of `EXTENSIONS`; None for the photo's own.
+      background: the colour that transparent parts are laid on; None to keep them transparent.
+      file_format: the format of the output, one of the values of `EXTENSIONS`; None for the photo's own.
     """
 
     method: str
@@ -48,7 +48,7 @@ class Order:
 
 
 def define_fields() -> flags.FlagValues:
-    """A flag for every text field that a request may hold."""
+    """Defines a flag for every text field that a request may hold."""
     values = flags.FlagValues()
     text = {"flag_values": values, "module_name": "files"}
     flags.DEFINE_enum("format", None, list(EXTENSIONS), "Format of the output. Default: the photo's own.", **text)
@@ -68,14 +68,14 @@ def define_fields() -> flags.FlagValues:
 
 
 def parse_fields(texts: Mapping[str, str], masks: Mapping[str, Any]) -> Order:
-    """What text fields ask for.
+    """Reads what the text fields of a request ask for.
 
     Args:
-      texts: the fields' values by name.
-      masks: the files of the request by name, the photo aside; only which of them there are counts.
+      texts: the values of the text fields, by name.
+      masks: the files of the request, by name; only which of them there are counts.
 
     Raises:
-      ValueError: an unknown field, or one that the command line would refuse, in its own sentence.
+      ValueError: a field is unknown, or the command line would refuse it; the message is the command line's.
     """
     values = define_fields()
     for name, text in texts.items():
@@ -95,7 +95,7 @@ def parse_fields(texts: Mapping[str, str], masks: Mapping[str, Any]) -> Order:
         if options["objects"] is not None:
             raise ValueError("objects is given as text and as a file: leave one of them out")
         check_nothing_is_looked_for(options, "beside a mask of objects, which replaces all that the networks see")
-    # The method is told of masks as the command line tells it.
+    # Masks are checked as the command line checks them: by whether they are given.
     check_options({**options, **_NOT_FOR_A_REQUEST, **{name: masks.get(name) for name in ("protect", "remove")}})
     if options["method"] != "dnr" and "objects" in masks:
         raise ValueError(f"--objects does not apply to --method={options['method']}: leave the mask out")

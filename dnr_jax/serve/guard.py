@@ -1,4 +1,4 @@
-"""What stands before every request: which names the server goes by, who may post, and what browsers must not do.
+"""Checks every request before it is served: which host it is for, and which site a POST comes from.
 
 A page of another site can make a browser send requests to this machine, and by rebinding its name (DNS rebinding) even
 read the answers. So the Host header must be one of the server's names, and a POST that says where it comes from must
@@ -24,7 +24,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-"""What every answer carries: nothing is loaded from elsewhere, and nobody else embeds or reads it."""
+"""The headers of every answer: they forbid browsers to load anything from elsewhere and others to embed or read it."""
 _SAFE = ("GET", "HEAD")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _ANY = ("0.0.0.0", "::", "")
@@ -34,13 +34,13 @@ def server_names(host: str, port: int, allowed: Iterable[str]) -> frozenset[str]
     """The Host headers that are served.
 
     Args:
-      host: the address that is listened on; loopback names go with every one, an address that means all of them adds
-        none.
+      host: the address that is listened on; the names of this machine (localhost) are always added, and an address that
+        means all addresses adds no name of its own.
       port: the port that is listened on.
-      allowed: further names; with a port for that one, without for any.
+      allowed: further names, with a port ("name:8443") or without one, which then allows every port.
 
     Returns:
-      "name:port", or "name" alone for any port.
+      Names with their ports ("name:port"), or without one where every port is allowed.
 
     Example:
       >>> sorted(server_names("127.0.0.1", 8000, ["photos.example"]))
@@ -52,14 +52,19 @@ def server_names(host: str, port: int, allowed: Iterable[str]) -> frozenset[str]
 
 
 class Guard:
-    """ASGI middleware that refuses foreign names and origins, and adds `HEADERS` to every answer."""
+    """ASGI middleware that refuses foreign hosts and origins, and adds `HEADERS` to every answer.
+
+    Args:
+      app: the application behind it.
+      names: the Host headers that are served, as `server_names` gives them.
+    """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]):
         self._app = app
         self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection."""
+        """Checks one request and passes it on, or answers with a problem."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -77,6 +82,7 @@ class Guard:
         await self._app(scope, receive, send_with_headers)
 
     def _check(self, headers: Headers, method: str) -> None:
+        """Raises ProblemError for a request to a foreign host, or one that changes something from a foreign site."""
         host = headers.get("host", "").lower()
         if not self._knows(host):
             raise ProblemError(
@@ -92,6 +98,7 @@ class Guard:
             )
 
     def _knows(self, host: str) -> bool:
+        """Whether a Host header is one of the server's names."""
         name, _, port = host.rpartition(":")
         bare = name if port.isdecimal() else host
         # A browser leaves the port out where it is the scheme's own.
@@ -99,6 +106,7 @@ class Guard:
 
 
 def _authority(origin: str) -> str:
+    """The host and port of an Origin header; empty where it has none."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:

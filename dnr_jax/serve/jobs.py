@@ -1,6 +1,6 @@
-"""Who works when: a few threads, a bounded queue, and an end to work that nobody waits for any more.
+"""A bounded queue of jobs, a few threads that work on them, and an end to jobs that nobody waits for any more.
 
-Photos are worked on in threads, so that pages and health checks are answered meanwhile. A job tells how far it is by a
+Photos are worked on in threads, so that pages and health checks are answered meanwhile. A job says how far it is by a
 callback; once its client has left, that callback raises, and the thread is free for the next one.
 """
 
@@ -27,21 +27,25 @@ class Step(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """The image as it stands, as the bytes of a JPEG."""
+    """An image as it forms: `data` is the bytes of a JPEG."""
 
     data: bytes
 
 
 class AbandonedError(Exception):
-    """Nobody waits for this job any more."""
+    """Raised in a job that nobody waits for any more."""
 
 
 class Job:
-    """A piece of work, on its way through the queue.
+    """A piece of work on its way through the queue.
 
     Args:
-      work: called in a worker's thread with the job, to which it reports; returns the job's result.
-      loop: the event loop that waits for it.
+      work: called in a worker's thread with the job, to which it reports; it returns the job's result.
+      loop: the event loop that waits for the result.
+
+    Attributes:
+      steps: what the work has reported, for the event loop; None comes last.
+      result: the future of what the work returns or raises.
     """
 
     def __init__(self, work: "Work", loop: asyncio.AbstractEventLoop):
@@ -52,25 +56,25 @@ class Job:
         self.result: asyncio.Future[Any] = loop.create_future()
 
     def abandon(self) -> None:
-        """Lets the work end at its next report, or not begin at all."""
+        """Makes the work end at its next report, or not begin at all."""
         self._abandoned.set()
 
     def report(self, stage: str, done: int, most: int) -> None:
-        """Tells whoever waits how far the job is; from the worker's thread.
+        """Reports to the event loop, from the worker's thread, how far the job is; a `progress.Progress`.
 
         Raises:
-          AbandonedError: nobody waits.
+          AbandonedError: nobody waits for the job any more.
         """
         if self._abandoned.is_set():
             raise AbandonedError
         self._tell(self.steps.put_nowait, Step(stage, done, most))
 
     def show(self, picture: bytes) -> None:
-        """Shows whoever waits the image as it stands; from the worker's thread."""
+        """Hands the event loop, from the worker's thread, the image as it forms, as the bytes of a JPEG."""
         self._tell(self.steps.put_nowait, Picture(picture))
 
     def run(self) -> None:
-        """Does the work, in the worker's thread; whatever happens becomes the result."""
+        """Does the work, in the worker's thread; what it returns or raises becomes the result."""
         try:
             if self._abandoned.is_set():
                 raise AbandonedError
@@ -98,7 +102,7 @@ class Job:
 
 
 Work = Callable[[Job], Any]
-"""What a job does."""
+"""The function that does a job's work."""
 
 
 class Workers:
@@ -106,7 +110,7 @@ class Workers:
 
     Args:
       threads: how many jobs run at a time.
-      waiting: how many may wait besides.
+      waiting: how many further jobs may wait.
     """
 
     def __init__(self, threads: int, waiting: int):
@@ -124,7 +128,10 @@ class Workers:
 
     @contextlib.asynccontextmanager
     async def job(self, work: Work) -> AsyncIterator[Job]:
-        """A job that is begun as soon as its turn comes, and abandoned when the body is left before its end.
+        """Queues a job, and abandons it when the body is left before the job's end.
+
+        Args:
+          work: what the job does.
 
         Raises:
           ProblemError: all places are taken.
@@ -141,7 +148,7 @@ class Workers:
             job.abandon()
 
     def check_room(self) -> None:
-        """Raises ProblemError where all places are taken, with a guess when to come again."""
+        """Raises ProblemError where all places are taken; it says in how many seconds to try again."""
         if self.inside >= self._most:
             wait = max(1, _SECONDS_A_JOB * self.inside // self._threads)
             raise ProblemError(
@@ -158,6 +165,7 @@ class Workers:
             self._queue.put(None)
 
     def _serve(self) -> None:
+        """Works on one job after the other, in a thread of its own."""
         while (job := self._queue.get()) is not None:
             job.run()
             del job  # What it holds is let go while the thread waits.

@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus's text format."""
+"""Counts what the server does, and shows the counts in Prometheus's text format."""
 
 import threading
 from collections import Counter
@@ -14,7 +14,7 @@ class Metrics:
     """Counters of one server; safe to use from any thread.
 
     Args:
-      inside: tells how many jobs run or wait.
+      inside: returns how many jobs run or wait.
     """
 
     def __init__(self, inside: Callable[[], int]):
@@ -25,7 +25,7 @@ class Metrics:
         self._seconds: dict[str, list[float]] = {}
 
     def count_request(self, method: str, path: str, status: int) -> None:
-        """Counts an answered request; `path` is one of the server's own."""
+        """Counts an answered request; `path` must be one of a few, since each gets a counter of its own."""
         with self._lock:
             self._requests[method, path, status] += 1
 
@@ -35,7 +35,7 @@ class Metrics:
             self._abandoned += 1
 
     def time_job(self, kind: str, seconds: float) -> None:
-        """Adds a finished job of a kind to its histogram."""
+        """Adds a finished job to the histogram of its kind; `seconds` is how long it was worked on."""
         with self._lock:
             counts = self._seconds.setdefault(kind, [0.0] * (len(_BOUNDS) + 2))
             for place, bound in enumerate(_BOUNDS):
@@ -44,7 +44,7 @@ class Metrics:
             counts[-1] += seconds
 
     def text(self) -> str:
-        """Everything, as Prometheus reads it."""
+        """All counters, as Prometheus reads them."""
         with self._lock:
             lines = ["# HELP dnr_requests_total Answered requests.", "# TYPE dnr_requests_total counter"]
             for (method, path, status), count in sorted(self._requests.items()):
@@ -76,7 +76,7 @@ class Metrics:
 
 
 def resident_bytes() -> int | None:
-    """This process's resident memory; None where the system does not say."""
+    """How many bytes of memory this process occupies; None where the system does not say."""
     try:
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmRSS:"))
     except (OSError, StopIteration):

@@ -1,4 +1,4 @@
-"""The description of the HTTP interface, OpenAPI 3.1, made from the flags that the fields are."""
+"""Describes the HTTP interface in OpenAPI 3.1; its fields are described by the flags that read them."""
 
 from typing import Any
 
@@ -18,7 +18,12 @@ _FILES = {
 
 
 def describe_api(version: str, settings: Settings) -> dict[str, Any]:
-    """The OpenAPI document of a server."""
+    """The OpenAPI document of a server, ready for JSON.
+
+    Args:
+      version: the package's version.
+      settings: the limits of the server, which the document names.
+    """
     values = define_fields()
     fields = {name: _describe_field(values[name]) for name in values if name not in MASKS}
     objects = {"anyOf": [_describe_field(values["objects"]), {"type": "string", "format": "binary"}]}
@@ -94,7 +99,7 @@ def _body(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe_field(flag: flags.Flag) -> dict[str, Any]:
-    """A flag as a JSON schema."""
+    """The JSON schema of a field, made from its flag."""
     schema: dict[str, Any] = {"description": flag.help}
     kind = flag.flag_type()
     choices = getattr(flag.parser, "enum_values", None)

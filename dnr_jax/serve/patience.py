@@ -1,4 +1,4 @@
-"""How long a connection may be silent: uvicorn waits for ever for the first request, and for the rest of its header."""
+"""Closes connections that are silent: uvicorn waits for ever for the first request, and for the rest of its header."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 def patient_protocol(seconds: float) -> type[H11Protocol]:
-    """A protocol that closes a connection on which no whole header arrives within so many seconds of being due."""
+    """A uvicorn protocol that closes a connection on which no whole header arrives within `seconds` of being due."""
 
     class PatientProtocol(H11Protocol):
         _due: asyncio.TimerHandle | None = None

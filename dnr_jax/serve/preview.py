@@ -1,7 +1,7 @@
-"""What a page needs to show, for any width and without asking, nearly what the server would make of a photo.
+"""Analyses a photo, so that a page can show for any size, without asking again, nearly what the server would make.
 
-The seams that go are counted, the warp is a formula of 40 x 40 cells, and both are small. The server sends them with
-the photo at the size of a screen, and with pictures of what it sees.
+The analysis holds the order in which seams go and the 40 x 40 cells that the warp follows from, both of which are
+small, with the photo at the size of a screen, and pictures of what the networks see.
 """
 
 import base64
@@ -33,16 +33,18 @@ from dnr_jax.serve.uploads import Form
 from dnr_jax.sight import Seen, look_at
 
 MOST_SHOWN = 0.6e6
-"""The most pixels of the photo that is sent to be shown: what a browser can warp thirty times a second."""
+"""How many pixels the photo that is sent may have at most: as many as a browser can warp thirty times a second."""
 _MAP_SIDE = 320
 _REMEMBERED = 4
 
 
 class Analyst:
-    """Analyses photos, and remembers what the networks saw in the last few: a new mask does not run them again.
+    """Analyses photos, and remembers what the networks saw in the last few, so that a new mask does not run them again.
 
     Args:
-      engine: which reads the photos and holds the network; its `analyse` is to be called by one thread at a time.
+      engine: reads the photos and holds the networks.
+
+    `analyse` must be called by one thread at a time.
     """
 
     def __init__(self, engine: Engine):
@@ -53,12 +55,12 @@ class Analyst:
         """The analysis of a request's photo, ready for JSON (see docs/pages/how-to/server.md).
 
         Args:
-          form: with the file "photo", and masks.
-          order: the other fields, parsed; sizes do not count.
+          form: the form of the request, with the file "photo" and perhaps masks.
+          order: what its text fields ask for; its targets are not used.
           report: called as the work advances; what it raises ends the work.
 
         Raises:
-          ValueError: what cannot be served, as the command line says it.
+          ValueError: the photo or a mask cannot be used; the message is the command line's.
         """
         photo, marked = self._engine.read(form, order)
         masks = Masks(**marked)
@@ -123,7 +125,7 @@ class Analyst:
 
 
 def rules() -> dict[str, float | list[float]]:
-    """The numbers of the proportional warp and of the choice of seams, for whoever computes them elsewhere."""
+    """The constants of the proportional warp and of the choice of seams, by which the page computes both."""
     return {
         "cells": proportions.CELLS,
         "floor": proportions.FLOOR,
@@ -149,6 +151,7 @@ def rules() -> dict[str, float | list[float]]:
 
 
 def _describe(attempt: Any) -> dict[str, Any]:
+    """An attempt, ready for JSON; its seams are little-endian uint16."""
     return {
         "deep": attempt.deep,
         "length": attempt.length,
@@ -159,6 +162,7 @@ def _describe(attempt: Any) -> dict[str, Any]:
 
 
 def _describe_grid(grid: Grid) -> dict[str, str]:
+    """A grid, ready for JSON: its objects are little-endian float32, what it protects is uint8."""
     return {
         "objects": _encode(np.asarray(grid.objects, "<f4")),
         "protected": _encode(np.asarray(grid.protected, np.uint8)),
@@ -166,7 +170,7 @@ def _describe_grid(grid: Grid) -> dict[str, str]:
 
 
 def _draw_maps(ground: Groundwork, config: RetargetConfig) -> dict[str, str]:
-    """Importance and objects as pictures of the photo, in colours that rise evenly."""
+    """Importance and objects as pictures as large as the photo, by name; lighter colours stand for higher values."""
     size, levels = ground.left_size, zip(config.taps, ground.left.maps, strict=True)
     scale = min(1, _MAP_SIDE / max(size))
     shape = (max(1, round(size[1] * scale)), max(1, round(size[0] * scale)))
@@ -182,11 +186,12 @@ def _draw_maps(ground: Groundwork, config: RetargetConfig) -> dict[str, str]:
 
 
 def _resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A map scaled to (width, height) `shape`, float32."""
     return np.asarray(PIL.Image.fromarray(values.astype(np.float32)).resize(shape, PIL.Image.Resampling.BILINEAR))
 
 
 def _shrink(picture: np.ndarray, most: float) -> str:
-    """A picture as PNG, of at most so many pixels."""
+    """A picture, uint8 [H, W, 3], shrunk to at most `most` pixels, as a data address."""
     height, width = picture.shape[:2]
     scale = min(1.0, (most / (height * width)) ** 0.5)
     if scale < 1:
@@ -196,10 +201,12 @@ def _shrink(picture: np.ndarray, most: float) -> str:
 
 
 def _png(picture: np.ndarray) -> str:
+    """A picture, uint8 [H, W, 3], as a data address that holds a PNG."""
     buffer = io.BytesIO()
     PIL.Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _encode(array: np.ndarray) -> str:
+    """The bytes of an array in base64."""
     return base64.b64encode(array.tobytes()).decode()

@@ -1,4 +1,4 @@
-"""What went wrong, as RFC 9457 problem details: one sentence for the client, never a traceback."""
+"""Says what went wrong, as RFC 9457 problem details: a client gets one sentence, never a traceback."""
 
 import json
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class ProblemKind:
     """One kind of problem.
 
     Attributes:
-      name: the fragment of its address in the documentation.
-      status: the HTTP status.
-      title: what it is, the same every time.
+      name: the name of the kind, which is the fragment of its address in the documentation.
+      status: the HTTP status of the answer.
+      title: a few words on what went wrong, the same for every problem of the kind.
     """
 
     name: str
@@ -51,9 +51,9 @@ class ProblemError(Exception):
     """Raised where a request cannot be served.
 
     Args:
-      kind: one of `KINDS`.
-      detail: one line: what, which, what to do.
-      headers: of the answer.
+      kind: the name of one of `KINDS`.
+      detail: one line that says what is wrong with what, and what to do.
+      headers: further headers of the answer; None for none.
     """
 
     def __init__(self, kind: str, detail: str, *, headers: dict[str, str] | None = None):
@@ -78,12 +78,12 @@ class ProblemError(Exception):
         return json.dumps(self.content, ensure_ascii=False).encode()
 
     def response(self) -> Response:
-        """The answer."""
+        """The HTTP answer."""
         return Response(self.encoded, self.kind.status, self.headers, MEDIA_TYPE)
 
 
 def problem_of(error: BaseException) -> ProblemError:
-    """The problem that an error of a command would be, in the command line's own sentence."""
+    """The problem that a client is answered for an error; what a command would print becomes the detail."""
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, MemoryError):

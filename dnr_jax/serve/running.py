@@ -1,4 +1,4 @@
-"""A server that runs: the networks loaded, uvicorn on a socket, its page opened."""
+"""Runs a server: loads the networks, starts uvicorn on a socket, and opens the page."""
 
 import dataclasses
 import logging
@@ -21,14 +21,17 @@ _MOST_CONNECTIONS = 200
 def run_server(
     settings: Settings, listener: socket.socket, *, grace: int, open_browser: bool = False, quiet: bool = False
 ) -> None:
-    """Serves until a signal comes; in the main thread.
+    """Serves until a signal comes; must be called in the main thread.
 
     Args:
-      settings: what the server was told.
+      settings: the settings of the server; its port is replaced by the socket's.
       listener: the socket to serve, bound and listening.
-      grace: seconds that answers on their way have in the end.
-      open_browser: whether the page is opened once it is served.
-      quiet: nothing on stderr but errors.
+      grace: seconds that answers on their way have to be finished in when a signal comes.
+      open_browser: whether the page is opened in a browser once it is served.
+      quiet: whether to print nothing but errors to stderr.
+
+    Raises:
+      ValueError, OSError: the network cannot be loaded.
     """
     settings = dataclasses.replace(settings, port=listener.getsockname()[1])
     logging.basicConfig(stream=sys.stderr, format="dnr_jax.serve: %(message)s", level=logging.WARNING)
@@ -40,7 +43,14 @@ def run_server(
 def make_server(
     settings: Settings, engine: Engine, *, grace: int = 2, ready: Callable[[], None] | None = None
 ) -> uvicorn.Server:
-    """A uvicorn server with this application and its limits; arguments as for `run_server` and `make_app`."""
+    """A uvicorn server of the application, with the limits of the settings.
+
+    Args:
+      settings: the settings of the server; `port` must be the port that is listened on.
+      engine: holds the networks and does the work.
+      grace: seconds that answers on their way have to be finished in when the server ends.
+      ready: called once the application can serve; None for nobody.
+    """
     config = uvicorn.Config(
         make_app(settings, engine, ready=ready),
         http=patient_protocol(settings.silent_seconds),
@@ -56,6 +66,7 @@ def make_server(
 
 
 def _greet(settings: Settings, open_browser: bool, quiet: bool) -> None:
+    """Prints the address of the page to stderr, and opens it in a browser, as far as either is wanted."""
     shown = "127.0.0.1" if settings.host in ("0.0.0.0", "") else settings.host
     address = f"http://[{shown}]:{settings.port}/" if ":" in shown else f"http://{shown}:{settings.port}/"
     if not quiet:

@@ -1,4 +1,4 @@
-"""What a running server was told: limits, hosts, network. Needs no JAX and no Starlette."""
+"""The settings of a server: its limits, hosts and network. Needs no JAX and no Starlette."""
 
 import dataclasses
 
@@ -7,22 +7,23 @@ from dnr_jax.weights.names import NetworkChoice
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The server's settings, validated when they are made.
+    """The settings of a server, validated when they are made.
 
     Attributes:
-      host: address to listen on.
-      port: port to listen on; 0 for one that is free.
-      allow_hosts: names, each with or without a port, under which browsers may reach it besides `host` and loopback.
-      max_megapixels: of the largest photo to decode.
-      max_upload: most megabytes of one request.
-      jobs: photos that are worked on at a time.
-      waiting: requests that may wait for their turn; further ones get 503.
-      body_seconds: how long the body of a request may take to arrive.
-      silent_seconds: how long a connection may say nothing while a request is due.
+      host: the address to listen on.
+      port: the port to listen on; 0 for one that is free.
+      allow_hosts: names, each with or without a port, under which browsers may reach the server besides `host` and the
+        names of this machine (localhost).
+      max_megapixels: how many millions of pixels a photo may have.
+      max_upload: how many megabytes a request may have.
+      jobs: how many photos are worked on at a time.
+      waiting: how many requests may wait for their turn; further ones are answered with status 503.
+      body_seconds: how many seconds the body of a request may take to arrive.
+      silent_seconds: how many seconds a connection may be silent while a request is due.
       network: which network to load.
 
     Raises:
-      ValueError: a number out of range; the message names the flag and the remedy.
+      ValueError: a number or a name is out of range; the message names the flag and the remedy.
     """
 
     host: str = "127.0.0.1"
@@ -52,5 +53,5 @@ class Settings:
 
     @property
     def most_bytes(self) -> int:
-        """The most bytes of one request."""
+        """How many bytes a request may have."""
         return round(self.max_upload * 1e6)

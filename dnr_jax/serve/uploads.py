@@ -1,4 +1,4 @@
-"""The multipart form of a request, read as it arrives: refused at a limit of bytes, fields or time, kept in memory."""
+"""Reads the multipart form of a request into memory, and refuses it at a limit of bytes, fields or time."""
 
 import asyncio
 import dataclasses
@@ -22,8 +22,8 @@ class File:
     """A file of a form.
 
     Attributes:
-      name: its name for messages and for the output, without any folder.
-      data: its bytes.
+      name: the name of the file, without any folder, for messages and for the output.
+      data: the bytes of the file.
     """
 
     name: str
@@ -32,23 +32,23 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """A form: text fields and files, each by its name."""
+    """A form: its text fields and its files, by the names of the fields."""
 
     texts: dict[str, str]
     files: dict[str, File]
 
 
 async def read_form(request: Request, settings: Settings, file_fields: tuple[str, ...]) -> Form:
-    """Reads a form whole.
+    """Reads the whole form of a request.
 
     Args:
-      request: whose body it is.
-      settings: limits.
-      file_fields: names that files may have.
+      request: the request whose body is the form.
+      settings: the limits of the server.
+      file_fields: the names of the fields that may be files.
 
     Raises:
-      ProblemError: it is no form, too large, too slow, or has fields twice or files under other names.
-      ClientDisconnect: the client left.
+      ProblemError: the body is no form, too large or too slow, or has a field twice or a file under another name.
+      ClientDisconnect: the client has closed the connection.
     """
     if request.query_params:
         name = next(iter(request.query_params))[:40]
@@ -89,10 +89,11 @@ async def read_form(request: Request, settings: Settings, file_fields: tuple[str
 
 
 class _InMemoryParser(MultiPartParser):
-    """Starlette's parser, with its limit of memory for each file set for every instance."""
+    """Starlette's parser, which would write large files to disk, with a limit that keeps them in memory."""
 
 
 async def _limited(stream: AsyncIterator[bytes], settings: Settings) -> AsyncGenerator[bytes, None]:
+    """The stream of a body; raises ProblemError once it is too long."""
     received = 0
     async for chunk in stream:
         received += len(chunk)
@@ -102,6 +103,7 @@ async def _limited(stream: AsyncIterator[bytes], settings: Settings) -> AsyncGen
 
 
 async def _sort_items(items: list[tuple[str, UploadFile | str]], file_fields: tuple[str, ...]) -> Form:
+    """Puts the fields of a form into a `Form`; raises ProblemError for one that is not allowed."""
     form = Form({}, {})
     for name, value in items:
         if name in form.texts or name in form.files:
@@ -118,7 +120,7 @@ async def _sort_items(items: list[tuple[str, UploadFile | str]], file_fields: tu
 
 
 def plain_name(text: str) -> str:
-    """What is left of a file's name that a client gave: the last part of a path, printable and not too long.
+    """Makes a name that a client gave fit for a file: the last part of a path, printable and not too long.
 
     Example:
       >>> plain_name("../../etc/passwd"), plain_name("C:\\\\photos\\\\a b.jpg"), plain_name("..")

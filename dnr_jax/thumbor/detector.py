@@ -1,4 +1,4 @@
-"""thumbor's detector: focal points from the objects, faces and words that the small networks see.
+"""A detector for thumbor: focal points from the objects, faces and words that the small networks see.
 
 In thumbor.conf: `DETECTORS = ["dnr_jax.thumbor.detector"]`; it works for URLs with /smart/.
 """
@@ -11,10 +11,10 @@ from dnr_jax.thumbor.focal_points import find_focal_points
 
 
 class Detector(BaseDetector):
-    """Finds what a photo is of, and passes it on to the next detector where that is nothing."""
+    """Finds what a photo is of; passes the photo on to thumbor's next detector where that is nothing."""
 
     async def detect(self) -> None:
-        """Adds a focal point for each rectangle of `find_focal_points`, weighted by what it counts."""
+        """Adds a focal point for each rectangle of `find_focal_points`, with its weight."""
         image = self.context.request.engine.image
         pixels = np.asarray(image.convert("RGB"))
         found = await self.context.thread_pool.queue(find_focal_points, pixels)

@@ -1,7 +1,7 @@
-"""thumbor's filter `dnr()`: the aspect that the URL asks for by retargeting instead of cropping.
+"""A filter for thumbor, `dnr()`: retargets a photo to the aspect that the URL asks for, instead of cropping it.
 
 In thumbor.conf: `FILTERS = BUILTIN_FILTERS + ["dnr_jax.thumbor.filter"]`; in a URL: /480x480/filters:dnr()/photo.jpg.
-thumbor itself scales what comes out to the last pixel.
+thumbor itself then scales the result to the exact pixels.
 """
 
 import functools
@@ -28,13 +28,13 @@ Config.define("DNR_PRESET", "fast", f"Options of the dnr filter: {', '.join(PRES
 
 
 class Filter(BaseFilter):
-    """Retargets the photo to the aspect of the URL's width and height, before thumbor would crop it."""
+    """Retargets a photo to the aspect of the URL's width and height, before thumbor would crop it."""
 
     phase = PHASE_AFTER_LOAD
 
     @filter_method()
     async def dnr(self) -> None:
-        """Leaves the photo as it is, for thumbor to crop, where it cannot be retargeted; the log says why."""
+        """Retargets the photo; where that is not possible, leaves it for thumbor to crop and logs the reason."""
         request, engine = self.context.request, self.engine
         if not request.width or not request.height:
             return  # One side alone asks for no other aspect.
@@ -57,7 +57,7 @@ class Filter(BaseFilter):
 
 
 def _reason_against(request, engine) -> str:
-    """Why a request cannot be served; empty where it can."""
+    """Why the photo of a request cannot be retargeted; empty where it can."""
     if request.engine.is_multiple():  # Filters are run on its frames one by one, each with an engine of its own.
         return "it is an animation"
     if request.should_crop or request.trim is not None:
@@ -68,7 +68,7 @@ def _reason_against(request, engine) -> str:
 
 
 def _retarget(image: PIL.Image.Image, wanted: tuple[int, int], config: Config) -> PIL.Image.Image:
-    """The photo in the aspect of (height, width) `wanted`, no larger than that takes, with its metadata."""
+    """The photo in the aspect of (height, width) `wanted`, no larger than that size needs, with its metadata."""
     share = max(side / has for side, has in zip(wanted, image.size[::-1], strict=True))
     info = image.info
     if image.mode not in ("L", "RGB", "RGBA"):
@@ -86,4 +86,5 @@ def _retarget(image: PIL.Image.Image, wanted: tuple[int, int], config: Config) -
 
 @functools.cache
 def _load(name: str) -> Weights:
+    """Loads a network once for the whole process."""
     return load_chosen(NetworkChoice(name=name, weights_dir=None, offline=None, quiet=True))

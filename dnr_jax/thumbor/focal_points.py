@@ -1,4 +1,4 @@
-"""Where a photo shows what must not be cut off: rectangles around objects, faces and words. Needs no thumbor."""
+"""Finds what must not be cut off a photo: rectangles around objects, faces and words. Needs no thumbor."""
 
 from typing import NamedTuple
 
@@ -12,20 +12,20 @@ from dnr_jax.shapes import bucket_shape
 from dnr_jax.sight import see
 
 CLEAR = 0.5
-"""How much a place of the salience must count to belong to a rectangle."""
+"""The salience that a place must have to belong to a rectangle."""
 LEAST_SHARE = 0.01
-"""The share of all that stands out below which a rectangle is left aside."""
+"""The weight below which a rectangle is left out."""
 
 
 class Focus(NamedTuple):
     """A rectangle of a photo that matters.
 
     Attributes:
-      left: in pixels.
-      top: likewise.
-      width: likewise, at least 1.
-      height: likewise.
-      weight: the share in (0, 1] of all that stands out in the photo.
+      left: the pixels of the photo to the left of it.
+      top: the pixels of the photo above it.
+      width: how wide it is in pixels, at least 1.
+      height: how high it is in pixels, at least 1.
+      weight: its share, in (0, 1], of all the salience that stands out in the photo.
     """
 
     left: int
@@ -40,7 +40,7 @@ def find_focal_points(image: np.ndarray, *, config: RetargetConfig | None = None
 
     Args:
       image: uint8 or float [H, W, 3] in [0, 255], of any size.
-      config: its `keep` and weights say what counts; None for the defaults.
+      config: says by `keep` and its weights what counts; None for the defaults.
 
     Example:
       >>> find_focal_points(np.zeros((40, 60, 3), np.uint8))
@@ -55,7 +55,7 @@ def surround(salience: np.ndarray, size: tuple[int, int]) -> list[Focus]:
     """Rectangles around the parts of a map that stand out, the weightiest first.
 
     Args:
-      salience: float [h, w] in [0, 2], which spans the photo.
+      salience: float [h, w] in [0, 2], a map of the whole photo.
       size: the photo's (height, width).
     """
     labels = np.zeros(salience.shape, np.int32)
