@@ -1,4 +1,4 @@
-"""`python -m dnr_jax.serve`."""
+"""Runs `python -m dnr_jax.serve`."""
 
 from dnr_jax.serve.command import run
 

@@ -1,4 +1,4 @@
-"""Network weights: find, fetch, verify, convert, load and save. `python -m dnr_jax.weights --help` is the command."""
+"""Finds, fetches, verifies, converts, loads and saves the weights of networks; the command is `dnr_jax.weights`."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""python -m dnr_jax.weights."""
+"""Runs `python -m dnr_jax.weights`."""
 
 from dnr_jax.weights.commands import run
 

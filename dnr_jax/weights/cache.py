@@ -1,9 +1,9 @@
-"""The cache: where converted weights live, what is recorded beside them, and the memory of a failed fetch.
+"""The cache directory, where converted weights live with the record of where they came from. It holds these files:
 
 vgg19.safetensors   the converted weights
 vgg19.json          the record: digests of this file and of every source file ever fetched, which later ones must match
-hint_shown          empty: a person has been told once that `fetch` gets VGG19, which `auto` does without
-.lock               held while a process fetches or converts
+hint_shown          an empty file: the line that says how to get VGG19 was shown once, and is not shown again
+.lock               a lock that a process holds while it fetches or converts
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _NO = ("", "0", "false", "no", "off")
 
 
 def cache_dir(*, weights_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The directory that holds converted weights: `weights_dir`, $DNR_JAX_CACHE, or the platform's cache directory."""
+    """The directory of converted weights: `weights_dir`, else $DNR_JAX_CACHE, else the platform's cache directory."""
     named = weights_dir or os.environ.get("DNR_JAX_CACHE")
     if named:
         return Path(named)
@@ -33,7 +33,14 @@ def cache_dir(*, weights_dir: str | os.PathLike[str] | None = None) -> Path:
 
 
 def find_vgg19(*, weights_dir: str | os.PathLike[str] | None = None) -> Path | None:
-    """The VGG19 weights at $DNR_JAX_WEIGHTS, else in the cache, else None; FileNotFoundError if the former is amiss."""
+    """The file of VGG19's weights: the one at $DNR_JAX_WEIGHTS, else the one in the cache; None where there is none.
+
+    Args:
+      weights_dir: the cache directory, for which $DNR_JAX_WEIGHTS is not looked at; None for the usual one.
+
+    Raises:
+      FileNotFoundError: $DNR_JAX_WEIGHTS names something that is no file.
+    """
     named = os.environ.get("DNR_JAX_WEIGHTS")
     if named and not weights_dir:
         if not Path(named).is_file():
@@ -50,7 +57,11 @@ def is_offline(*, offline: bool | None = None) -> bool:
 
 @contextlib.contextmanager
 def cache_lock(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Makes the cache directory and holds its lock; a process that must wait for another says so.
+    """Makes the cache directory and holds its lock while the body runs.
+
+    Args:
+      directory: the cache directory.
+      say: called with a line for the person at the terminal where another process must be waited for.
 
     Raises:
       OSError: the directory cannot be made or written.
@@ -74,7 +85,7 @@ def read_record(directory: Path) -> dict[str, Any]:
     """The record beside the cached weights; empty where there is none.
 
     Raises:
-      ValueError: it is there and unreadable. Its digests cannot be enforced then, so that is no case to pass over.
+      ValueError: it is there but cannot be read, so that the digests in it could not be enforced.
     """
     path = directory / RECORD
     try:
@@ -89,14 +100,14 @@ def read_record(directory: Path) -> dict[str, Any]:
 
 
 def write_record(directory: Path, record: dict[str, Any]) -> None:
-    """Writes the record beside the cached weights."""
+    """Writes the record beside the cached weights, whole or not at all; OSError where that is not possible."""
     write_atomically(directory / RECORD, json.dumps(record, indent=1).encode())
 
 
 def is_first_hint(directory: Path) -> bool:
-    """Whether the person was never told that VGG19 can be fetched; from now on the cache remembers that they were.
+    """Whether the line that says how to get VGG19 has never been shown; from now on it counts as shown.
 
-    Where the cache cannot be written nothing is remembered, and the answer stays True.
+    Where the cache directory cannot be written, this cannot be kept, and the answer stays True.
     """
     with contextlib.suppress(OSError):
         directory.mkdir(parents=True, exist_ok=True)

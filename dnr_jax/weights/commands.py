@@ -32,7 +32,15 @@ from dnr_jax.weights.registry import read_registry, registry_path
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the command; returns the exit code: 0 done, 2 not done (one line on stderr says why), 130 interrupted."""
+    """Runs the command.
+
+    Args:
+      argv: the command line, program first.
+
+    Returns:
+      The exit code: 0 when it is done; 2 when it is not, and one line on stderr says why; 128 and a signal's number
+      where a signal ended it.
+    """
     name = argv[1] if len(argv) > 1 else "--help"
     if name in ("--help", "-h", "-help", "help"):
         print(__doc__)
@@ -148,6 +156,7 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 def _define_flags(command: str) -> flags.FlagValues:
+    """The flags of one of the commands."""
     values = flags.FlagValues()
     text = {"flag_values": values, "module_name": f"python -m dnr_jax.weights {command}"}
     flags.DEFINE_string(

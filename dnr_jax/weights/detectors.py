@@ -1,4 +1,4 @@
-"""The files of the networks that find faces and words, which ship with the package: checked when read.
+"""Reads and checks the files of the networks that find faces and words, which ship with the package.
 
 `scripts/convert_faces.py` and `scripts/convert_words.py` wrote them.
 """
@@ -33,18 +33,23 @@ WORDS = ShippedNetwork(
 
 @cache
 def read_faces() -> tuple[FaceNetwork, Provenance]:
-    """The package's network that finds faces, and where it comes from; read once in a process.
+    """The package's network that finds faces, and where it comes from; the file is read once in a process.
 
     Raises:
       FileNotFoundError: the file is not there.
-      ValueError: see `shipped.read_shipped`.
+      ValueError: the file is damaged or holds another network.
     """
     return read_face_network(shipped_path(FACES.file))
 
 
 @cache
 def read_words() -> tuple[WordNetwork, Provenance]:
-    """The package's network that finds words, and where it comes from; otherwise as `read_faces`."""
+    """The package's network that finds words, and where it comes from; the file is read once in a process.
+
+    Raises:
+      FileNotFoundError: the file is not there.
+      ValueError: the file is damaged or holds another network.
+    """
     return read_word_network(shipped_path(WORDS.file))
 
 

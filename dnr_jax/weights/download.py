@@ -1,8 +1,8 @@
-"""One file over HTTP: limits on waiting, retries that resume, verification by digest, a progress bar.
+"""Downloads one file over HTTP: with limits on waiting, retries that resume, a check by digest, and a progress bar.
 
-pooch keeps the file under a temporary name until its digest is right; the transfer itself is ours, because a server
-that drips bytes satisfies every socket timeout and would hold a run for ever. Proxy variables (HTTPS_PROXY and the
-like) are honoured.
+pooch keeps the file under a temporary name until its digest is right. The transfer itself is written here, because a
+server that drips bytes satisfies every socket timeout and would hold a run for ever. Proxy variables (HTTPS_PROXY and
+the like) are honoured.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
 class Limits(NamedTuple):
-    """How long a download may take its time.
+    """How long a download may wait, and how often it tries.
 
     Attributes:
-      connect: seconds to reach the server.
-      read: seconds without a single byte.
+      connect: seconds in which the server must be reached.
+      read: seconds in which at least one byte must come.
       window: seconds over which the rate is measured.
       slowest: bytes a second below which the server counts as stalled.
-      attempts: how often a transfer that broke off is taken up again, the first time included.
-      pause: seconds before the second attempt; doubled before each further one.
+      attempts: how many attempts a transfer has in all; each takes it up where the last one broke off.
+      pause: seconds before the second attempt; they double before each further one.
     """
 
     connect: float = 10.0
@@ -48,19 +48,27 @@ LIMITS = Limits()
 
 
 class SourceError(Exception):
-    """A source that did not serve its file; another may."""
+    """Raised for a source that did not serve its file; another source may."""
 
 
 class NoConnectionError(SourceError):
-    """A source that could not even be reached."""
+    """Raised for a source that could not even be reached."""
 
 
 class _BrokenError(Exception):
-    """A transfer that broke off; the same source may serve the rest."""
+    """Raised for a transfer that broke off; the same source may serve the rest."""
 
 
 def download(source: Source, folder: Path, limits: Limits) -> Path:
-    """Downloads a source's file into `folder`, verified against the registry's digest and size.
+    """Downloads the file of a source, and checks it against the registry's digest and size.
+
+    Args:
+      source: the address of the file, with what is published about it.
+      folder: the folder that the file is put into.
+      limits: how long to wait, and how often to try.
+
+    Returns:
+      The path of the file.
 
     Raises:
       SourceError: the source cannot be reached, refuses, stalls, or serves another file.
@@ -107,7 +115,13 @@ def _transfer(url: str, file: BinaryIO, limits: Limits) -> None:
 
 
 def _attempt(session: requests.Session, url: str, file: BinaryIO, bar: tqdm, limits: Limits) -> None:
-    """Takes the transfer up where `file` ends, or from the start where the server cannot."""
+    """Takes a transfer up where `file` ends, or from the start where the server cannot resume.
+
+    Raises:
+      _BrokenError: the transfer broke off again.
+      SourceError: the source refuses, or is too slow.
+      OSError: the file cannot be written.
+    """
     done = file.tell()
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={done}-"} if done else {})}
     with _network_errors(limits), session.get(url, headers=headers, stream=True, timeout=limits[:2]) as response:
@@ -145,7 +159,7 @@ def _append(file: BinaryIO, chunk: bytes) -> None:
 
 @contextlib.contextmanager
 def _network_errors(limits: Limits) -> Iterator[None]:
-    """Sorts what requests and urllib3 raise into what is worth another attempt and what is not."""
+    """Turns what requests and urllib3 raise into `_BrokenError`, where another attempt may help, or `SourceError`."""
     try:
         yield
     except (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError):

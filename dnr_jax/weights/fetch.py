@@ -1,4 +1,4 @@
-"""Fetches VGG19 into the cache: sources in order, verified, converted, installed whole or not at all."""
+"""Fetches VGG19 into the cache: tries sources in order, checks the file, converts it, and installs it whole."""
 
 import errno
 import os
@@ -17,11 +17,11 @@ _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EE
 
 
 class FetchError(OSError):
-    """VGG19 could not be fetched; the message says why and what to do."""
+    """Raised where VGG19 could not be fetched; the message says why and what to do."""
 
 
 def say(text: str) -> None:
-    """One line for the person at the terminal."""
+    """Prints one line for the person at the terminal, on stderr."""
     print(f"weights: {text}", file=sys.stderr)
 
 
@@ -32,14 +32,15 @@ def fetch_vgg19(
     source: str | None = None,
     force: bool = False,
 ) -> Path:
-    """Makes sure that the cache holds VGG19, fetching it where it does not; only one process at a time fetches.
+    """Makes sure that the cache holds VGG19, and fetches it where it does not; only one process at a time fetches.
 
     Args:
-      weights_dir: the cache directory instead of $DNR_JAX_CACHE and the platform's.
-      store: "float32" or "bfloat16"; weights cached otherwise are fetched again. Default: either will do, and float32
-        is what is fetched.
-      source: name of the only source to use; weights from elsewhere are fetched again. Default: all, in order.
-      force: fetch even what is there.
+      weights_dir: the cache directory; None for $DNR_JAX_CACHE or the platform's cache directory.
+      store: how the weights are stored, "float32" or "bfloat16"; weights that are cached otherwise are fetched again.
+        None: either will do, and float32 is fetched.
+      source: the name of the only source to use; weights that come from elsewhere are fetched again. None: all sources,
+        in order.
+      force: whether to fetch weights that are there already.
 
     Returns:
       The path of the converted weights.
@@ -65,7 +66,11 @@ def fetch_vgg19(
 
 
 def _fetch_first(registry: Registry, sources: Iterable[Source], directory: Path, store: str) -> None:
-    """Installs what the first source that can serve it serves."""
+    """Installs the file of the first source that can serve it.
+
+    Raises:
+      FetchError: no source can.
+    """
     from dnr_jax.weights.download import LIMITS, NoConnectionError, SourceError, download
 
     limits = LIMITS
@@ -102,7 +107,7 @@ def _fetch_first(registry: Registry, sources: Iterable[Source], directory: Path,
 
 
 def _check_recorded(file: Path, recorded: dict[str, str] | None) -> None:
-    """The SHA-256 of the first fetch holds for all later ones."""
+    """Raises ValueError for a file whose SHA-256 is not that of the first fetch, which binds all later ones."""
     if recorded is not None and cache.file_sha256(file) != recorded.get("sha256"):
         raise ValueError(
             f"served a file whose SHA-256 is not {recorded.get('sha256')}, which the first fetch recorded: discarded"
@@ -110,7 +115,7 @@ def _check_recorded(file: Path, recorded: dict[str, str] | None) -> None:
 
 
 def _suits(path: Path, store: str | None, sources: tuple[Source, ...]) -> bool:
-    """Whether cached weights are stored and come from where the caller asks."""
+    """Whether cached weights are stored as the caller asks, and come from one of the sources asked for."""
     if store is None and not sources:
         return True
     from dnr_jax.weights.files import read_metadata
@@ -121,7 +126,7 @@ def _suits(path: Path, store: str | None, sources: tuple[Source, ...]) -> bool:
 
 
 def local_failure(error: OSError, directory: Path) -> FetchError:
-    """What a failure to write the cache means to its user, and the remedy."""
+    """The error to raise where the cache directory cannot be written: what failed, and the remedy."""
     elsewhere = "choose another place with --weights_dir or DNR_JAX_CACHE"
     if error.errno in _FULL:
         return FetchError(

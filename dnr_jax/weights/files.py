@@ -1,4 +1,4 @@
-"""Our weights format, and what counts as a VGG19-shaped network.
+"""Reads and writes the package's own weights format, and says what counts as a VGG19-shaped network.
 
 The format is safetensors: `<layer>/kernel` [3, 3, in, out] and `<layer>/bias` [out], stored as float32 or bfloat16 and
 always read as float32, with text metadata for what a user must know (source, its SHA-256, preprocessing, widths,
@@ -25,7 +25,14 @@ Layers = dict[str, dict[str, np.ndarray]]
 
 
 class Provenance(NamedTuple):
-    """Where weights come from: a short name, the origin, the origin's SHA-256 and the licence."""
+    """Where weights come from.
+
+    Attributes:
+      name: a short name, for instance "vgg19".
+      source: the file or module that they come from.
+      sha256: the SHA-256 of that file, in hexadecimal; empty where it is no file.
+      licence: the licence of the weights.
+    """
 
     name: str
     source: str
@@ -36,18 +43,18 @@ class Provenance(NamedTuple):
 def save_weights(
     path: Path, layers: Layers, preprocessing: Preprocessing, provenance: Provenance, *, store: str = "float32"
 ) -> None:
-    """Writes our format atomically: `layers` as safetensors, the rest as metadata.
+    """Writes weights in the package's own format, whole or not at all.
 
     Args:
       path: the file to write.
-      layers: float32 kernels and biases.
-      preprocessing: what the weights were trained to see.
+      layers: float32 kernels and biases, by Keras's layer names.
+      preprocessing: how an image is prepared for the network.
       provenance: where the weights come from.
-      store: "float32", or "bfloat16" for half the size (rounded to nearest).
+      store: "float32", or "bfloat16" for half the size, with values rounded to nearest.
 
     Raises:
-      ValueError: when `layers` is not a VGG19-shaped network from its first layer on, or the store is unknown.
-      OSError: as the file system has it.
+      ValueError: `layers` is not a VGG19-shaped network from its first layer on, or the store is unknown.
+      OSError: the file cannot be written.
     """
     if store not in STORES:
         raise ValueError(f"store is {store!r}: choose {' or '.join(STORES)}")
@@ -68,7 +75,7 @@ def save_weights(
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file; empty where it has none.
+    """Reads the metadata of a safetensors file; they are empty where it has none.
 
     Raises:
       ValueError: the file is damaged.
@@ -81,7 +88,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Every array of a safetensors file, floating ones as float32.
+    """Reads every array of a safetensors file, by name; floating ones become float32.
 
     Raises:
       ValueError: the file is damaged.
@@ -94,10 +101,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_own(path: Path, metadata: dict[str, str]) -> tuple[Layers, Preprocessing, Provenance]:
-    """Reads a file of our format, whose metadata has been read.
+    """Reads a file of the package's own format.
+
+    Args:
+      path: the file.
+      metadata: its metadata, as `read_metadata` gives them.
 
     Raises:
-      ValueError: another format, incomplete metadata, or a damaged file.
+      ValueError: the file has another format or incomplete metadata, or is damaged.
     """
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} has format {metadata.get('format')!r}, not {FORMAT!r}: convert its source again")
@@ -115,15 +126,15 @@ def read_own(path: Path, metadata: dict[str, str]) -> tuple[Layers, Preprocessin
 
 
 def layer_widths(layers: Layers, *, demanded: tuple[int, ...] | None = None) -> tuple[int, ...]:
-    """The channels of blocks 1 to 5 (VGG19's for a block that is not there).
+    """The number of channels of each of the blocks 1 to 5; for a block that is not there, VGG19's.
 
     Args:
-      layers: kernels and biases by Keras's layer names.
-      demanded: where given, all sixteen convolutions with these widths are wanted; else any widths will do, and layers
-        may be missing at the deep end.
+      layers: kernels and biases, by Keras's layer names.
+      demanded: the widths that all sixteen convolutions must have; None where any widths will do, and layers may be
+        missing at the deep end.
 
     Raises:
-      ValueError: lists every missing, extra and misshapen array.
+      ValueError: arrays are missing, extra or misshapen; the message lists them all.
     """
     held = [layer for layer in CONV_LAYERS if layer in layers]
     wanted = CONV_LAYERS if demanded else CONV_LAYERS[: len(held) or 1]

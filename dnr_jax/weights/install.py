@@ -1,4 +1,4 @@
-"""Converts a local weights file to our format, into the cache with a record, and verifies what was converted."""
+"""Converts a weights file to the package's own format, into the cache with a record, and verifies such files."""
 
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,19 @@ from dnr_jax.weights.registry import Source
 
 
 def convert_file(source: Path, output: Path, *, store: str = "float32", any_shape: bool = False) -> str:
-    """Converts `source`, in any layout, to our format at `output`; returns what was found, in words.
+    """Converts a weights file to the package's own format.
 
     Args:
-      source: the file to convert.
+      source: the file to convert, in any layout that `read_layout` knows.
       output: the file to write.
-      store: "float32" or "bfloat16".
-      any_shape: take any VGG19-shaped network, also one that ends early; else only VGG19.
+      store: how to store the weights, "float32" or "bfloat16".
+      any_shape: whether to take any VGG19-shaped network, even one that ends early, rather than VGG19 alone.
+
+    Returns:
+      What was found in the file, in words.
 
     Raises:
-      ValueError: not VGG19; the message lists what is missing, extra or misshapen.
+      ValueError: the network is not VGG19; the message lists what is missing, extra or misshapen.
       OSError: the file cannot be read or written.
     """
     found = _checked(source, None if any_shape else VGG19_WIDTHS)
@@ -42,18 +45,19 @@ def install(
 
     Args:
       directory: the cache directory.
-      source: the file to convert, in any layout.
-      store: "float32" or "bfloat16".
+      source: the file to convert, in any layout that `read_layout` knows.
+      store: how to store the weights, "float32" or "bfloat16".
       any_shape: whether layers of any width are taken, as in `convert_file`.
-      widths: the channels that VGG19's blocks must have.
-      origin: the registry's source that the file was fetched from, where it was; its SHA-256 then binds later fetches.
+      widths: how many channels each of VGG19's blocks must have.
+      origin: the source that the file was fetched from, whose later fetches its SHA-256 then binds; None for a file
+        that was not fetched.
 
     Returns:
-      What was found, in words.
+      What was found in the file, in words.
 
     Raises:
-      ValueError: not VGG19; the message lists what is missing, extra or misshapen.
-      OSError: the cache cannot hold it.
+      ValueError: the network is not VGG19; the message lists what is missing, extra or misshapen.
+      OSError: the cache directory cannot hold the file.
     """
     record = cache.read_record(directory)
     found = _checked(source, None if any_shape else widths)
@@ -70,10 +74,13 @@ def install(
 
 
 def verify_file(path: Path) -> str:
-    """Checks a weights file, and the record beside it where it is the cache's; returns what was checked, in words.
+    """Checks a weights file, and the record beside it where it is the cached one.
+
+    Returns:
+      What was checked, in words.
 
     Raises:
-      ValueError: the file is not what was recorded, or holds no VGG19-shaped network.
+      ValueError: the file is not the one that was recorded, or holds no VGG19-shaped network.
     """
     found = read_layout(path)
     _checked_widths(path, found, None)
@@ -93,12 +100,14 @@ def verify_file(path: Path) -> str:
 
 
 def _checked(source: Path, widths: tuple[int, ...] | None) -> Found:
+    """Reads a weights file, and checks its shape as `layer_widths` does."""
     found = read_layout(source)
     _checked_widths(source, found, widths)
     return found
 
 
 def _checked_widths(path: Path, found: Found, widths: tuple[int, ...] | None) -> None:
+    """Raises ValueError, with the file's name and layout, for a network of another shape."""
     try:
         layer_widths(found.layers, demanded=widths)
     except ValueError as error:
@@ -106,6 +115,7 @@ def _checked_widths(path: Path, found: Found, widths: tuple[int, ...] | None) ->
 
 
 def _words(found: Found, store: str | None) -> str:
+    """What was found in a file, for the person at the terminal."""
     missing = [layer for layer in CONV_LAYERS if layer not in found.layers]
     order, scale = found.preprocessing.order.upper(), "0..1" if found.preprocessing.scale < 1 else "0..255"
     parts = [f"{found.layout}, {len(found.layers)} convolutions", f"preprocessing {order} {scale}"]

@@ -1,4 +1,4 @@
-"""The layouts in which VGG19's weights are published, told apart by their content.
+"""Reads VGG19's weights in any of the layouts in which they are published, which their content tells apart:
 
   Keras HDF5     Keras 1 (`block1_conv1_W_1:0`), Keras 2 (`block1_conv1/kernel:0`) and Keras 3 (`block1_conv1/kernel`,
                  or `layers/conv2d/vars/0` in a .weights.h5), with or without the classifier
@@ -32,9 +32,10 @@ _TOP_PREFIXES = ("classifier.", "pre_logits.", "head.")
 
 
 class Found(NamedTuple):
-    """What a file holds: its layout in words, the convolutions, their preprocessing, and where they come from.
+    """What a weights file holds: its layout in words, the convolutions, their preprocessing, and where they come from.
 
-    Layers that do not belong into VGG19 are kept, by the file's names for them, so that they can be named.
+    Layers that do not belong in VGG19 are kept, under the names that they have in the file, so that errors can name
+    them.
     """
 
     layout: str
@@ -47,8 +48,8 @@ def read_layout(path: Path) -> Found:
     """Reads a weights file in any of the layouts above; whether it is VGG19 is for `layer_widths` to say.
 
     Raises:
-      FileNotFoundError: no such file.
-      ValueError: none of the layouts, or a damaged file.
+      FileNotFoundError: there is no such file.
+      ValueError: the file has none of the layouts, or is damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
@@ -120,7 +121,7 @@ def _read_keras(path: Path) -> tuple[str, Layers]:
 
 
 def _named_layers(root: h5py.Group) -> tuple[str, dict[str, list[h5py.Dataset]]]:
-    """Layers whose arrays the attribute `weight_names` lists: Keras 1 and 2, and Keras 3's whole models."""
+    """The arrays of each layer where the attribute `weight_names` lists them: Keras 1 and 2, whole models of Keras 3."""
     groups: dict[str, list[h5py.Dataset]] = {}
     style = "Keras 3 HDF5"
     for layer, group in root.items():
@@ -136,7 +137,7 @@ def _named_layers(root: h5py.Group) -> tuple[str, dict[str, list[h5py.Dataset]]]
 
 
 def _numbered_layers(saved: h5py.Group) -> dict[str, list[h5py.Dataset]]:
-    """Layers that Keras 3 numbers by class: the n-th `conv2d` is the n-th convolution."""
+    """The arrays of each layer where Keras 3 numbers layers by class: the n-th `conv2d` is the n-th convolution."""
     groups: dict[str, list[h5py.Dataset]] = {}
     for name, group in saved.items():
         values = group.get("vars") if isinstance(group, h5py.Group) else None
@@ -156,7 +157,7 @@ def _dataset(item: Any) -> h5py.Dataset:
 
 
 def _torch_names() -> dict[str, str]:
-    """{"features.0": "block1_conv1", ...}: a convolution and its ReLU count two, a pool one."""
+    """Keras's names of layers by torchvision's ("features.0"), which count two for a convolution and one for a pool."""
     names: dict[str, str] = {}
     place = 0
     for block, convs in enumerate(CONVS_PER_BLOCK, 1):
@@ -188,7 +189,10 @@ def _torch_layers(tensors: Mapping[str, Any], read: Callable[[str], np.ndarray])
 
 
 def _read_matconvnet(path: Path) -> tuple[Layers, Preprocessing, bool]:
-    """MatConvNet's filters are [height, width, in, out] and its images RGB, as its own examples feed them."""
+    """The convolutions of a MatConvNet file, their preprocessing, and whether it has a classifier, which is not read.
+
+    MatConvNet's filters are [height, width, in, out], and its images are RGB, as its own examples feed them.
+    """
     try:
         content = scipy.io.loadmat(path, simplify_cells=True)
         layers: Layers = {}

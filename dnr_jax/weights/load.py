@@ -1,4 +1,4 @@
-"""Weights ready to run: by name, from the cache, fetched where that is asked for, or from any file."""
+"""Loads networks ready to run: by name, from the cache (fetched where that is asked for), or from any file."""
 
 import os
 from pathlib import Path
@@ -26,13 +26,17 @@ from dnr_jax.weights.names import NAMES, NetworkChoice
 from dnr_jax.weights.packaged import read_learned
 
 EMBEDDED = "learned"
-"""Which of the networks that ship with the package is the embedded one."""
+"""The name of the network that "embedded" stands for, one of those that ship with the package."""
 ANALYTIC_IMPORTANCE_SIDE = 384
 _ADVICE = "`python -m dnr_jax.weights fetch` gets it, `python -m dnr_jax.weights convert` takes a file you have"
 
 
 class Weights(NamedTuple):
     """A network and where it comes from.
+
+    Attributes:
+      network: the network, ready to run.
+      provenance: where its weights come from.
 
     Example:
       >>> load_weights("embedded").provenance.name
@@ -57,16 +61,16 @@ def load_weights(
         "analytic" for the one that needs no training (`networks.analytic`); "vgg19" for the file at $DNR_JAX_WEIGHTS
         or, failing that, in the cache, fetched first where it is not there; "auto" for the same file where there is
         one, and else the embedded network; anything else is the path of a weights file, see `read_weights`.
-      weights_dir: where VGG19 is kept instead of $DNR_JAX_CACHE and the platform's cache directory.
-      offline: never fetch. Default: as $DNR_JAX_OFFLINE says.
-      quiet: do not say how to get VGG19. Else the first "auto" that does without it says so in one line on stderr, and
-        an empty file `hint_shown` in the cache directory keeps later ones from saying it again; where that cannot be
-        written they do.
+      weights_dir: the directory where VGG19 is kept; None for $DNR_JAX_CACHE or the platform's cache directory.
+      offline: whether fetching is forbidden; None for what $DNR_JAX_OFFLINE says.
+      quiet: whether to leave out the hint of how to get VGG19. Without it, the first "auto" that finds no VGG19 prints
+        one line on stderr, and an empty file `hint_shown` in the cache directory keeps later ones from printing it
+        again; where that file cannot be written, they do.
 
     Raises:
-      ValueError: when the file is not what it should be; the message lists what is missing, extra or misshapen.
-      FileNotFoundError: when there is no such file.
-      FetchError: "vgg19" alone: it is not there and could not be fetched.
+      ValueError: the file is not what it should be; the message lists what is missing, extra or misshapen.
+      FileNotFoundError: there is no such file, or it is VGG19's and fetching is forbidden.
+      FetchError: VGG19 was asked for by name, is not there and could not be fetched.
 
     Example:
       >>> load_weights("embedded").network.importance_side
@@ -99,23 +103,24 @@ def load_weights(
 
 
 def load_chosen(choice: NetworkChoice) -> Weights:
-    """Loads the network that is asked for; raises as `load_weights` does."""
+    """Loads the network that a choice asks for; raises what `load_weights` raises."""
     return load_weights(choice.name, weights_dir=choice.weights_dir, offline=choice.offline, quiet=choice.quiet)
 
 
 def _check_recorded(path: Path) -> None:
-    """Raises ValueError when a cached file is not the one whose digest was recorded beside it."""
+    """Raises ValueError where a cached file is not the one whose digest was recorded beside it."""
     recorded = read_record(path.parent).get("file", {}).get("sha256") if path.name == CACHED_VGG19 else None
     if recorded and file_sha256(path) != recorded:
         raise ValueError(f"{path} is not the file that was recorded when it was made: delete it and fetch it again")
 
 
 def read_weights(path: Path) -> Weights:
-    """Reads a weights file: ours, or any layout that `read_layout` knows, of VGG19's shape and any width.
+    """Reads a weights file in any layout that `read_layout` knows, of VGG19's shape and any width.
 
     Raises:
-      FileNotFoundError: no such file.
-      ValueError: it is neither, is damaged, or does not hold a VGG19-shaped network from its first layer on.
+      FileNotFoundError: there is no such file.
+      ValueError: the file has no known layout, is damaged, or does not hold a VGG19-shaped network from its first layer
+        on.
     """
     found = read_layout(path)
     try:

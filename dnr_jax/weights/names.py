@@ -1,4 +1,4 @@
-"""The networks that go by a name, and which one is asked for. Needs no JAX."""
+"""The names of the networks, and the choice of one. Needs no JAX."""
 
 import dataclasses
 from pathlib import Path
@@ -15,7 +15,7 @@ NAMES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkChoice:
-    """Which network is asked for; the arguments of `load_weights`.
+    """Which network is asked for: the arguments of `load_weights`.
 
     Attributes:
       name: one of `NAMES`, or the path of a weights file.
@@ -34,12 +34,12 @@ class NetworkChoice:
     quiet: bool = False
 
     def absolute(self) -> "NetworkChoice":
-        """The same for a process that runs in another folder: paths are absolute, names stay names."""
+        """The same choice for a process that runs in another folder: paths become absolute, names stay as they are."""
         name = self.name if self.name in NAMES else str(Path(self.name).absolute())
         directory = None if self.weights_dir is None else str(Path(self.weights_dir).absolute())
         return dataclasses.replace(self, name=name, weights_dir=directory)
 
 
 def describe_names() -> str:
-    """Every name and what it stands for, for a help text."""
+    """Lists every name and what it stands for, for a help text."""
     return ", ".join(f"{name} ({meaning})" for name, meaning in NAMES.items())

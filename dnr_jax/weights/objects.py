@@ -1,4 +1,4 @@
-"""The small U²-Net's file, which ships with the package: written by `scripts/convert_u2net.py`, checked when read."""
+"""Reads and checks the small U²-Net's file, which ships with the package; `scripts/convert_u2net.py` wrote it."""
 
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ FORMAT = "dnr_jax-u2net-1"
 FILE = "u2netp.safetensors"
 MOST_BYTES = 3_000_000
 SOURCE_SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
-"""The digest of the authors' network, u2netp.onnx."""
+"""The SHA-256 of the authors' file, u2netp.onnx."""
 
 
 def wanted_shapes() -> dict[str, tuple[int, ...]]:
@@ -30,11 +30,11 @@ U2NETP = ShippedNetwork("the small U²-Net", FILE, FORMAT, MOST_BYTES, SOURCE_SH
 
 @cache
 def read_u2netp() -> tuple[SalienceNetwork, Provenance]:
-    """The package's small U²-Net and where it comes from; read once in a process.
+    """The package's small U²-Net, and where it comes from; the file is read once in a process.
 
     Raises:
       FileNotFoundError: the file is not there.
-      ValueError: see `shipped.read_shipped`.
+      ValueError: the file is damaged or holds another network.
     """
     return read_salience_network(shipped_path(FILE))
 

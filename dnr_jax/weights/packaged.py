@@ -1,7 +1,7 @@
-"""The learned network's file, which ships with the package: written by the training script, checked on every load.
+"""Reads, checks and writes the learned network's file, which ships with the package.
 
-`learned.safetensors` holds `<layer>/kernel` and `<layer>/bias` as float16, and as text what the module is to be made
-of; `learned.json` beside it says where it comes from and what its SHA-256 must be.
+`learned.safetensors`, which the training script writes, holds `<layer>/kernel` and `<layer>/bias` as float16, and as
+text the arguments of the Flax module; `learned.json` beside it says where it comes from and what its SHA-256 must be.
 """
 
 import hashlib
@@ -28,10 +28,18 @@ CONSTANT_LAYERS = conv_layers_below("block1_conv2")
 
 
 def write_learned(path: Path, layers: Layers, module: Learned, importance_side: int, details: dict[str, Any]) -> None:
-    """Writes a network and, beside it as .json, its record: `details` and the file's SHA-256 and size.
+    """Writes a network and, beside it as .json, its record.
+
+    Args:
+      path: the file to write.
+      layers: float32 kernels and biases, by layer.
+      module: the Flax module that they belong to.
+      importance_side: the side in pixels of the overview that the network sees.
+      details: what the record says besides the file's SHA-256 and size.
 
     Raises:
-      ValueError: more than `MOST_BYTES`, or a value that float16 cannot hold.
+      ValueError: the file would have more than `MOST_BYTES`, or float16 cannot hold a value.
+      OSError: the file cannot be written.
     """
     built = {key: getattr(module, key) for key in ("widths", "dilations", "contrast", "contrast_gain")}
     metadata = {"format": FORMAT, "module": json.dumps(built), "importance_side": str(importance_side)}
@@ -52,11 +60,14 @@ def write_learned(path: Path, layers: Layers, module: Learned, importance_side: 
 
 
 def read_learned(*, path: Path | None = None) -> tuple[Network, Provenance]:
-    """The learned network of the package, or of another file that `write_learned` wrote.
+    """Reads the learned network, and where it comes from.
+
+    Args:
+      path: a file that `write_learned` wrote; None for the one that ships with the package.
 
     Raises:
-      FileNotFoundError: it, or the record beside it, is not there.
-      ValueError: it is not what its record says, or holds other arrays than its network has.
+      FileNotFoundError: the file, or the record beside it, is not there.
+      ValueError: the file is not the one that its record describes, or holds other arrays than its network has.
     """
     path = shipped_path(FILE) if path is None else path
     beside = path.with_suffix(".json")
@@ -78,6 +89,7 @@ def read_learned(*, path: Path | None = None) -> tuple[Network, Provenance]:
 
 
 def _read_record(path: Path) -> dict[str, Any]:
+    """Reads the record of a network; raises ValueError where it is damaged."""
     try:
         record = json.loads(path.read_text("utf-8"))
         return {key: record[key] for key in ("sha256", "script", "licence")}
@@ -86,6 +98,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def _module(path: Path) -> tuple[Learned, int]:
+    """The Flax module that a file's metadata describe, and the side in pixels of the overview that it sees."""
     metadata = read_metadata(path)
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} has format {metadata.get('format')!r}, not {FORMAT!r}: train it again")
@@ -108,7 +121,7 @@ def _check_arrays(path: Path, layers: Layers, module: Learned) -> None:
 
 
 def wanted_shapes(module: Learned) -> dict[str, tuple[int, ...]]:
-    """The shape of every array that a module needs, by "layer/kind"; plain arithmetic, because a trace takes long."""
+    """The shape of every array of a module, by "layer/kind"; it is worked out here, because tracing takes long."""
     shapes: dict[str, tuple[int, ...]] = {}
     channels = BLOCK1_CHANNELS
     for layer in CONV_LAYERS:

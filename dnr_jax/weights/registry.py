@@ -1,4 +1,4 @@
-"""The registry: where VGG19's weights are published, with the digests that their publishers state.
+"""The registry, which says where VGG19's weights are published, with the digests that their publishers state.
 
 It ships as `data/registry.json` beside this module; the environment variable DNR_JAX_REGISTRY names another file, for
 an institution's mirror or a test. A source is written as
@@ -22,7 +22,7 @@ _DIGEST = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
 
 
 class Source(NamedTuple):
-    """One place to fetch VGG19 from: short name, file name, URL, published digest and size where there are any."""
+    """One place to fetch VGG19 from: short name, file name, address, and digest and size where they are published."""
 
     name: str
     file: str
@@ -38,7 +38,7 @@ class Registry(NamedTuple):
     sources: tuple[Source, ...]
 
     def named(self, name: str | None) -> tuple[Source, ...]:
-        """The source called `name`, or all; ValueError naming those there are when it is none of them."""
+        """The source called `name`, or all sources for None; ValueError where there is none of that name."""
         if name is None:
             return self.sources
         chosen = tuple(source for source in self.sources if source.name == name)
@@ -48,12 +48,12 @@ class Registry(NamedTuple):
 
 
 def shipped_path(name: str) -> Path:
-    """Where a file that ships with the package lies."""
+    """The path of a file among the data that ship with the package."""
     return Path(str(files("dnr_jax.weights.data") / name))
 
 
 def registry_path() -> Path:
-    """The file at $DNR_JAX_REGISTRY, else the one that ships with the package."""
+    """The path of the registry: $DNR_JAX_REGISTRY, else the file that ships with the package."""
     named = os.environ.get("DNR_JAX_REGISTRY")
     if named:
         return Path(named)
@@ -64,7 +64,7 @@ def read_registry() -> Registry:
     """Reads and checks the registry.
 
     Raises:
-      ValueError: no such file, or one that is not a registry; the message names the file and what is wrong.
+      ValueError: there is no such file, or it is no registry; the message names the file and what is wrong.
     """
     path = registry_path()
     try:

@@ -1,4 +1,4 @@
-"""Small networks that ship with the package, one safetensors file each: checked when read.
+"""Reads and checks the small networks that ship with the package, each in a safetensors file of its own.
 
 A file holds `<layer>/kernel` and `<layer>/bias`, stored as float16 or float32 and computed with as float32; its text
 metadata says where the weights come from, under which licence, and what was changed.
@@ -36,7 +36,14 @@ class ShippedNetwork(NamedTuple):
 
 
 def read_shipped(path: Path, network: ShippedNetwork) -> tuple[dict[str, Any], Provenance]:
-    """Reads the file of a network: its tree of parameters, and where they come from.
+    """Reads the file of a network.
+
+    Args:
+      path: the file.
+      network: what the file must be.
+
+    Returns:
+      The tree of the network's parameters, float32, and where they come from.
 
     Raises:
       FileNotFoundError: the file is not there.
@@ -73,13 +80,18 @@ def check_arrays(path: Path, arrays: dict[str, np.ndarray], network: ShippedNetw
 
 
 def array_shapes(kernels: dict[str, tuple[int, ...]], has_bias: Callable[[str], bool]) -> dict[str, tuple[int, ...]]:
-    """The shape of every array by its name in a file, from the shapes of the layers' kernels."""
+    """The shape of every array of a file, by name, from the shapes of the layers' kernels.
+
+    Args:
+      kernels: the shape of each layer's kernel, by the layer's name.
+      has_bias: whether the layer of a name has a bias.
+    """
     shapes = {f"{layer}/kernel": shape for layer, shape in kernels.items()}
     return shapes | {f"{layer}/bias": shape[-1:] for layer, shape in kernels.items() if has_bias(layer)}
 
 
 def params_of(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Arrays by their names in a file, as a tree of float32 parameters."""
+    """Makes a tree of float32 parameters of arrays that have "layer/kind" for names."""
     params: dict[str, Any] = {}
     with jax.ensure_compile_time_eval():  # What is kept must not be a tracer of the program that asked first.
         for name, array in arrays.items():

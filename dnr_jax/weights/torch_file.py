@@ -49,7 +49,7 @@ _OPCODES = {
 
 
 class _Global(NamedTuple):
-    """Stands for something that the file would import: a name, and what little its call does here."""
+    """A stand-in for something that the file would import: its name, and the little that calling it does here."""
 
     name: str
 
@@ -80,21 +80,25 @@ class _Tensor(NamedTuple):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds containers, numbers, texts and tensors; `storages` are those that the file refers to, by key."""
+    """An unpickler that builds containers, numbers, texts and tensors, and nothing else.
+
+    Attributes:
+      storages: the raw arrays that the file refers to, by key.
+    """
 
     def __init__(self, data: bytes):
         super().__init__(io.BytesIO(data), encoding="latin-1")
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module_name: str, global_name: str) -> _Global:
-        """A stand-in for what PyTorch's own files name; nothing is ever imported."""
+        """Gives a stand-in for a name that PyTorch's own files use, and refuses any other; it imports nothing."""
         name = f"{module_name}.{global_name}"
         if name not in _KNOWN:
             raise ValueError(f"it asks for {name[:80]!r}: refused")
         return _Global(name)
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """A reference to an array."""
+        """Notes a reference to a raw array."""
         kind, dtype, key, _, count, *view = pid
         # No message shows a value: nested in itself often enough, a small one has a text that fills any memory.
         if kind != "storage" or not isinstance(dtype, _Global) or any(part is not None for part in view):
@@ -106,7 +110,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Bounded:
-    """What `genops` reads of a stream, refusing lengths that no honest pickle has before memory is asked for them."""
+    """A stream for `genops` that refuses lengths which no honest pickle has, before memory is asked for them."""
 
     def __init__(self, stream: Any):
         self._stream = stream
@@ -122,17 +126,17 @@ class _Bounded:
 
 
 class StoredTensor(NamedTuple):
-    """A tensor of the file: its shape, and its values on request."""
+    """A tensor of a file: its shape, and a function that reads its values."""
 
     shape: tuple[int, ...]
     read: Callable[[], np.ndarray]
 
 
 def read_state_dict(path: Path) -> dict[str, StoredTensor]:
-    """The tensors of a state dict by name; their values are read from the file only when asked for.
+    """Reads which tensors a state dict has, by name; their values are read from the file only when they are asked for.
 
     Raises:
-      ValueError: no state dict of plain tensors, or a damaged file.
+      ValueError: the file is no state dict of plain tensors, or is damaged.
     """
     try:
         parsed, values = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
@@ -237,10 +241,10 @@ def _tensor(item: _Tensor, values: Callable[[_Storage], bytes]) -> StoredTensor:
 
 
 def _unpickle(stream: Any) -> tuple[Any, dict[str, _Storage]]:
-    """The value that the pickle at a stream's position builds, and the arrays that it refers to, by key.
+    """Runs the pickle at a stream's position; gives the value that it builds, and the arrays that it refers to, by key.
 
     Raises:
-      ValueError: an opcode or a name that no state dict needs; other errors as for any damaged pickle.
+      ValueError: the pickle has an opcode or a name that no state dict needs. A damaged one may raise other errors.
     """
     start = stream.tell()
     for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(Any, _Bounded(stream)))):
