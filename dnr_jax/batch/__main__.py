@@ -1,4 +1,4 @@
-"""python -m dnr_jax.batch."""
+"""Runs `python -m dnr_jax.batch`."""
 
 from dnr_jax.batch.command import run
 

@@ -1,4 +1,4 @@
-"""A look inside a run: every intermediate result as a picture, on one page."""
+"""Shows every intermediate result of a run as a picture, on one page."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The curve of a loss over its steps, as SVG for a page and as a picture."""
+"""Draws the curve of a loss over its steps, as SVG for a page and as a picture."""
 
 import math
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ _LINE, _GRID = "#d62728", "#999999"
 
 
 class Curve(NamedTuple):
-    """Where everything is drawn, in pixels.
+    """Where the parts of a curve are drawn, in pixels.
 
     Attributes:
-      points: (x, y) of each loss.
-      rows: (y, label) of the grid's lines, logarithmic for losses above 0.
-      columns: (x, label) of the first and the last step.
+      points: the place (x, y) of each loss.
+      rows: the height y and the label of each line of the grid, which is logarithmic where all losses are above 0.
+      columns: the place x and the label of the first and the last step.
     """
 
     points: list[tuple[float, float]]
@@ -31,7 +31,11 @@ class Curve(NamedTuple):
 
 
 def place_curve(losses: Sequence[float]) -> Curve:
-    """Places the losses of steps 0 to n in a box of `WIDTH` x `HEIGHT`; at least one, all finite."""
+    """Places the losses of steps 0 to n in a box of `WIDTH` x `HEIGHT` pixels.
+
+    Args:
+      losses: the loss of each step, at least one; all finite.
+    """
     logarithmic = min(losses) > 0
     heights = [math.log(loss) if logarithmic else loss for loss in losses]
     low, high = min(heights), max(heights)
@@ -51,7 +55,12 @@ def place_curve(losses: Sequence[float]) -> Curve:
 
 
 def curve_svg(losses: Sequence[float], title: str) -> str:
-    """An <svg> element for an HTML page; its text takes the page's colour."""
+    """The curve of losses as an <svg> element for an HTML page, in the colour of the page's text.
+
+    Args:
+      losses: the loss of each step, at least one; all finite.
+      title: what the picture is, for those who cannot see it.
+    """
     curve = place_curve(losses)
     grid = [
         f'<line x1="{_LEFT}" y1="{y}" x2="{WIDTH - _RIGHT}" y2="{y}" stroke="{_GRID}" stroke-opacity="0.4"/>'
@@ -68,7 +77,7 @@ def curve_svg(losses: Sequence[float], title: str) -> str:
 
 
 def draw_curve(losses: Sequence[float]) -> np.ndarray:
-    """The same as a picture, uint8 [HEIGHT, WIDTH, 3]."""
+    """The curve of losses, at least one and all finite, as a picture, uint8 [HEIGHT, WIDTH, 3]."""
     curve = place_curve(losses)
     image = PIL.Image.new("RGB", (WIDTH, HEIGHT), "white")
     draw, font = PIL.ImageDraw.Draw(image), PIL.ImageFont.load_default()
@@ -84,4 +93,5 @@ def draw_curve(losses: Sequence[float]) -> np.ndarray:
 
 
 def _joined(curve: Curve) -> str:
+    """The places of a curve's losses as SVG writes them."""
     return " ".join(f"{x},{y}" for x, y in curve.points)

@@ -1,6 +1,6 @@
-"""Arrays to pictures: maps in colour, seams over a photo, displacements, cells of a warp.
+"""Draws arrays as pictures: maps in colour, seams over a photo, displacements, and the cells of a warp.
 
-Plain NumPy on the host. A picture is uint8 [H, W, 3] (or with a fourth channel, alpha, where the image has one).
+All of it is plain NumPy. A picture is uint8 [H, W, 3], or with a fourth channel, alpha, where the image has one.
 """
 
 import numpy as np
@@ -27,7 +27,10 @@ def to_picture(image: np.ndarray) -> np.ndarray:
 
 
 def colour_map(values: np.ndarray) -> np.ndarray:
-    """Dark blue for the lowest value to yellow for the highest, lightness rising evenly; [H, W] -> picture."""
+    """Draws a map [H, W] in colours from dark blue for its lowest value to yellow for its highest.
+
+    Their lightness rises evenly.
+    """
     low, high = float(values.min()), float(values.max())
     places = (values - low) * ((len(_COLOURS) - 1) / (high - low if high > low else 1))
     return _COLOURS[np.rint(places).astype(np.uint8)]
@@ -37,9 +40,9 @@ def spread(values: np.ndarray, stride: int, shape: tuple[int, int]) -> np.ndarra
     """Gives each pixel the value of the neuron that pooled it; pixels left over by pooling get the last neuron's.
 
     Args:
-      values: [h, w, ...] of a tap's map, h and w at least one.
-      stride: pixels per neuron.
-      shape: (height, width) in pixels.
+      values: the map of a tap, [h, w, ...], h and w at least one.
+      stride: how many pixels a neuron spans.
+      shape: the (height, width) of the result in pixels.
     """
     rows, columns = (np.minimum(np.arange(n) // stride, m - 1) for n, m in zip(shape, values.shape[:2], strict=True))
     return values[rows[:, None], columns[None, :]]
@@ -51,7 +54,7 @@ def draw_seams(picture: np.ndarray, ranks: np.ndarray, stride: int) -> np.ndarra
     Args:
       picture: the image that the seams' map belongs to.
       ranks: int32 [h, w], k where the k-th seam passes, -1 where none does.
-      stride: pixels per neuron of the map.
+      stride: how many pixels a neuron of the map spans.
     """
     ranks = spread(ranks, stride, (picture.shape[0], picture.shape[1]))
     seams = ranks >= 0
@@ -63,12 +66,13 @@ def draw_seams(picture: np.ndarray, ranks: np.ndarray, stride: int) -> np.ndarra
 
 
 def draw_displacement(displacement: np.ndarray) -> tuple[np.ndarray, float]:
-    """A colour wheel's picture of (dy, dx): the hue says where to, the saturation how far; white stays in place.
+    """Draws displacements in the colours of a wheel: hue says where to, saturation how far; white stays in place.
 
-    Red reads from the right, yellow-green from below, cyan from the left, violet from above.
+    Red pixels take their colour from the right, yellow-green ones from below, cyan ones from the left, violet ones from
+    above.
 
     Args:
-      displacement: float [H, W, 2].
+      displacement: float [H, W, 2], (dy, dx) in pixels.
 
     Returns:
       The picture, and the length in pixels that has full saturation: the longest there is.
@@ -83,7 +87,7 @@ def draw_displacement(displacement: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def draw_wheel(size: int) -> np.ndarray:
-    """The key to `draw_displacement`: each place has the colour of the displacement from the centre to it."""
+    """Draws the key to `draw_displacement`: each place has the colour of the displacement from the centre to it."""
     ends = (np.arange(size) + 0.5) / size * 2 - 1
     wheel = np.stack(np.meshgrid(ends, ends, indexing="ij"), -1)
     inside = np.hypot(wheel[..., 0], wheel[..., 1]) <= 1
@@ -91,7 +95,12 @@ def draw_wheel(size: int) -> np.ndarray:
 
 
 def most_moved(displacement: np.ndarray, side: int) -> tuple[slice, slice]:
-    """The rows and columns of the square (cut to the image) whose displacements sum to the most."""
+    """The rows and columns of the square, cut to the image, in which pixels are moved most in all.
+
+    Args:
+      displacement: float [H, W, 2], (dy, dx) in pixels.
+      side: the side of the square in pixels.
+    """
     length = np.hypot(displacement[..., 0], displacement[..., 1]).astype(np.float64)
     height, width = (min(side, n) for n in length.shape)
     sums = np.pad(length.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
@@ -101,18 +110,19 @@ def most_moved(displacement: np.ndarray, side: int) -> tuple[slice, slice]:
 
 
 def draw_cells(before: np.ndarray, after: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """The warp of the columns: the image with the old edges, bars from the old edges to the new, the warped image.
+    """Draws a warp of columns: the image with the old edges of cells, bars from old to new edges, the warped image.
 
-    A bar's colour says how much of its width the cell keeps: yellow for the cell that keeps most, dark blue for none.
+    The colour of a bar says how much of its width the cell keeps: yellow for the cell that keeps most, dark blue for
+    none.
 
     Args:
-      before: picture [H, W, 3].
-      after: picture [H, W', 3].
-      old: float [cells + 1], edges in `before`, from 0 to its width; empty cells are left out.
+      before: the picture before the warp, [H, W, 3].
+      after: the warped picture, [H, W', 3].
+      old: float [cells + 1], the edges of cells in `before`, from 0 to its width; empty cells are left out.
       new: float [cells + 1], the same edges in `after`.
 
     Returns:
-      A picture [2 H + bars, max(W, W'), 3].
+      A picture that holds the three, one below the other, max(W, W') pixels wide.
     """
     filled = np.append(True, np.diff(old) > 0)
     old, new = old[filled].astype(np.float64), new[filled].astype(np.float64)
@@ -127,11 +137,13 @@ def draw_cells(before: np.ndarray, after: np.ndarray, old: np.ndarray, new: np.n
 
 
 def draw_bars(old: np.ndarray, new: np.ndarray, height: int, width: int) -> np.ndarray:
-    """One bar per cell, from its old edges at the top to its new edges at the bottom, coloured by the share it keeps.
+    """Draws a bar for each cell, from its old edges at the top to its new edges at the bottom.
+
+    The colour of a bar says how much of its width the cell keeps, as in `draw_cells`.
 
     Args:
-      old: float [cells + 1], rising.
-      new: float [cells + 1], not falling.
+      old: float [cells + 1], the old edges, rising.
+      new: float [cells + 1], the new edges, not falling.
       height: the height of the picture.
       width: the width of the picture; what no cell covers is white.
     """
@@ -148,6 +160,7 @@ def draw_bars(old: np.ndarray, new: np.ndarray, height: int, width: int) -> np.n
 
 
 def _with_edges(picture: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """A picture with the edges of cells drawn over it."""
     picture = picture.copy()
     picture[:, _columns(edges, picture.shape[1])] = _EDGE
     return picture

@@ -1,4 +1,4 @@
-"""The page that shows an inspection: one HTML file with pictures beside it and nothing from anywhere else."""
+"""Makes the page that shows an inspection: one HTML file, with pictures beside it and nothing from anywhere else."""
 
 from collections.abc import Iterable
 from html import escape
@@ -21,10 +21,10 @@ class Figure(NamedTuple):
     """One picture on the page.
 
     Attributes:
-      file: the picture's name beside the page.
-      size: (height, width).
-      caption: plain text.
-      svg: drawn in place of the picture, which is linked then; None for none.
+      file: the name of the picture's file, which lies beside the page.
+      size: the (height, width) of the picture in pixels.
+      caption: the caption, as plain text.
+      svg: an <svg> element to show in place of the picture, which is linked then; None to show the picture.
     """
 
     file: str
@@ -34,7 +34,7 @@ class Figure(NamedTuple):
 
 
 class Chapter(NamedTuple):
-    """A heading, a sentence or two of plain text, and figures."""
+    """A part of the page: a heading, a sentence or two of plain text, and figures."""
 
     title: str
     text: str
@@ -42,12 +42,12 @@ class Chapter(NamedTuple):
 
 
 def render_page(title: str, chapters: Iterable[Chapter], rows: Iterable[tuple[str, str]]) -> str:
-    """The page's HTML.
+    """The HTML of the page.
 
     Args:
-      title: plain text.
+      title: the title, as plain text.
       chapters: the chapters, in the order of the page.
-      rows: (name, value) of the table at its end, plain text.
+      rows: the name and the value of each row of the table at its end, as plain text.
     """
     table = "\n".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)
     return f"""<!DOCTYPE html>

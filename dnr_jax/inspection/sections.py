@@ -1,4 +1,4 @@
-"""A look inside a run: every intermediate result as a picture, on a page in the order of the method."""
+"""Draws every intermediate result of a run, in the order of the method, and writes the page that shows them."""
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ _PATCH, _PATCH_ZOOM = 96, 4
 
 
 class Picture(NamedTuple):
-    """One picture of a section: its file's name without extension, pixels, caption, and an SVG of the same."""
+    """One picture of a section: the name of its file without extension, pixels, caption, and an <svg> of the same."""
 
     name: str
     pixels: np.ndarray
@@ -38,7 +38,7 @@ class Picture(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One step of the method in pictures."""
+    """One step of the method: its title, a few sentences of plain text, and pictures."""
 
     title: str
     text: str
@@ -51,14 +51,14 @@ def write_inspection(directory: Path, photo: np.ndarray, result: Result, config:
     Every file appears whole or not at all. Files of the same names are replaced, others are left alone.
 
     Args:
-      directory: created where it is missing.
-      photo: uint8 or float [H, W, 3] in [0, 255], as `retarget` was given it.
+      directory: the folder of the files; it is made where it is missing.
+      photo: the photo that `retarget` was called with, uint8 or float [H, W, 3] in [0, 255].
       result: what `retarget` returned.
-      config: what it was given.
+      config: the options that `retarget` was called with.
 
     Raises:
       ValueError: `directory` is a file, or below one.
-      OSError: as the file system has it.
+      OSError: a file cannot be written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def write_inspection(directory: Path, photo: np.ndarray, result: Result, config:
 
 
 def draw_sections(photo: np.ndarray, result: Result, config: RetargetConfig) -> Iterator[Section]:
-    """Draws a run, one step of the method after the other. Args as in `write_inspection`."""
+    """Draws a run, one step of the method after the other; takes the arguments of `write_inspection`."""
     picture, config = drawing.to_picture(photo), config.resolve(result.record["size"])
     yield Section("Photo", "What was given.", [Picture("1_photo", picture, show_size(picture.shape))])
     yield _objects(picture, result, config)
@@ -148,12 +148,12 @@ def _importance(photo: np.ndarray, result: Result, config: RetargetConfig) -> Se
 
 
 def effective_map(maps: tuple[np.ndarray, ...], taps: tuple[str, ...], size: tuple[int, int]) -> np.ndarray:
-    """The sum over levels of each map divided by its mean, upsampled (Fig. 9), float32 of `size` in pixels.
+    """The effective importance (Fig. 9), float32 of `size`: the sum of the maps, each divided by its mean, upsampled.
 
     Args:
-      maps: float32 [h_l, w_l], of which the part that belongs to `size` counts.
-      taps: the maps' taps.
-      size: (height, width) of the image that the seams were found in.
+      maps: the map of each tap, float32 [h_l, w_l], of which the part that belongs to `size` counts.
+      taps: the names of the taps.
+      size: the (height, width) of the image that the seams were found in.
     """
     strides = tuple(tap_stride(tap) for tap in taps)
     sizes = tuple((jnp.int32(size[0] // stride), jnp.int32(size[1] // stride)) for stride in strides)
@@ -257,7 +257,7 @@ def _curve(name: str, stage: str, result: Result) -> Picture:
 
 
 def _after(photo: np.ndarray, passes: Sequence[Pass], config: RetargetConfig) -> np.ndarray:
-    """The photo's pixels after some passes; uniformly scaled where no level has their resolution."""
+    """The photo after some passes of seams; uniformly scaled where no tap has the resolution of pixels."""
     if not passes:
         return photo
     size = passes[-1].new_size
@@ -281,7 +281,7 @@ def _warp_columns(image: np.ndarray, side: str, warp: Warp) -> np.ndarray:
 
 
 def _turned(side: str, arrays: Iterable[Any]) -> tuple[np.ndarray, ...]:
-    """Arrays of the height's stages are those of the width transposed; this goes there and back."""
+    """Turns arrays of the height's stages, which are computed transposed, upright, or upright ones back."""
     return tuple(np.asarray(array) if side == "width" else np.asarray(array).swapaxes(0, 1) for array in arrays)
 
 

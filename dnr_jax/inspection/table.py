@@ -1,4 +1,4 @@
-"""A run's record in words, for people to read."""
+"""Puts the record of a run into words for people to read."""
 
 import json
 import math
@@ -25,7 +25,12 @@ _SHOWN_ABOVE = (
 
 
 def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
-    """The record as (name, value): sizes, seams and why they stopped, losses, seconds, and whatever else it holds."""
+    """The record of a run as rows of (name, value): sizes, seams and why they stopped, losses, seconds and the rest.
+
+    Args:
+      result: what `retarget` returned.
+      config: the options that it was called with.
+    """
     record = result.record
     rows = [
         ("Photo", show_size(record["size"])),
@@ -60,7 +65,13 @@ def table_rows(result: Result, config: RetargetConfig) -> list[tuple[str, str]]:
 
 
 def stop_reason(step: dict[str, Any], threshold: float, config: RetargetConfig) -> str:
-    """Why no more seams of the deepest level went in one pass of the record."""
+    """Says why no more seams of the deepest level went in one pass.
+
+    Args:
+      step: the pass, as the record's "passes" hold it.
+      threshold: the record's "importance_threshold".
+      config: the options, resolved for the photo's size.
+    """
     deepest, axis = config.taps[-1], AXES[step["side"]]
     stride, removed = tap_stride(deepest), step["seams"][deepest]
     most = abs(step["size"][axis] // stride - step["wanted"] // stride)
@@ -75,12 +86,12 @@ def stop_reason(step: dict[str, Any], threshold: float, config: RetargetConfig) 
 
 
 def show_size(size: tuple[int, ...]) -> str:
-    """Width by height, as people write it, of a (height, width, ...) shape."""
+    """Writes the size of a shape (height, width, ...) as people do, width first: "640x480"."""
     return f"{size[1]}x{size[0]}"
 
 
 def count(number: int, noun: str) -> str:
-    """The number and the noun, in the plural where it is one."""
+    """A number and a noun, which is put into the plural unless the number is 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

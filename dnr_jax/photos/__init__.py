@@ -1,1 +1,1 @@
-"""Photo files to arrays and back."""
+"""Reads photo files into arrays, and writes arrays as photo files."""

@@ -1,4 +1,4 @@
-"""Moving pictures: whole frames with their timing, from GIF, WebP, PNG and AVIF, and back to GIF, WebP and PNG."""
+"""Reads the frames and the timing of animations from GIF, WebP, PNG and AVIF, and writes GIF, WebP and PNG."""
 
 import io
 import itertools
@@ -12,9 +12,9 @@ from PIL.PngImagePlugin import PngImageFile
 from dnr_jax.photos.kinds import Animation, Frame, Kind, Mode
 
 MOVING_FORMATS = ("GIF", "WEBP", "PNG")
-"""The formats that animations are written as."""
+"""The formats that animations may be written as."""
 Picture = tuple[np.ndarray, np.ndarray | None]
-"""float32 [H, W, 3] colours and [H, W] alpha."""
+"""Colours, float32 [H, W, 3] in [0, 255], and alpha, float32 [H, W] in [0, 1], or None for an opaque picture."""
 
 
 def frame_count(image: PIL.Image.Image) -> int:
@@ -29,7 +29,12 @@ def frame_count(image: PIL.Image.Image) -> int:
 
 
 def read_frames(image: PIL.Image.Image, count: int) -> tuple[list[Picture], Kind]:
-    """All frames, each composited whole, and the mode and timing."""
+    """Reads all frames of an opened file, each composited whole; gives them with a kind that holds mode and timing.
+
+    Args:
+      image: the opened file.
+      count: how many frames it has, as `frame_count` says.
+    """
     first = int(_has_default(image))
     mode: Mode = "palette" if image.format == "GIF" or image.mode == "P" else "rgb"
     if image.mode in ("1", "L", "LA") and image.format != "GIF":
@@ -48,13 +53,18 @@ def read_frames(image: PIL.Image.Image, count: int) -> tuple[list[Picture], Kind
 
 
 def used_colours(frame: Frame) -> bytes | None:
-    """The colours of a frame as uint8 RGBA quadruples, each once; None if they are more than 256."""
+    """The colours of a frame as uint8 RGBA quadruples, each once; None if there are more than 256."""
     packed = np.unique(pack(frame.straight, frame.alpha))
     return packed.astype("<u4").tobytes() if packed.size <= 256 else None
 
 
 def pack(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """Colours [H, W, 3] and alpha [H, W] rounded to RGBA bytes in one uint32 [H, W] each; one for all hidden ones."""
+    """Rounds each pixel to RGBA bytes in one number, uint32 [H, W]; all fully transparent pixels get the same one.
+
+    Args:
+      colours: float [H, W, 3] in [0, 255].
+      alpha: float [H, W] in [0, 1]; None for an opaque picture.
+    """
     r, g, b = (_bytes(colours[..., channel]) for channel in range(3))
     if alpha is None:
         return r | g << 8 | b << 16 | np.uint32(255 << 24)
@@ -69,9 +79,9 @@ def palette_image(colours: np.ndarray, alpha: np.ndarray | None, palette: bytes 
     result never has more colours. Without one, 256 colours are chosen by median cut.
 
     Args:
-      colours: float [H, W, 3].
-      alpha: float [H, W] or None.
-      palette: uint8 RGBA quadruples, or None.
+      colours: float [H, W, 3] in [0, 255].
+      alpha: float [H, W] in [0, 1]; None for an opaque picture.
+      palette: the colours to choose from, as uint8 RGBA quadruples; None to choose new ones.
     """
     if palette is None:
         return _chosen_palette(colours, alpha)
@@ -92,9 +102,15 @@ def palette_image(colours: np.ndarray, alpha: np.ndarray | None, palette: bytes 
 
 
 def encode_frames(images: Sequence[PIL.Image.Image], kind: Kind, file_format: str, options: dict[str, Any]) -> bytes:
-    """The bytes of an animation of whole frames, all "P", "RGB" or "RGBA", with the timing of `kind`.
+    """The bytes of an animation.
 
-    GIF counts in hundredths of a second: there, what rounding takes from one frame the next gives back.
+    GIF counts time in hundredths of a second; there, what rounding takes from one frame is given to the next.
+
+    Args:
+      images: whole frames, all of them "P", "RGB" or "RGBA" images.
+      kind: holds the timing.
+      file_format: one of `MOVING_FORMATS`.
+      options: further arguments of Pillow's `save`.
     """
     assert kind.animation is not None
     durations, plays = list(kind.animation.durations), kind.animation.plays
@@ -128,7 +144,7 @@ def _chosen_palette(colours: np.ndarray, alpha: np.ndarray | None) -> PIL.Image.
 
 
 def _with_transparency(image: PIL.Image.Image, alphas: np.ndarray) -> PIL.Image.Image:
-    """Marks the palette's transparent entries: one hidden entry by its index, others by every entry's alpha."""
+    """Marks the transparent colours of a palette: a single hidden one by its index, else the alpha of every colour."""
     clear = np.flatnonzero(alphas < 255)
     if clear.size == 1 and alphas[clear[0]] == 0:
         image.info["transparency"] = int(clear[0])

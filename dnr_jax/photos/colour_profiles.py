@@ -1,4 +1,4 @@
-"""ICC profiles: into the sRGB working space and back."""
+"""Converts colours by ICC profiles, into the sRGB working space and back."""
 
 import functools
 import io
@@ -9,19 +9,19 @@ import PIL.Image
 import PIL.ImageCms
 
 _ROUNDING = 2
-"""Levels that 8-bit sRGB and back may cost: more means that sRGB cannot hold the photo's colours."""
+"""How many levels, of 256, a conversion to sRGB and back may change; more means that sRGB lacks some of the colours."""
 _INTENT = PIL.ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = PIL.ImageCms.Flags.BLACKPOINTCOMPENSATION
 
 
 class Taken(NamedTuple):
-    """Colours as they go on from a file.
+    """The colours of a file as they are worked on.
 
     Attributes:
       image: an "RGB" image.
-      profile: the ICC profile to carry.
-      converted: whether `image` is sRGB and not in the numbers of `profile`.
-      note: what a person should know, or "".
+      profile: the ICC profile that the result is to carry; None for none.
+      converted: whether the image is in sRGB rather than in the numbers of `profile`.
+      note: a line that a person should read; empty for none.
     """
 
     image: PIL.Image.Image
@@ -35,7 +35,12 @@ def take_rgb(image: PIL.Image.Image, profile: bytes | None, *, keep: bool = Fals
 
     A photo in another RGB profile is converted to sRGB, and back when it is written with that profile. Where that
     would clip (colours outside sRGB), the file's own numbers go on untouched and its profile says what they mean: the
-    network then sees slightly paler colours, but no colour is lost. `keep` asks for the numbers in any case.
+    network then sees slightly paler colours, but no colour is lost.
+
+    Args:
+      image: an "RGB" image in the numbers of the profile.
+      profile: the file's ICC profile; None for none.
+      keep: whether to keep the file's own numbers in any case.
     """
     space = profile_space(profile)
     if profile is None or space != "RGB":
@@ -53,7 +58,12 @@ def take_rgb(image: PIL.Image.Image, profile: bytes | None, *, keep: bool = Fals
 
 
 def take_inks(image: PIL.Image.Image, profile: bytes | None) -> Taken:
-    """A "CMYK" or "LAB" image in sRGB, which is what it is written as; by a plain formula without a usable profile."""
+    """Converts a "CMYK" or "LAB" image to sRGB, in which it is then written.
+
+    Args:
+      image: the image.
+      profile: its ICC profile; without a usable one, a plain formula converts it.
+    """
     note = f"its {image.mode} colours become sRGB"
     try:
         if image.mode == "LAB":
@@ -70,7 +80,7 @@ def take_inks(image: PIL.Image.Image, profile: bytes | None) -> Taken:
 
 @functools.lru_cache(maxsize=8)
 def profile_space(profile: bytes | None) -> Literal["RGB", "GRAY", "CMYK", ""]:
-    """The colour space of a usable ICC profile; "" for none, a broken one or another space."""
+    """The colour space of an ICC profile; empty for no profile, a broken one, or one of another space."""
     if not profile:
         return ""
     try:
@@ -86,26 +96,26 @@ def profile_space(profile: bytes | None) -> Literal["RGB", "GRAY", "CMYK", ""]:
 
 
 def to_srgb(image: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
-    """An "RGB", "L" or "CMYK" image of a profile as sRGB; colours that sRGB lacks are clipped.
+    """Converts an "RGB", "L" or "CMYK" image from a profile to sRGB; colours that sRGB lacks are clipped.
 
     Raises:
-      PIL.ImageCms.PyCMSError: the profile does not serve.
+      PIL.ImageCms.PyCMSError: the profile cannot be used.
     """
     return _transform(image, _open(profile), _srgb(), "RGB")
 
 
 def from_srgb(image: PIL.Image.Image, profile: bytes) -> PIL.Image.Image:
-    """An sRGB image in the numbers of an RGB profile.
+    """Converts an sRGB image to the numbers of an RGB profile.
 
     Raises:
-      PIL.ImageCms.PyCMSError: the profile does not serve as a target.
+      PIL.ImageCms.PyCMSError: the profile cannot be converted to.
     """
     return _transform(image, _srgb(), _open(profile), "RGB")
 
 
 @functools.lru_cache(maxsize=1)
 def srgb_profile() -> bytes:
-    """The bytes of an sRGB profile, always the same."""
+    """The bytes of an sRGB profile; they are the same every time."""
     data = bytearray(PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes())
     data[24:36] = bytes((7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0))  # The date of making, or no two outputs were equal.
     return bytes(data)

@@ -1,4 +1,4 @@
-"""The bytes of a photo file to arrays, whatever they hold: a `Photo`, or a `PhotoError` in one line."""
+"""Decodes the bytes of a photo file into a `Photo`; whatever they hold, the only error is a `PhotoError`."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ from dnr_jax.photos.metadata import Metadata, read_metadata
 Frames = Literal["refuse", "all"]
 
 _BARRED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
-"""Formats that Pillow names but draws with another program, or not at all."""
+"""Formats that Pillow knows by name, but decodes with another program or not at all."""
 _SIGNATURES = (
     *(b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"II*\0", b"MM\0*", b"BM", b"\0\0\0\x0cjP", b"8BPS"),
     b"\xff\x4f\xff\x51",
@@ -38,21 +38,21 @@ _UPRIGHT = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: np.rot90(a, 1),
 }
-"""What sets an [H, W, ...] array upright, by its EXIF orientation."""
+"""The function that sets an [H, W, ...] array upright, by its EXIF orientation."""
 
 
 def decode(data: bytes, name: str, *, max_megapixels: float, frames: Frames) -> Photo:
-    """A file's content as a photo. It silences and limits Pillow as a whole meanwhile: one thread at a time.
+    """Decodes a photo file. Only one thread at a time may call this, because it silences and limits Pillow as a whole.
 
     Args:
-      data: the file's bytes.
-      name: what messages call it.
-      max_megapixels: the most a picture may have, checked before it is decoded; an animation may have four times as
-        much in all its frames.
+      data: the bytes of the file.
+      name: what the file is called in messages.
+      max_megapixels: how many millions of pixels a picture may have, which is checked before it is decoded; all frames
+        of an animation together may have four times as many.
       frames: what to do with an animation.
 
     Raises:
-      PhotoError: anything that is wrong with the bytes.
+      PhotoError: whatever is wrong with the bytes.
     """
     if not data:
         raise PhotoError(f"{name} is empty: give a photo")
@@ -77,6 +77,7 @@ def decode(data: bytes, name: str, *, max_megapixels: float, frames: Frames) -> 
 
 
 def _decode(image: ImageFile, data: bytes, limit: int, frames: Frames) -> Photo:
+    """Decodes an opened file of at most `limit` pixels; raises PhotoError without the file's name."""
     width, height = image.size
     if width < 1 or height < 1:
         raise PhotoError("has no pixels: give a photo")
@@ -108,7 +109,7 @@ def _decode(image: ImageFile, data: bytes, limit: int, frames: Frames) -> Photo:
 
 
 class _Still(NamedTuple):
-    """Pictures as they lie in the file, [H, W, 3] colours and [H, W] alpha each, and how their colours are meant."""
+    """Pictures as they lie in the file, not yet upright, and how their colours are meant; see `Kind`."""
 
     pictures: list[tuple[np.ndarray, np.ndarray | None]]
     mode: Mode
@@ -118,6 +119,7 @@ class _Still(NamedTuple):
 
 
 def _photo(image: ImageFile, data: bytes, still: _Still, metadata: Metadata, kind: Kind) -> Photo:
+    """Sets decoded pictures upright, and makes a photo of them with all that is known of the file."""
     upright = _UPRIGHT[metadata.orientation]
     opaque = all(alpha is None or bool((alpha == 1).all()) for _, alpha in still.pictures)
     frames = []
@@ -145,7 +147,7 @@ def _photo(image: ImageFile, data: bytes, still: _Still, metadata: Metadata, kin
 
 
 def _deep_still(image: ImageFile, values: np.ndarray) -> _Still:
-    """A 16-bit picture, in the numbers of its profile: converting profiles would cut it to 8 bits."""
+    """A 16-bit picture in the numbers of its profile, since converting them to sRGB would cut them to 8 bits."""
     grey = values.shape[-1] <= 2
     alpha = colour_key(image, values)
     if values.shape[-1] in (2, 4):
@@ -159,6 +161,7 @@ def _deep_still(image: ImageFile, values: np.ndarray) -> _Still:
 
 
 def _shallow_still(image: PIL.Image.Image) -> _Still:
+    """An 8-bit picture, in sRGB where that loses nothing."""
     if image.mode in ("CMYK", "LAB"):
         taken = take_inks(image, image.info.get("icc_profile"))
         return _Still([(_colours(taken.image), None)], "rgb", taken.profile, note=taken.note)
@@ -178,7 +181,7 @@ def _shallow_still(image: PIL.Image.Image) -> _Still:
 
 
 def _kept_profile(image: PIL.Image.Image, space: str) -> tuple[bytes | None, str]:
-    """(the profile to carry without converting, what to say about it)."""
+    """The profile that a picture carries on without being converted, and a note about one that is left out."""
     profile = image.info.get("icc_profile")
     if profile is None or profile_space(profile) == space:
         return profile, ""
@@ -201,7 +204,7 @@ def _open(data: bytes) -> ImageFile:
 
 @contextlib.contextmanager
 def _silent_libtiff() -> Iterator[None]:
-    """Points standard error elsewhere: libtiff writes there about damage, past Python, and has no other switch."""
+    """Points standard error elsewhere while its body runs, because libtiff writes there and cannot be silenced else."""
     try:
         kept = os.dup(2)
     except OSError:  # There is no standard error to keep clean.
@@ -219,7 +222,7 @@ def _silent_libtiff() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet(limit: int) -> Iterator[None]:
-    """Keeps Pillow from warning and logging about damage that is reported or harmless, and sets its bomb limit."""
+    """Keeps Pillow from warning and logging about damage that is reported or harmless, and limits the size it opens."""
     PIL.Image.init()
     before, disabled = PIL.Image.MAX_IMAGE_PIXELS, logging.root.manager.disable
     with warnings.catch_warnings():

@@ -1,4 +1,7 @@
-"""16-bit pixels, of which Pillow keeps the upper half only: read through it twice, written as PNG without it."""
+"""Reads and writes 16-bit pixels, of which Pillow keeps only the upper half.
+
+They are read through Pillow twice, and written as PNG without it.
+"""
 
 import io
 import struct
@@ -15,7 +18,7 @@ from dnr_jax.photos.kinds import PhotoError
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANES = 258, 262, 284
 _PNG_COLOUR = {1: 0, 2: 4, 3: 2, 4: 6}
-"""PNG's colour type by number of channels."""
+"""PNG's colour type, by the number of channels."""
 _GREY = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -57,8 +60,8 @@ def read_deep(image: ImageFile, reopen: Callable[[], ImageFile]) -> np.ndarray:
     upper one instead.
 
     Args:
-      image: the file, opened; it is loaded here.
-      reopen: opens it afresh.
+      image: the opened file, which is loaded here.
+      reopen: opens the file afresh.
     """
     raw = str(image.tile[0].args[0] if isinstance(image.tile[0].args, tuple) else image.tile[0].args)
     inverted = isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0
@@ -79,7 +82,7 @@ def read_deep(image: ImageFile, reopen: Callable[[], ImageFile]) -> np.ndarray:
 
 
 def colour_key(image: ImageFile, values: np.ndarray) -> np.ndarray | None:
-    """The alpha float32 [H, W] of a 16-bit PNG's one transparent colour, or None."""
+    """The alpha, float32 [H, W], of a 16-bit PNG that names one colour as transparent; None where it names none."""
     key = image.info.get("transparency")
     if not isinstance(image, PngImageFile) or key is None or values.shape[-1] not in (1, 3):
         return None
@@ -98,9 +101,9 @@ def encode_png16(
 
     Args:
       values: uint16 [H, W, C], C from 1 to 4: grey, grey and alpha, RGB, or RGBA.
-      profile: an ICC profile.
-      exif: an EXIF block, "Exif\\0\\0" first.
-      dpi: pixels an inch across and down.
+      profile: an ICC profile to embed; None for none.
+      exif: an EXIF block to embed, "Exif\\0\\0" first; None for none.
+      dpi: the resolution in pixels an inch, across and down; None to say none.
     """
     height, width, channels = values.shape
     out = io.BytesIO()
@@ -125,7 +128,16 @@ def encode_png16(
 
 
 def _filtered(row: np.ndarray, above: np.ndarray, pixel: int) -> bytes:
-    """A row behind its filter byte: the PNG filter (sub, up or Paeth) with the least sum of absolute differences."""
+    """Filters a row of a PNG by the filter (sub, up or Paeth) that leaves the least sum of absolute values.
+
+    Args:
+      row: the bytes of the row.
+      above: the bytes of the row above it.
+      pixel: how many bytes a pixel has.
+
+    Returns:
+      The number of the filter, as one byte, and the filtered row.
+    """
     left = np.concatenate([np.zeros(pixel, np.uint8), row[:-pixel]])
     corner = np.concatenate([np.zeros(pixel, np.uint8), above[:-pixel]])
     a, b, c = (part.astype(np.int16) for part in (left, above, corner))
@@ -137,11 +149,12 @@ def _filtered(row: np.ndarray, above: np.ndarray, pixel: int) -> bytes:
 
 
 def _chunk(out: io.BytesIO, name: bytes, body: bytes) -> None:
+    """Writes one chunk of a PNG."""
     out.write(struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)))
 
 
 def _load_as(image: ImageFile, raw: str) -> ImageFile:
-    """Loads an opened image with its bytes laid out as `raw` says."""
+    """Loads an opened file as if its bytes were laid out as Pillow's raw mode `raw` says."""
     image.tile = [
         tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw) for tile in image.tile
     ]
@@ -150,7 +163,7 @@ def _load_as(image: ImageFile, raw: str) -> ImageFile:
 
 
 def _hides_depth(image: ImageFile, data: bytes) -> bool:
-    """Whether a file that Pillow shows as 8 bits has more."""
+    """Whether a file that Pillow reads as 8 bits a channel has more."""
     if image.format == "PPM":
         args = image.tile[0].args
         return isinstance(args, tuple) and isinstance(args[-1], int) and args[-1] > 255

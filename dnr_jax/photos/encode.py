@@ -1,4 +1,4 @@
-"""Arrays to the bytes of a photo file of the kind that came in."""
+"""Encodes arrays as the bytes of a photo file, of the kind that the photo came from."""
 
 import contextlib
 import dataclasses
@@ -26,12 +26,12 @@ FORMATS = {
     ".bmp": "BMP",
     ".gif": "GIF",
 }
-"""Output formats by file extension."""
+"""Pillow's names of the output formats, by file extension."""
 
 _WITH_ALPHA = ("PNG", "WEBP", "TIFF", "GIF")
 _WITH_METADATA = ("PNG", "JPEG", "WEBP", "TIFF")
 _WITH_DPI = ("PNG", "JPEG", "TIFF", "BMP")
-"""Formats that say the resolution themselves; others say it in their EXIF, if they have any."""
+"""Formats that hold the resolution themselves; others hold it in their EXIF block, if they have one."""
 _MOST_PIXELS_A_SIDE = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}
 _OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -43,16 +43,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 def check_output(
     kind: Kind, file_format: str, *, background: Colour | None = None, size: tuple[int, int] | None = None
 ) -> None:
-    """Refuses an output that would lose what the photo is, before anything is computed.
+    """Refuses an output that could not hold what the photo holds, before anything is computed.
 
     Args:
-      kind: what the photo is.
+      kind: what the photo's file was.
       file_format: the format of the output, as Pillow calls it.
-      background: what transparent parts are to be laid on, if anything.
-      size: (height, width) of the output, where known.
+      background: the colour that transparent parts are to be laid on; None to keep them transparent.
+      size: the (height, width) of the output; None where it is not known.
 
     Raises:
-      PhotoError: with the reason and the remedy.
+      PhotoError: the output could not; the message says why, and what to do.
     """
     clear = kind.transparent and background is None
     if file_format not in FORMATS.values():
@@ -79,14 +79,15 @@ def check_output(
 def encode_photo(
     pixels: np.ndarray, alpha: np.ndarray | None, kind: Kind, file_format: str, *, background: Colour | None = None
 ) -> bytes:
-    """The bytes of a still photo of a kind: grey stays grey, a palette its palette, 16 bits 16 bits.
+    """The bytes of a still photo: a grey photo stays grey, a palette is kept, and 16 bits stay 16 bits.
 
     Args:
       pixels: float or uint8 [H, W, 3] in [0, 255], the colours to store (`straighten` takes the ground out of them).
-      alpha: float [H, W] in [0, 1], or None.
-      kind: what the photo's file was; its animation, if any, is left aside.
+      alpha: float [H, W] in [0, 1]; None for an opaque photo.
+      kind: what the photo's file was; its animation, if any, is not used.
       file_format: one of the values of `FORMATS`.
-      background: lays transparent parts on this colour; the result is opaque.
+      background: a colour that transparent parts are laid on, so that the result is opaque; None to keep them
+        transparent.
 
     Raises:
       PhotoError: the format cannot hold the photo without loss.
@@ -97,14 +98,21 @@ def encode_photo(
 def encode_animation(
     frames: Sequence[Picture], kind: Kind, file_format: str, *, background: Colour | None = None
 ) -> bytes:
-    """The bytes of an animation with the timing of its kind; frames as (pixels, alpha) as `encode_photo` takes them.
+    """The bytes of an animation, with the timing of its kind.
 
     Equal neighbours become one frame that lasts as long as both, so that there may be fewer frames than were given; the
     whole takes as long, and shows the same at every moment. Where all are equal, a still picture is left. PNG is
     written in true colour.
 
+    Args:
+      frames: the pixels and the alpha of each frame, as `encode_photo` takes them.
+      kind: what the photo's file was.
+      file_format: one of the values of `FORMATS`.
+      background: a colour that transparent parts are laid on; None to keep them transparent.
+
     Raises:
-      PhotoError: the format cannot hold it.
+      PhotoError: the format cannot hold the animation without loss.
+      ValueError: there are not as many frames as the timing has.
     """
     if kind.animation is None or len(frames) != len(kind.animation.durations):
         raise ValueError(f"{len(frames)} frames do not fit the timing {kind.animation}: give one frame each")
@@ -112,6 +120,7 @@ def encode_animation(
 
 
 def _encode(pictures: Sequence[Picture], kind: Kind, file_format: str, background: Colour | None) -> bytes:
+    """The bytes of a file that holds one picture, or several as an animation."""
     for pixels, alpha in pictures:
         _check_arrays(pixels, alpha)
     transparent = any(alpha is not None for _, alpha in pictures)
@@ -136,6 +145,7 @@ def _encode(pictures: Sequence[Picture], kind: Kind, file_format: str, backgroun
 
 
 def _check_arrays(pixels: np.ndarray, alpha: np.ndarray | None) -> None:
+    """Raises ValueError for arrays that are no picture."""
     if pixels.ndim != 3 or pixels.shape[-1] != 3 or not pixels.size or not np.isfinite(pixels).all():
         raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}: give finite [height, width, 3]")
     if alpha is not None and (alpha.shape != pixels.shape[:2] or not np.isfinite(alpha).all()):
@@ -143,7 +153,7 @@ def _check_arrays(pixels: np.ndarray, alpha: np.ndarray | None) -> None:
 
 
 def _lay_on(pictures: Sequence[Picture], kind: Kind, background: Colour) -> tuple[list[Picture], Kind]:
-    """The pictures over a background colour (sRGB), and their kind without transparency."""
+    """The pictures laid on a background colour (sRGB), and their kind without transparency."""
     colour: Sequence[int] = background
     if kind.profile is not None and not kind.converted and kind.mode != "grey":
         with contextlib.suppress(PIL.ImageCms.PyCMSError):
@@ -168,6 +178,7 @@ def _flat_palette(palette: bytes, ground: tuple[float, float, float]) -> bytes:
 
 
 def _encode_deep(pixels: np.ndarray, alpha: np.ndarray | None, kind: Kind, file_format: str) -> bytes:
+    """The bytes of a picture of 16 bits a channel."""
     colours = luma(pixels)[..., None] if kind.mode == "grey" else pixels
     values = np.rint(np.clip(colours, 0, 255).astype(np.float64) * 257)
     if alpha is not None:
@@ -191,7 +202,7 @@ def luma(pixels: np.ndarray) -> np.ndarray:
 def _image(
     pixels: np.ndarray, alpha: np.ndarray | None, kind: Kind, palette: bytes | None, file_format: str
 ) -> PIL.Image.Image:
-    """An 8-bit image in the mode that the kind and the format share."""
+    """A picture as an 8-bit image, in the mode that suits both its kind and the format."""
     moving = kind.animation is not None
     holds_palette = file_format == "GIF" or (file_format == "PNG" and not moving)
     holds_palette |= file_format in ("TIFF", "BMP") and alpha is None
@@ -250,7 +261,7 @@ def _converted(image: PIL.Image.Image, convert: Any, profile: bytes) -> PIL.Imag
 def _save(
     images: list[PIL.Image.Image], kind: Kind, file_format: str, options: dict[str, Any], profile: bytes | None
 ) -> bytes:
-    """The file's bytes, with the metadata if the format's writer takes it: it never stands in the photo's way."""
+    """The bytes of a file; metadata that the format's writer refuses are left out rather than the photo lost."""
     exif = kind.exif
     if file_format in _WITH_METADATA and profile is not None:
         options = {**options, "icc_profile": profile}
@@ -278,9 +289,11 @@ def _save(
 
 
 def _is_grey_tiff(kind: Kind, file_format: str, clear: bool) -> bool:
+    """Whether the output is an opaque grey TIFF, which can hold 16 bits; `clear` says that it would be transparent."""
     return file_format == "TIFF" and kind.mode == "grey" and not clear
 
 
 def _half_clear(palette: bytes | None) -> bool:
+    """Whether a palette, uint8 RGBA quadruples, has a colour that is neither opaque nor fully transparent."""
     alphas = b"" if palette is None else palette[3::4]
     return any(0 < alpha < 255 for alpha in alphas)

@@ -1,7 +1,7 @@
-"""Photo files to arrays and back: any kind of photo from a path or standard input, atomic writes, masks.
+"""Reads photos and masks of any kind from files or standard input, and writes photos whole or not at all.
 
 `read_photo` gives a `Photo` whose `Kind` remembers what the file was; `write_photo` and `write_animation` write the
-same kind again. `read_image` and `write_image` are the plain way for scripts: 8-bit RGB, anything else refused.
+same kind again. `read_image` and `write_image` are for scripts: they handle 8-bit RGB, and refuse anything else.
 """
 
 import math
@@ -21,21 +21,25 @@ from dnr_jax.photos.kinds import Colour, Kind, Photo, PhotoError
 from dnr_jax.plain_files import NoPlainFileError, open_plain
 
 MAX_MEGAPIXELS = 25.0
-"""The most megapixels that a photo may have by default."""
+"""How many millions of pixels a photo may have by default."""
 _URL = re.compile(r"(https?|ftp|file):/", re.IGNORECASE)
 
 
 def read_photo(source: Path | str, *, max_megapixels: float = MAX_MEGAPIXELS, frames: Frames = "refuse") -> Photo:
-    """Reads a photo by its content, upright, in the sRGB working space, with all that is needed to write its like.
+    """Reads a photo, sets it upright, and converts its colours to the sRGB working space.
 
     Args:
-      source: a path, or "-" for standard input.
-      max_megapixels: the most a photo may have, checked before it is decoded; an animation may have four times as
-        much in all its frames.
-      frames: "refuse" animations, or read "all" frames.
+      source: the path of the file, or "-" for standard input; its format is found by its content.
+      max_megapixels: how many millions of pixels a photo may have, which is checked before it is decoded; all frames of
+        an animation together may have four times as many.
+      frames: whether to "refuse" animations, or to read "all" their frames.
+
+    Returns:
+      The photo, with all that is needed to write a file of the same kind.
 
     Raises:
-      ValueError: no photo, or one that cannot be kept whole; one line that names the file and the remedy.
+      ValueError: the file is no photo, or one that would lose something; the message is one line that names the file
+        and the remedy.
     """
     if not 0 < max_megapixels < math.inf:
         raise ValueError(f"max_megapixels is {max_megapixels}: give a number above 0")
@@ -49,7 +53,7 @@ def read_image(path: Path) -> np.ndarray:
     """Reads a photo as uint8 [H, W, 3] RGB, upright.
 
     Raises:
-      ValueError: as `read_photo` has it, and for what 8-bit RGB would lose: transparency, 16 bits.
+      ValueError: `read_photo` refuses the file, or 8-bit RGB would lose its transparency or 16 bits.
     """
     photo = read_photo(path)
     if photo.alpha is not None:
@@ -63,12 +67,12 @@ def read_mask(path: Path | str, size: tuple[int, int], *, max_megapixels: float 
     """Reads a mask as bool [H, W], upright: true where it is brighter than half and opaque enough to be so over black.
 
     Args:
-      path: an image of any kind that `read_photo` takes, or "-".
+      path: the path of an image of any kind that `read_photo` takes, or "-" for standard input.
       size: the photo's (height, width), which the mask must have.
-      max_megapixels: as in `read_photo`.
+      max_megapixels: how many millions of pixels the mask may have.
 
     Raises:
-      ValueError: as `read_photo` has it, or another size.
+      ValueError: `read_photo` refuses the file, or the mask has another size than the photo.
     """
     return take_mask(read_photo(path, max_megapixels=max_megapixels), _name(path), size)
 
@@ -76,18 +80,36 @@ def read_mask(path: Path | str, size: tuple[int, int], *, max_megapixels: float 
 def read_objects(path: Path | str, size: tuple[int, int], *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
     """Reads a map of objects as float32 [H, W] in [0, 1], upright: 1 where the mask is white and opaque.
 
-    Arguments and errors are those of `read_mask`; a mask that is black everywhere is refused as well.
+    The arguments and errors are those of `read_mask`; a mask that is black everywhere is refused as well.
     """
     return take_objects(read_photo(path, max_megapixels=max_megapixels), _name(path), size)
 
 
 def take_mask(mask: Photo, name: str, size: tuple[int, int]) -> np.ndarray:
-    """A photo that has been read as a mask, bool [H, W]; `name` is for messages, the rest as for `read_mask`."""
+    """Makes a mask, bool [H, W] as for `read_mask`, of an image that has been read.
+
+    Args:
+      mask: the image.
+      name: what the mask is called in messages.
+      size: the photo's (height, width), which the mask must have.
+
+    Raises:
+      ValueError: the mask has another size than the photo.
+    """
     return _greys(mask, name, size) > 127.5
 
 
 def take_objects(mask: Photo, name: str, size: tuple[int, int]) -> np.ndarray:
-    """A photo that has been read as a map of objects; `name` is for messages, the rest as for `read_objects`."""
+    """Makes a map of objects, float32 [H, W] in [0, 1] as for `read_objects`, of an image that has been read.
+
+    Args:
+      mask: the image.
+      name: what the map is called in messages.
+      size: the photo's (height, width), which the map must have.
+
+    Raises:
+      ValueError: the map has another size than the photo, or is black everywhere.
+    """
     objects = np.clip(_greys(mask, name, size) / 255, 0, 1).astype(np.float32)
     if objects.max() == 0:
         raise PhotoError(f"the mask {name} is black everywhere: mark what the photo is of, or leave it out")
@@ -95,7 +117,7 @@ def take_objects(mask: Photo, name: str, size: tuple[int, int]) -> np.ndarray:
 
 
 def _greys(photo: Photo, name: str, size: tuple[int, int]) -> np.ndarray:
-    """A mask's luma over black, float [H, W] in [0, 255]."""
+    """The brightness of a mask that is laid on black, float [H, W] in [0, 255]; ValueError for one of another size."""
     if photo.size != tuple(size):
         raise PhotoError(
             f"the mask {name} is {photo.size[1]}x{photo.size[0]} and the photo {size[1]}x{size[0]} (width x"
@@ -106,10 +128,15 @@ def _greys(photo: Photo, name: str, size: tuple[int, int]) -> np.ndarray:
 
 
 def output_format(path: Path | str, *, kind: Kind | None = None) -> str:
-    """The format to write: by the path's extension; for "-" the input's own, or PNG where that cannot hold the photo.
+    """The format to write, as Pillow calls it.
+
+    Args:
+      path: the path of the output, whose extension says the format; "-" for standard output, which gets the format of
+        the input, or PNG where that cannot hold the photo.
+      kind: what the input's file was; None where it is not known.
 
     Raises:
-      ValueError: an extension that is none of `FORMATS`.
+      ValueError: the extension is none of `FORMATS`.
     """
     if str(path) == "-":
         try:
@@ -131,11 +158,18 @@ def write_photo(
     kind: Kind | None = None,
     background: Colour | None = None,
 ) -> None:
-    """Writes a still photo whole or not at all; arguments as for `encode_photo`, "-" for standard output.
+    """Writes a still photo whole or not at all.
+
+    Args:
+      path: the file to write, whose extension says the format; "-" for standard output.
+      pixels: float or uint8 [H, W, 3] in [0, 255], the colours to store.
+      alpha: float [H, W] in [0, 1]; None for an opaque photo.
+      kind: what the photo's file was, so that the output is of the same kind; None for 8-bit RGB.
+      background: a colour that transparent parts are laid on; None to keep them transparent.
 
     Raises:
-      ValueError: an unknown extension, a missing folder, or a format that cannot hold the photo.
-      OSError: as the file system has it.
+      ValueError: the extension is unknown, the folder is missing, or the format cannot hold the photo.
+      OSError: the file cannot be written.
     """
     kind = kind or Kind()
     file_format = output_format(path, kind=kind)
@@ -145,11 +179,17 @@ def write_photo(
 def write_animation(
     path: Path | str, frames: Sequence[Picture], kind: Kind, *, background: Colour | None = None
 ) -> None:
-    """Writes an animation whole or not at all; arguments as for `encode_animation`, "-" for standard output.
+    """Writes an animation whole or not at all.
+
+    Args:
+      path: the file to write, whose extension says the format; "-" for standard output.
+      frames: the pixels and the alpha of each frame, as `encode_photo` takes them.
+      kind: what the photo's file was, with its timing.
+      background: a colour that transparent parts are laid on; None to keep them transparent.
 
     Raises:
-      ValueError: an unknown extension, a missing folder, or a format that cannot hold the animation.
-      OSError: as the file system has it.
+      ValueError: the extension is unknown, the folder is missing, or the format cannot hold the animation.
+      OSError: the file cannot be written.
     """
     file_format = output_format(path, kind=kind)
     write_bytes(path, _named(path, lambda: encode_animation(frames, kind, file_format, background=background)))
@@ -159,8 +199,8 @@ def write_image(path: Path, image: np.ndarray) -> None:
     """Writes uint8 [H, W, 3] RGB whole or not at all, in the format of the path's extension.
 
     Raises:
-      ValueError: an unknown extension, a missing folder, or GIF.
-      OSError: as the file system has it.
+      ValueError: the extension is unknown or GIF's, or the folder is missing.
+      OSError: the file cannot be written.
     """
     write_photo(path, image)
 
@@ -169,7 +209,7 @@ def check_writable(path: Path | str) -> None:
     """Refuses an output path that cannot be written to, before anything is computed.
 
     Raises:
-      ValueError: a folder, or a name in a folder that is missing.
+      ValueError: the path is a folder's, or is in a folder that is missing.
     """
     if str(path) == "-":
         return
@@ -184,8 +224,8 @@ def write_bytes(path: Path | str, data: bytes) -> None:
     """Writes bytes whole or not at all; to standard output for "-".
 
     Raises:
-      ValueError: as `check_writable` has it.
-      OSError: as the file system has it, naming the path.
+      ValueError: the path is a folder's, or is in a folder that is missing.
+      OSError: the file cannot be written; the error names it.
     """
     check_writable(path)
     if str(path) == "-":
@@ -237,7 +277,7 @@ def _read_bytes(source: Path | str, name: str, max_megapixels: float) -> bytes:
 
 
 def _read_at_most(file: BinaryIO, most: int) -> bytes:
-    """Up to `most` bytes in pieces: asked for all at once, Python would set the memory aside before it looks."""
+    """Reads up to `most` bytes in pieces; asked for all at once, Python would first set aside memory for so many."""
     parts, left = [], most
     while left > 0 and (part := file.read(min(left, 1 << 20))):
         parts.append(part)
@@ -246,5 +286,6 @@ def _read_at_most(file: BinaryIO, most: int) -> bytes:
 
 
 def _name(source: Path | str) -> str:
+    """What a file is called in messages."""
     text = str(source)
     return "standard input" if text == "-" else text if text.isprintable() else repr(text)

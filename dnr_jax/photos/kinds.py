@@ -1,4 +1,4 @@
-"""What a photo is here: frames as arrays, and the kind of file that they came from and return to.
+"""The data of a photo: its frames as arrays, and the kind of file that they came from and are written as.
 
 The contract of all modules that touch photo files: sizes are (height, width); colours are float32 [H, W, 3] RGB in
 [0, 255], whole numbers for 8-bit files and multiples of 1/257 for 16-bit ones; alpha is float32 [H, W] in [0, 1].
@@ -20,7 +20,7 @@ Colour = tuple[int, int, int]
 
 
 class PhotoError(ValueError):
-    """A photo file that cannot be used as asked; the message is one line that names the file and the remedy."""
+    """Raised for a photo file that cannot be used as asked; the message is one line that says why, and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Animation:
 
     Attributes:
       durations: how long each frame is shown, in milliseconds.
-      plays: how often it runs; 0 for ever.
+      plays: how often the animation runs; 0 for ever.
     """
 
     durations: tuple[int, ...]
@@ -48,14 +48,14 @@ class Kind:
       depth: bits a channel; `dataclasses.replace(kind, depth=8)` is the explicit choice to lose the lower ones.
       lossless: whether the file held its pixels exactly.
       transparent: whether any pixel is not opaque.
-      profile: the ICC profile to carry to the output.
+      profile: the ICC profile that the output is to carry; None for none.
       converted: whether the pixels were taken from that profile into sRGB, and are to be taken back. If not, they are
         the file's own numbers.
-      exif: the EXIF block without orientation and pixel size, "Exif\\0\\0" first.
-      dpi: pixels an inch across and down, upright; None where the file does not say.
+      exif: the EXIF block without orientation and pixel size, "Exif\\0\\0" first; None for none.
+      dpi: the resolution of the upright photo in pixels an inch, across and down; None where the file has none.
       palettes: for palette photos the colours that each frame uses, uint8 RGBA quadruples; None for a frame of more
         than 256.
-      animation: the timing of a moving picture, else None.
+      animation: the timing of a moving picture; None for a still one.
     """
 
     format: str = "PNG"
@@ -98,7 +98,7 @@ class Photo:
     Attributes:
       frames: at least one frame; either all have an alpha or none has.
       kind: what the file was.
-      notes: lines that a person should know of, for instance that a broken profile was ignored.
+      notes: lines that a person should read, for instance that a broken profile was ignored.
     """
 
     frames: tuple[Frame, ...]
@@ -122,19 +122,30 @@ class Photo:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width)."""
+        """The (height, width) of the photo."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
 def make_frame(straight: np.ndarray, alpha: np.ndarray | None) -> Frame:
-    """A frame of stored colours float32 [H, W, 3] and alpha float32 [H, W]."""
+    """Makes a frame of its stored colours and its alpha.
+
+    Args:
+      straight: float32 [H, W, 3] in [0, 255].
+      alpha: float32 [H, W] in [0, 1]; None for an opaque photo.
+    """
     if alpha is None:
         return Frame(straight, None, straight)
     return Frame(composite(straight, alpha, (GROUND, GROUND, GROUND)), alpha, straight)
 
 
 def composite(straight: np.ndarray, alpha: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
-    """a c + (1 - a) b: colours [H, W, 3] over a background; exactly the colours where alpha [H, W] is 1."""
+    """Lays colours c on a background b by their alpha a: a c + (1 - a) b, which is exactly c where a is 1.
+
+    Args:
+      straight: float [H, W, 3], the colours.
+      alpha: float [H, W] in [0, 1].
+      background: the red, green and blue of the background.
+    """
     weight = alpha[..., None].astype(np.float32)
     return weight * straight + (1 - weight) * np.asarray(background, np.float32)
 
@@ -142,13 +153,13 @@ def composite(straight: np.ndarray, alpha: np.ndarray, background: tuple[float, 
 def straighten(pixels: np.ndarray, alpha: np.ndarray, *, straight: np.ndarray | None = None) -> np.ndarray:
     """Undoes the neutral ground: the colours to store with `alpha` so that they look like `pixels` over grey.
 
-    c = (p - (1 - a) g) / a, clipped to [0, 255]; exactly p where a is 1. Where little is visible this says little, so
-    stored colours that travelled along come in with weight 1 - a, and alone where a is 0.
+    They are c = (p - (1 - a) g) / a, clipped to [0, 255]; exactly p where a is 1. Where little is visible, this formula
+    says little, so the photo's stored colours come in with weight 1 - a, and alone where a is 0.
 
     Args:
-      pixels: float [H, W, 3] over `GROUND`.
-      alpha: float [H, W] in [0, 1].
-      straight: float [H, W, 3], the photo's stored colours brought to the same size; the ground if not given.
+      pixels: float [H, W, 3] in [0, 255], the colours p over `GROUND`, g.
+      alpha: float [H, W] in [0, 1], the opacity a.
+      straight: float [H, W, 3], the photo's stored colours brought to the same size; None for the ground.
 
     Returns:
       float32 [H, W, 3].
@@ -169,7 +180,15 @@ def frame_arrays(photo: Photo) -> list[np.ndarray]:
 
 
 def stored_pictures(images: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """The way back from arrays like those of `frame_arrays`: colours to store and alpha, [H, W, 3] and [H, W]."""
+    """The pictures to store, from images as `frame_arrays` gives them.
+
+    Args:
+      images: float [H, W, 3], or with opacity [H, W, 4], in [0, 255].
+
+    Returns:
+      For each image the colours to store, [H, W, 3] in [0, 255], and the alpha, [H, W] in [0, 1], or None for an opaque
+      one.
+    """
     pictures = []
     for image in images:
         pixels, alpha = image[..., :3], image[..., 3] / 255 if image.shape[-1] == 4 else None
@@ -178,10 +197,10 @@ def stored_pictures(images: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.n
 
 
 def parse_background(text: str) -> Colour:
-    """A colour as three whole numbers from "#ffffff", "white" or "255,255,255".
+    """Reads a colour, as red, green and blue from 0 to 255, from "#ffffff", "white" or "255,255,255".
 
     Raises:
-      ValueError: anything else.
+      ValueError: the text is no colour.
     """
     parts = text.split(",")
     try:

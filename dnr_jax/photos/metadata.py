@@ -1,4 +1,4 @@
-"""EXIF and resolution: the orientation to apply, and what of the rest travels to the output."""
+"""Reads the EXIF and the resolution of a photo: the orientation to apply, and what the output is to carry."""
 
 from typing import Any, NamedTuple, cast
 
@@ -10,18 +10,18 @@ _DESCRIPTIVE = (
     *(Base.ImageDescription, Base.Make, Base.Model, Base.XResolution, Base.YResolution, Base.ResolutionUnit),
     *(Base.Software, Base.DateTime, Base.Artist, Base.HostComputer, Base.Copyright, IFD.Exif, IFD.GPSInfo),
 )
-"""What may leave a TIFF file: its other tags describe how its pixels were stored."""
+"""The tags of a TIFF that the output may carry; the others describe how the file's pixels were stored."""
 _NOT_CARRIED = (Base.Orientation, Base.ImageWidth, Base.ImageLength, IFD.Interop)
 
 
 class Metadata(NamedTuple):
-    """What a file's EXIF says.
+    """What a file's EXIF and resolution say.
 
     Attributes:
-      orientation: 1 to 8; 1 where there is none that makes sense.
-      exif: the block to carry, b"Exif\\0\\0" first, or None.
-      dpi: pixels an inch across and down, upright; None where the file does not say.
-      note: what a person should know, or "".
+      orientation: EXIF's orientation, from 1 to 8; 1 where the file has none that makes sense.
+      exif: the EXIF block that the output is to carry, b"Exif\\0\\0" first; None for none.
+      dpi: the resolution of the upright photo in pixels an inch, across and down; None where the file has none.
+      note: a line that a person should read; empty for none.
     """
 
     orientation: int
@@ -31,9 +31,9 @@ class Metadata(NamedTuple):
 
 
 def read_metadata(image: PIL.Image.Image) -> Metadata:
-    """The EXIF of a loaded image; a broken one is left out with a note, never an error.
+    """Reads the metadata of a loaded image; a broken EXIF block is left out with a note, and is never an error.
 
-    The orientation and the pixel size are left out, as they would be wrong of the result; so is the thumbnail.
+    The orientation and the pixel size are left out, since they would be wrong for the result; so is the thumbnail.
     """
     orientation, dpi = 1, _plausible(image.info.get("dpi"))
     try:
@@ -63,7 +63,12 @@ def read_metadata(image: PIL.Image.Image) -> Metadata:
 
 
 def with_resolution(exif: bytes | None, dpi: tuple[float, float]) -> bytes:
-    """An EXIF block that says the resolution: the same block where it does already."""
+    """An EXIF block that holds the resolution; the same block where it holds one already.
+
+    Args:
+      exif: the block so far; None for none.
+      dpi: the resolution in pixels an inch, across and down.
+    """
     block = PIL.Image.Exif()
     if exif is not None:
         block.load(exif)
@@ -81,7 +86,7 @@ def _plausible_exif(exif: PIL.Image.Exif) -> tuple[float, float] | None:
 
 
 def _plausible(dpi: object, factor: float = 1.0) -> tuple[float, float] | None:
-    """Two numbers that can be a resolution, times a factor; Pillow gives 1 where a TIFF says nothing."""
+    """A resolution times a factor; None for values that cannot be one, like the 1 that Pillow gives for no value."""
     try:
         across, down = (float(value) * factor for value in cast(Any, dpi))
     except (TypeError, ValueError, ArithmeticError):

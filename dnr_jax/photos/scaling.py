@@ -1,11 +1,11 @@
-"""Plain scaling: both sides to given lengths, whatever the photo shows."""
+"""Scales photos to a size, whatever they show."""
 
 import numpy as np
 import PIL.Image
 
 
 def scale_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scales a picture: bicubic, with the filter widened where it shrinks.
+    """Scales a picture by bicubic interpolation, with the filter widened where the picture shrinks.
 
     Args:
       pixels: float or uint8 [H, W, C] in [0, 255].

@@ -121,7 +121,7 @@ def _read_keras(path: Path) -> tuple[str, Layers]:
 
 
 def _named_layers(root: h5py.Group) -> tuple[str, dict[str, list[h5py.Dataset]]]:
-    """The arrays of each layer where the attribute `weight_names` lists them: Keras 1 and 2, whole models of Keras 3."""
+    """The arrays of each layer where the attribute `weight_names` lists them: Keras 1, 2 and whole models of 3."""
     groups: dict[str, list[h5py.Dataset]] = {}
     style = "Keras 3 HDF5"
     for layer, group in root.items():
