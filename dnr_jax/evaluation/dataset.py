@@ -23,10 +23,10 @@ class Case(NamedTuple):
     """One photo and the size that it is to have.
 
     Attributes:
-      name: unique in the data set.
+      name: the photo's name, which no other case of the data set has.
       source: the photo's file.
-      target: (height, width); None where the data set does not say.
-      published: the results of others by operator, in alphabetical order.
+      target: the (height, width) to make; None where the data set says none.
+      published: the files of published results, by the operator that made them, in alphabetical order.
     """
 
     name: str
@@ -36,10 +36,11 @@ class Case(NamedTuple):
 
 
 def read_dataset(directory: Path) -> list[Case]:
-    """The photos of a data set, by name; only headers of files are read.
+    """The photos of a data set, in the order of their names; only the headers of files are read.
 
     Raises:
-      ValueError: no such directory, neither of the layouts, or a file that is damaged; one line with the remedy.
+      ValueError: there is no such directory, it has neither of the layouts, or a file is damaged; the message is one
+        line with the remedy.
     """
     if not directory.is_dir():
         raise ValueError(f"{directory} is no directory: name the one that holds the data set's folders")

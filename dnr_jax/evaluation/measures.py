@@ -1,4 +1,4 @@
-"""The measures of a comparison, all of them with one network as the judge."""
+"""The measures of a comparison, which one network, the judge, takes of all results."""
 
 import dataclasses
 import hashlib
@@ -20,8 +20,8 @@ class Measure(NamedTuple):
 
     Attributes:
       key: what the measure is called in tables and files.
-      better: "higher" or "lower".
-      text: what it is, plain text for the report; the semantic score's is the judge's label.
+      better: whether "higher" or "lower" values are better.
+      text: what the measure is, as plain text for the report; for the semantic score, the judge's label replaces it.
       percent: whether it is a share, shown in percent.
     """
 
@@ -57,7 +57,7 @@ MEASURES = (
     ),
 )
 OBJECT_MEASURES = tuple(m for m in MEASURES if m.key in ("saliency_discard_ratio", "object_aspect_distortion"))
-"""Those that need outlines of objects; not a number for photos without."""
+"""The measures that need outlines of objects; for photos without outlines they are not a number."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Judge:
 
     Attributes:
       weights: the network that measures, from `load_weights`.
-      tap: the semantic score's layer.
-      scale: the factor on the photos' sides, which the label tells.
+      tap: the layer that the semantic score is taken from.
+      scale: the factor by which the sides of photos are scaled before they are measured; the label names it.
     """
 
     weights: Weights
@@ -79,13 +79,13 @@ class Judge:
 
     @property
     def label(self) -> str:
-        """What the semantic score is printed with."""
+        """Says of which layer, network and scale a semantic score is; it is printed beside every score."""
         label = metrics.semantic_label(self.weights, self.tap)
         return label if self.scale == 1 else f"{label}, at scale {self.scale:g}, which Table 1 is not"
 
     @property
     def is_papers(self) -> bool:
-        """Whether Table 1 of the paper holds numbers of the same kind."""
+        """Whether the semantic score is of the same kind as those in the paper's Table 1."""
         return self.scale == 1 and metrics.is_papers_score(self.weights, self.tap)
 
     @property
@@ -101,7 +101,14 @@ class Judge:
         return tuple(held)
 
     def importance(self, image: np.ndarray) -> np.ndarray:
-        """Eq. 1's maps, each divided by its mean, upsampled and summed; uint8 [H, W, 3] -> float32 [H, W]."""
+        """The importance of an image: the maps of Eq. 1, each divided by its mean, upsampled and summed.
+
+        Args:
+          image: uint8 [H, W, 3].
+
+        Returns:
+          float32 [H, W].
+        """
         maps = analyse(self.weights.network, np.asarray(image, np.float32), self.taps, ()).importance
         return effective_map(tuple(np.asarray(values) for values in maps), self.taps, (image.shape[0], image.shape[1]))
 
@@ -113,7 +120,17 @@ class Judge:
         *,
         objects: np.ndarray | None = None,
     ) -> dict[str, float]:
-        """All of `MEASURES` by key; those of objects, bool [n, H, W], are not numbers where there are none."""
+        """Measures a result against its photo.
+
+        Args:
+          original: the photo, uint8 [H, W, 3].
+          retargeted: the result, uint8 [H', W', 3].
+          importance: the photo's importance, float32 [H, W], as `importance` gives it.
+          objects: the outlined objects of the photo, bool [n, H, W]; None for none.
+
+        Returns:
+          All of `MEASURES` by key; without objects, those that need them are not numbers.
+        """
         registration = metrics.register(original, retargeted)
         return measure_objects(objects, registration) | {
             "semantic_score": metrics.semantic_score(original, retargeted, self.weights, self.tap),
@@ -126,7 +143,15 @@ class Judge:
 
 
 def measure_objects(objects: np.ndarray | None, registration: metrics.Registration) -> dict[str, float]:
-    """`OBJECT_MEASURES` by key; not numbers where no objects are outlined."""
+    """Measures what a result does to objects.
+
+    Args:
+      objects: the outlined objects of the photo, bool [n, H, W]; None for none.
+      registration: where each pixel of the photo went.
+
+    Returns:
+      All of `OBJECT_MEASURES` by key; without objects they are not numbers.
+    """
     if objects is None:
         return dict.fromkeys((measure.key for measure in OBJECT_MEASURES), float("nan"))
     return {
@@ -136,7 +161,7 @@ def measure_objects(objects: np.ndarray | None, registration: metrics.Registrati
 
 
 def weights_digest(weights: Weights) -> str:
-    """A SHA-256 of a network's parameters, preprocessing and architecture."""
+    """A SHA-256, in hexadecimal, of a network's parameters, preprocessing and architecture."""
     digest = hashlib.sha256(repr((weights.network.module, weights.network.importance_side)).encode())
     for path, array in jax.tree_util.tree_leaves_with_path(weights.network.params):
         digest.update(jax.tree_util.keystr(path).encode())

@@ -1,4 +1,4 @@
-"""Outlines of objects, drawn by hand: a JSON file of polygons by photo, and the masks that they make.
+"""Reads outlines of objects that were drawn by hand, and makes masks of them. The outlines are a JSON file:
 
   {"001": {"size": [width, height], "polygons": [[[x, y], [x, y], ...], ...]}, ...}
 
@@ -29,10 +29,10 @@ class Outlines(NamedTuple):
 
 
 def read_outlines(path: Path) -> dict[str, Outlines]:
-    """The outlines of a file, by photo.
+    """Reads the outlines of a file, by the name of the photo.
 
     Raises:
-      ValueError: no such file, or one that holds no outlines; one line with the remedy.
+      ValueError: there is no such file, or it holds no outlines; the message is one line with the remedy.
     """
     try:
         entries = json.loads(path.read_text("utf-8"))
@@ -60,7 +60,15 @@ def _outlines(entry: dict) -> Outlines:
 
 
 def draw_objects(outlines: Outlines, shape: tuple[int, int]) -> np.ndarray:
-    """The objects of a photo that was scaled to `shape` (height, width); bool [n, height, width], none empty."""
+    """Draws the objects of a photo as masks.
+
+    Args:
+      outlines: the outlines of the objects.
+      shape: the (height, width) that the photo was scaled to.
+
+    Returns:
+      bool [n, height, width], none of them empty.
+    """
     height, width = outlines.size
     masks = []
     for polygon in outlines.polygons:

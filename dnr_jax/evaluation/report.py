@@ -1,7 +1,7 @@
-"""The report: one HTML file, its pictures in a folder beside it, a blind mode that records forced choices.
+"""Writes the report: one HTML file with its pictures in a folder beside it, and a blind mode that records votes.
 
 Pictures are referred to by relative names, so that the file opens without a server, and large comparisons stay quick to
-load. Their names are digests: whoever votes cannot read a method's name off a picture.
+load. Their names are digests, so that whoever votes cannot read a method's name off a picture.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ PAIRS = ("first", "all")
 
 
 class Shown(NamedTuple):
-    """A picture of the report: its name relative to the page, and (height, width)."""
+    """A picture of the report: the path of its file relative to the page, and its (height, width)."""
 
     file: str
     size: tuple[int, int]
@@ -44,19 +44,19 @@ def write_report(
     pairs: str = "first",
     rows: Sequence[tuple[str, str]] = (),
 ) -> Path:
-    """Writes OUT/report.html and the pictures it shows; returns the page's path.
+    """Writes report.html and the pictures that it shows; returns the path of the page.
 
     Args:
-      out: the directory of results.
+      out: the directory of results, which the page is written into.
       photos: the photos, in the order of the page.
       outcomes: what every method made of every photo.
       summaries: what `summarise` returned.
       judge: the judge whose measures they are.
       pairs: what the blind mode compares: the "first" method with each other one, or "all" pairs.
-      rows: (name, value) of the table of settings, plain text.
+      rows: the name and the value of each row of the table of settings, as plain text.
 
     Raises:
-      OSError: as the file system has it.
+      OSError: a file cannot be written.
     """
     folder = out / PICTURES
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def _pairs(outcomes: Sequence[Scored], first: str, pairs: str) -> list[tuple[Sco
 
 
 def _place(image: Path, folder: Path) -> Shown:
-    """Copies a picture under the name of its digest."""
+    """Copies a picture into a folder, under the name of its digest."""
     data = image.read_bytes()
     name = f"{hashlib.sha256(data).hexdigest()[:16]}.png"
     if not (folder / name).is_file():
@@ -102,11 +102,12 @@ def _place(image: Path, folder: Path) -> Shown:
 
 
 def _trial_picture(picture: Shown) -> dict[str, Any]:
+    """A picture as the page's script reads it."""
     return {"file": picture.file, "height": picture.size[0], "width": picture.size[1]}
 
 
 def _section(photo: Subject, outcomes: Sequence[Scored], shown: dict[Path, Shown], folder: Path, weights: str) -> str:
-    """A photo: a row of results, and below it a row of maps."""
+    """The HTML of one photo: a row of results, and below it a row of maps."""
     name = escape(photo.case.name)
     results = [_figure(_place(photo.source_file, folder), "photo", "")]
     maps = [_figure(_place(photo.importance_file, folder), f"importance by {weights}", "")]

@@ -1,4 +1,4 @@
-"""What can be compared, as named on the command line: DNR with any options, other operators, published results.
+"""Reads the methods that are to be compared from the command line, which may name these:
 
 dnr                                         with default options
 dnr:preset=paper:alpha=0.2                  with others; lists are written with +: taps=block1_conv2+block2_conv2
@@ -21,9 +21,9 @@ class Method(NamedTuple):
 
     Attributes:
       name: the method's name, as it was given and is shown.
-      config: DNR's options; None for all others.
-      operator: the operator of `METHODS` that runs; None for all other methods.
-      published: the operator whose published results are read; None for all others.
+      config: the options of DNR; None for any other method.
+      operator: the operator of `METHODS` to run; None for any other method.
+      published: the operator whose published results are read; None for any other method.
     """
 
     name: str
@@ -33,15 +33,19 @@ class Method(NamedTuple):
 
     @property
     def slug(self) -> str:
-        """The name as a file's."""
+        """The name, made fit for files."""
         return self.name.replace(":", "_").replace("=", "-")
 
 
 def parse_methods(text: str, cases: Sequence[Case]) -> list[Method]:
-    """The methods of a comma-separated list, in its order, each once.
+    """Reads methods from a comma-separated list; gives them in its order, each once.
+
+    Args:
+      text: the list.
+      cases: the photos of the data set, whose published results may be named.
 
     Raises:
-      ValueError: an unknown name or option; the message says what there is.
+      ValueError: a name or an option is unknown; the message says which there are.
     """
     found = sorted({operator for case in cases for operator in case.published})
     methods: dict[str, Method] = {}
@@ -87,7 +91,7 @@ def _dnr_config(name: str, options: Sequence[str]) -> RetargetConfig:
 
 
 def _value(default: Any, text: str) -> Any:
-    """Text as a value of the default's type."""
+    """Reads an option's value, of the type that its default has."""
     if isinstance(default, tuple):
         return tuple(type(default[0])(item) for item in text.split("+"))
     return type(default)(text)

@@ -1,4 +1,4 @@
-"""Runs methods on photos and measures the results; what is done already, with the same settings, is read instead.
+"""Runs methods on photos and measures the results; those that were made with the same settings before are read instead.
 
 OUT/results/PHOTO/source.png          the photo, scaled as it was asked
 OUT/results/PHOTO/importance.png      the judge's importance map
@@ -39,16 +39,16 @@ from dnr_jax.weights import Weights
 
 
 class Scored(NamedTuple):
-    """A result and what was measured.
+    """A result and what was measured of it.
 
     Attributes:
-      photo: the case's name.
-      method: the method's.
-      image: the result's file.
-      map_image: DNR's effective importance; None for other methods.
-      size: (height, width).
-      seconds: the method's; not a number for a published result.
-      values: the measures by key.
+      photo: the name of the photo's case.
+      method: the name of the method.
+      image: the file of the result.
+      map_image: the file of DNR's effective importance as a picture; None for other methods.
+      size: the (height, width) of the result.
+      seconds: how long the method took; not a number for a published result.
+      values: the measures, by key.
     """
 
     photo: str
@@ -66,14 +66,14 @@ class Settings:
 
     Attributes:
       out: the directory of results.
-      weights: DNR's network.
-      judge: the measures' network.
-      scale: factor on the photos' sides.
-      width: target width where the data set says none, pixels or percent.
-      height: likewise.
-      aspect: width to height that every photo is to have, in place of the data set's sizes; None: those sizes.
-      outlines: of objects, by photo.
-      recompute: run and measure everything anew.
+      weights: the network of DNR and of other operators.
+      judge: the network that measures.
+      scale: the factor by which the sides of photos are scaled first.
+      width: the target width in pixels or percent, where the data set says none; None for the photo's own.
+      height: the target height, likewise.
+      aspect: the aspect, width to height, that every photo is to have; None for the sizes of the data set.
+      outlines: the outlines of objects, by the name of the photo.
+      recompute: whether to run and measure everything anew.
     """
 
     out: Path
@@ -88,13 +88,13 @@ class Settings:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Of DNR's network and of the judge."""
+        """The digests of DNR's network ("weights") and of what the judge measures with."""
         judge = {"weights": weights_digest(self.judge.weights), "tap": self.judge.tap}
         return {"weights": weights_digest(self.weights), "judge": _digest(judge)}
 
 
 class Subject:
-    """One photo of the data set, read when it is first needed."""
+    """One photo of the data set, as a case and the settings have it; its file is read when it is first needed."""
 
     def __init__(self, case: Case, settings: Settings):
         self.case = case
@@ -103,12 +103,12 @@ class Subject:
 
     @cached_property
     def image(self) -> np.ndarray:
-        """uint8 [H, W, 3], scaled."""
+        """The photo as the methods get it, uint8 [H, W, 3], scaled by the settings' factor."""
         return _scaled(read_image(self.case.source), self._settings.scale)
 
     @cached_property
     def target(self) -> tuple[int, int]:
-        """The (height, width) to make."""
+        """The (height, width) that methods have to make."""
         if self._settings.aspect is not None:
             wanted = parse_target((self.image.shape[0], self.image.shape[1]), aspect=self._settings.aspect)
             return wanted.height, wanted.width
@@ -122,12 +122,12 @@ class Subject:
 
     @cached_property
     def importance(self) -> np.ndarray:
-        """The judge's importance, float32 [H, W]."""
+        """The photo's importance by the judge, float32 [H, W]."""
         return self._settings.judge.importance(self.image)
 
     @cached_property
     def objects(self) -> np.ndarray | None:
-        """The outlined objects, bool [n, H, W]; None without outlines, or where they are of a photo of another size."""
+        """The outlined objects, bool [n, H, W]; None where there are none, or where they were drawn at another size."""
         outlines, shape = self._settings.outlines.get(self.case.name), (self.image.shape[0], self.image.shape[1])
         if outlines is None or _scaled_size(outlines.size, self._settings.scale) != shape:
             return None
@@ -135,7 +135,7 @@ class Subject:
 
     @cached_property
     def digest(self) -> str:
-        """Of the pixels."""
+        """A SHA-256 of the scaled photo's pixels."""
         return _digest([self.image.shape, hashlib.sha256(self.image.tobytes()).hexdigest()])
 
     @property
@@ -152,11 +152,17 @@ def run_all(
 ) -> list[Scored]:
     """Runs every method on every photo; published results that a photo lacks are left out.
 
-    Whatever is done is on disk at once: after a failure or interrupt the next call goes on from there.
+    Every result is written to disk at once: after a failure or an interrupt the next call goes on from there.
+
+    Args:
+      cases: the photos.
+      methods: the methods to run.
+      settings: what the comparison runs with.
+      progress: called after each result, and as the long stages of a method advance; None for nobody.
 
     Raises:
-      ValueError: a photo or result that cannot be read, or a target that cannot be met; the message says whose.
-      OSError: as the file system has it.
+      ValueError: a photo or result cannot be read, or a target cannot be met; the message says whose.
+      OSError: a file cannot be written.
     """
     outcomes = []
     for number, case in enumerate(cases):
@@ -176,7 +182,10 @@ def run_all(
 
 
 def run_one(photo: Subject, method: Method, settings: Settings, *, progress: Progress | None = None) -> Scored:
-    """Runs one method on one photo and measures the result, or reads what an earlier call left."""
+    """Runs one method on one photo and measures the result, or reads what an earlier call with the same settings left.
+
+    `progress` is called as the long stages of the method advance.
+    """
     image_file, record_file = (photo.folder / f"{method.slug}.{suffix}" for suffix in ("png", "json"))
     map_file = photo.folder / f"{method.slug}.map.png" if method.config is not None else None
     key = _result_key(photo, method, settings)
@@ -205,7 +214,7 @@ def run_one(photo: Subject, method: Method, settings: Settings, *, progress: Pro
 
 
 def _result_key(photo: Subject, method: Method, settings: Settings) -> str:
-    """Names everything that the result depends on."""
+    """A digest of everything that a result depends on."""
     inputs: dict[str, Any] = {"photo": photo.digest, "target": photo.target, "version": version("dnr_jax")}
     if method.config is not None:
         inputs |= {"config": dataclasses.asdict(method.config), "weights": settings.digests["weights"]}
@@ -222,7 +231,7 @@ def _result_key(photo: Subject, method: Method, settings: Settings) -> str:
 def _make(
     photo: Subject, method: Method, settings: Settings, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray | None, float | None]:
-    """The result, uint8 [H', W', 3], DNR's effective map as a picture, and DNR's own count of seconds."""
+    """Makes a result: its image, uint8 [H', W', 3], and for DNR the effective map as a picture and its seconds."""
     if method.config is not None:
         result = retarget(photo.image, photo.target, method.config, settings.weights, progress=progress)
         return result.image, _draw_map(result, method), sum(result.record["seconds"].values())
@@ -236,7 +245,7 @@ def _make(
 
 
 def _draw_map(result: Result, method: Method) -> np.ndarray:
-    """The effective importance of the first pass of seams, or the plain sum of the maps where no seam went."""
+    """Draws the effective importance of the first pass of seams, or the plain sum of the maps where no seam went."""
     assert method.config is not None
     size, maps = result.record["size"], result.importance
     if result.passes:
@@ -248,7 +257,7 @@ def _draw_map(result: Result, method: Method) -> np.ndarray:
 
 
 def _write_pictures(photo: Subject, settings: Settings) -> None:
-    """The photo and the judge's map, where they are not there as they should be."""
+    """Writes the scaled photo and the judge's map, unless the same are there already."""
     record_file = photo.folder / "source.json"
     key = _digest([photo.digest, settings.digests["judge"]])
     there = photo.source_file.is_file() and photo.importance_file.is_file()
@@ -279,7 +288,7 @@ def _digest(content: Any) -> str:
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    """A record; empty where there is none or it is damaged, so that the work is done again."""
+    """Reads a record; it is empty where there is none or it is damaged, so that the work is done again."""
     try:
         record = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

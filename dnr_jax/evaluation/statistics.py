@@ -1,4 +1,4 @@
-"""Intervals: means over photos by the bootstrap, shares of votes as binomial proportions."""
+"""Estimates with intervals: means over photos by the bootstrap, and shares of votes as binomial proportions."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ CONFIDENCE = 0.95
 
 
 class Estimate(NamedTuple):
-    """An estimate and its 95 % interval; bounds are not numbers where one observation is all there is.
+    """An estimate and its 95 % interval; where there is but one observation, the bounds are not numbers.
 
     Attributes:
       value: the mean or the share.
-      low: lower bound.
-      high: upper bound.
+      low: the lower bound of the interval.
+      high: the upper bound of the interval.
       total: how many observations there are.
     """
 
@@ -29,8 +29,8 @@ def bootstrap_mean(values: np.ndarray, seed: int) -> Estimate:
     """The mean of a sample with the percentile bootstrap's interval (Efron 1979), over 9,999 resamples.
 
     Args:
-      values: float [n]; those that are not numbers are left out.
-      seed: what the resamples are drawn by.
+      values: float [n], the observations; those that are not numbers are left out.
+      seed: the seed by which the resamples are drawn.
     """
     values = np.asarray(values, np.float64)
     values = values[np.isfinite(values)]
@@ -51,7 +51,13 @@ def bootstrap_mean(values: np.ndarray, seed: int) -> Estimate:
 
 
 def vote_share(votes: int, total: int, *, method: str = "wilson") -> Estimate:
-    """The share of votes with its binomial interval: "wilson" (score), or "exact" (Clopper and Pearson)."""
+    """The share of votes with its binomial interval.
+
+    Args:
+      votes: how many votes went one way.
+      total: how many votes there are.
+      method: the kind of interval: "wilson" (the score interval) or "exact" (Clopper and Pearson).
+    """
     if total == 0:
         return Estimate(float("nan"), 0.0, 1.0, 0)
     interval = scipy.stats.binomtest(votes, total).proportion_ci(CONFIDENCE, method)

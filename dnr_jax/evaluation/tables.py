@@ -1,4 +1,4 @@
-"""Outcomes as tables: one row a photo and method in a CSV file, means with intervals as the paper's Table 1."""
+"""Makes tables of outcomes: a CSV file with a row for each photo and method, and means as in the paper's Table 1."""
 
 import csv
 import io
@@ -20,7 +20,8 @@ class Summary(NamedTuple):
     Attributes:
       method: the method's name.
       means: the mean of each measure, by key.
-      differences: how far each mean is from the first method's on the photos that both have; empty for the first.
+      differences: by how much each mean differs from the first method's on the photos that both have, by key; empty for
+        the first.
     """
 
     method: str
@@ -33,7 +34,7 @@ def summarise(outcomes: Sequence[Scored], seed: int) -> list[Summary]:
 
     Args:
       outcomes: the results of every method, in the order in which methods are to be shown.
-      seed: what the resamples are drawn by.
+      seed: the seed by which the resamples are drawn.
     """
     names = list(dict.fromkeys(outcome.method for outcome in outcomes))
     values = {name: {o.photo: o.values for o in outcomes if o.method == name} for name in names}
@@ -52,7 +53,7 @@ def summarise(outcomes: Sequence[Scored], seed: int) -> list[Summary]:
 
 
 def results_csv(outcomes: Sequence[Scored], judge: Judge) -> str:
-    """Every photo and method; the semantic score's layer and weights stand beside it in each row."""
+    """The CSV of all results, a row for each photo and method, with the layer and weights of the semantic score."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     keys = [measure.key for measure in MEASURES]
@@ -79,7 +80,7 @@ def results_csv(outcomes: Sequence[Scored], judge: Judge) -> str:
 
 
 def summary_csv(summaries: Sequence[Summary], judge: Judge) -> str:
-    """Means and differences, one row a method and measure."""
+    """The CSV of means and differences, a row for each method and measure."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["method", "measure", "kind", "value", "low", "high", "photos", "score_tap", "score_weights"])
@@ -98,7 +99,7 @@ def summary_text(summaries: Sequence[Summary], judge: Judge, *, notes: Sequence[
     Args:
       summaries: what `summarise` returned.
       judge: the judge whose measures they are.
-      notes: lines to stand below.
+      notes: lines to print below the table.
     """
     lines = [f"{measure_title(measure, judge)}; {measure.better} is better" for measure in MEASURES]
     lines += ["", *_aligned(summaries, [summary.means for summary in summaries], judge)]
@@ -112,6 +113,7 @@ def summary_text(summaries: Sequence[Summary], judge: Judge, *, notes: Sequence[
 
 
 def _aligned(summaries: Sequence[Summary], estimates: Sequence[dict[str, Estimate]], judge: Judge) -> list[str]:
+    """The lines of a table: a line for each method, a column for each measure."""
     heads = [measure_name(measure, judge.weights.provenance.name) for measure in MEASURES]
     rows = [["method", "photos", *heads]]
     for summary, row in zip(summaries, estimates, strict=True):
@@ -121,29 +123,29 @@ def _aligned(summaries: Sequence[Summary], estimates: Sequence[dict[str, Estimat
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines with columns of one width."""
+    """Writes rows of cells as lines, in which every column has one width."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def table_1_line() -> str:
-    """The paper's own means; to be shown beside scores of the same kind only."""
+    """The line of the paper's own means, which may be shown beside scores of the same kind only."""
     return "the paper's Table 1, over all of RetargetMe: " + ", ".join(f"{k} {v} %" for k, v in TABLE_1.items())
 
 
 def measure_title(measure: Measure, judge: Judge) -> str:
-    """What a measure is, in words; the semantic score's names its weights."""
+    """Says what a measure is; for the semantic score, with its layer and network."""
     return judge.label if measure.key == "semantic_score" else measure.text
 
 
 def measure_name(measure: Measure, weights: str) -> str:
-    """A measure in a word or two; the semantic score's with the name of its weights."""
+    """The name of a measure in a word or two; for the semantic score, with the name of its weights."""
     name = measure.key.replace("_", " ")
     return f"{name} ({weights})" if measure.key == "semantic_score" else name
 
 
 def show(estimate: Estimate, measure: Measure) -> str:
-    """An estimate and its interval, or the estimate alone where there is none."""
+    """Writes an estimate with its interval, or alone where it has none."""
     value = show_value(estimate.value, measure)
     if math.isnan(estimate.low):
         return value
@@ -151,7 +153,7 @@ def show(estimate: Estimate, measure: Measure) -> str:
 
 
 def show_value(value: float, measure: Measure) -> str:
-    """A number as a measure's: in percent, or with three digits."""
+    """Writes a value of a measure, in percent or with three digits."""
     if math.isnan(value):
         return "-"
     return f"{100 * value:.1f} %" if measure.percent else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Comparisons at several aspects: what was asked for, uniform scaling as the yardstick, measures side by side."""
+"""Compares methods at several aspects, with uniform scaling as the yardstick, and puts their measures side by side."""
 
 import csv
 import io
@@ -19,10 +19,10 @@ _MOST_NAMES = 5
 
 
 def parse_ratios(text: str | None) -> list[str]:
-    """The aspects, width to height, of a comma-separated list; empty where nothing was asked for.
+    """Reads aspects, width to height, from a comma-separated list; None gives none.
 
     Raises:
-      ValueError: one that is no aspect, or none at all.
+      ValueError: an item is no aspect, or the list is empty.
     """
     if text is None:
         return []
@@ -38,12 +38,19 @@ def parse_ratios(text: str | None) -> list[str]:
 
 
 def folder_name(ratio: str) -> str:
-    """A ratio as a folder's name."""
+    """An aspect as the name of a folder: "16:9" becomes "16x9"."""
     return ratio.replace(":", "x").replace("/", "x").replace(" ", "")
 
 
 def scaling_summary(photos: Sequence[Subject], seed: int) -> Summary:
-    """`OBJECT_MEASURES` of uniform scaling to the photos' targets, by its exact map; what any method has to beat."""
+    """`OBJECT_MEASURES` of uniform scaling to the photos' targets, which any method has to beat.
+
+    They are exact: it is known, and need not be measured, where scaling moves each pixel.
+
+    Args:
+      photos: the photos of the comparison.
+      seed: the seed by which the bootstrap's resamples are drawn.
+    """
     values: dict[str, list[float]] = {measure.key: [] for measure in OBJECT_MEASURES}
     for photo in photos:
         exact = scaling_map((photo.image.shape[0], photo.image.shape[1]), photo.target)
@@ -53,13 +60,13 @@ def scaling_summary(photos: Sequence[Subject], seed: int) -> Summary:
 
 
 def scaling_line(summary: Summary) -> str:
-    """What uniform scaling has at the sizes of a comparison, for the terminal."""
+    """A line for the terminal that says what uniform scaling does to objects at the sizes of a comparison."""
     means = ", ".join(f"{m.key.replace('_', ' ')} {show(summary.means[m.key], m)}" for m in OBJECT_MEASURES)
     return f"Uniform scaling to the same sizes, exactly: {means}."
 
 
 def outlines_line(photos: Sequence[Subject]) -> str | None:
-    """Which photos the measures of objects leave out, for the terminal; None where all have outlines."""
+    """A line for the terminal that says how many photos the measures of objects leave out; None where they use all."""
     names = [photo.case.name for photo in photos if photo.objects is None]
     if not names:
         return None
@@ -72,7 +79,7 @@ def ratios_text(found: Mapping[str, Sequence[Summary]]) -> str:
     """A table for each of `OBJECT_MEASURES`: a line for each method, a column for each ratio.
 
     Args:
-      found: the methods' summaries by ratio, `scaling_summary`'s the last.
+      found: the summaries of the methods, by ratio; the last of them is `scaling_summary`'s.
     """
     lines = []
     for measure in OBJECT_MEASURES:
@@ -89,7 +96,7 @@ def ratios_text(found: Mapping[str, Sequence[Summary]]) -> str:
 
 
 def ratios_csv(found: Mapping[str, Sequence[Summary]]) -> str:
-    """All measures of all methods at all ratios, one row each."""
+    """The CSV of all measures of all methods at all ratios, a row for each."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["ratio", "method", "measure", "mean", "low", "high", "photos"])

@@ -1,4 +1,4 @@
-"""Votes of the report's blind mode: files of votes to shares with intervals (the paper's Sec. 4.5)."""
+"""Counts the votes of the report's blind mode: reads files of votes, and gives shares with intervals (Sec. 4.5)."""
 
 import collections
 import json
@@ -12,13 +12,13 @@ FORMAT = "dnr_jax-votes-1"
 
 
 class Vote(NamedTuple):
-    """One forced choice.
+    """One forced choice between two results.
 
     Attributes:
-      participant: who voted, by an arbitrary name.
-      photo: the photo whose results were shown.
-      winner: the method chosen.
-      loser: the other.
+      participant: an arbitrary name of the person who voted.
+      photo: the name of the photo whose results were shown.
+      winner: the method whose result was chosen.
+      loser: the other method.
     """
 
     participant: str
@@ -31,7 +31,7 @@ class Ballot(NamedTuple):
     """A file of votes.
 
     Attributes:
-      report: which report they were cast in.
+      report: the identifier of the report that they were cast in.
       votes: the votes, in the order in which they were cast.
     """
 
@@ -40,14 +40,14 @@ class Ballot(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What two methods received against each other.
+    """The votes that two methods received against each other.
 
     Attributes:
-      first: a method.
-      second: the other.
+      first: the method with more votes in all its pairs.
+      second: the other method.
       share: the share of the votes that went to the first.
       votes: how many votes went to the first.
-      photos: how many photos preferred the first, the second, neither.
+      photos: on how many photos the first had more votes, on how many the second, and on how many neither.
     """
 
     first: str
@@ -58,10 +58,10 @@ class Tally(NamedTuple):
 
 
 def read_ballot(path: Path) -> Ballot:
-    """Reads a file that the report exported.
+    """Reads a file of votes that the report exported.
 
     Raises:
-      ValueError: not such a file, or a damaged one; one line that names it.
+      ValueError: the file is not there, is damaged, or holds no votes; the message is one line that names it.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -79,6 +79,7 @@ def read_ballot(path: Path) -> Ballot:
 
 
 def _vote(entry: dict[str, Any], participant: str) -> Vote:
+    """Reads one vote; raises ValueError, KeyError or TypeError where it is none."""
     left, right, choice = str(entry["left"]), str(entry["right"]), entry["choice"]
     if choice not in ("left", "right") or left == right:
         raise ValueError(f"a choice of {choice!r} between {left} and {right}")
@@ -87,12 +88,12 @@ def _vote(entry: dict[str, Any], participant: str) -> Vote:
 
 
 def merge_ballots(ballots: Iterable[Ballot]) -> list[Vote]:
-    """The votes of several files; of a participant's votes on one photo and pair the last counts.
+    """Joins the votes of several files; of a participant's votes on the same photo and pair, the last counts.
 
-    A participant who exports twice is so counted once.
+    A participant who exports twice is therefore counted once.
 
     Raises:
-      ValueError: votes cast in different reports.
+      ValueError: the votes were cast in different reports.
     """
     votes: dict[tuple[str, str, frozenset[str]], Vote] = {}
     reports = set()
@@ -106,11 +107,14 @@ def merge_ballots(ballots: Iterable[Ballot]) -> list[Vote]:
 
 
 def tally(votes: Sequence[Vote], *, interval: str = "wilson") -> list[Tally]:
-    """Every pair's votes; the method that stands first is the one with more votes in all its pairs.
+    """Counts the votes of every pair of methods.
 
     Args:
       votes: what `merge_ballots` returned.
-      interval: "wilson" or "exact", see `vote_share`.
+      interval: the kind of interval, "wilson" or "exact"; see `vote_share`.
+
+    Returns:
+      A tally for each pair, in which the method that has more votes in all its pairs stands first.
     """
     won = collections.Counter(vote.winner for vote in votes)
     pairs = collections.defaultdict(list)
@@ -130,7 +134,13 @@ def tally(votes: Sequence[Vote], *, interval: str = "wilson") -> list[Tally]:
 
 
 def tally_text(votes: Sequence[Vote], tallies: Sequence[Tally], interval: str) -> str:
-    """The tally for the terminal."""
+    """Writes the tallies for the terminal.
+
+    Args:
+      votes: what `merge_ballots` returned.
+      tallies: what `tally` made of them.
+      interval: the kind of interval, which the text names.
+    """
     participants = len({vote.participant for vote in votes})
     lines = [f"{len(votes)} votes of {participants} participants; shares with 95 % binomial intervals ({interval})"]
     for each in tallies:
