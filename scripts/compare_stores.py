@@ -1,4 +1,4 @@
-"""What storing weights as bfloat16 changes: the seams that are kept, and the final image, against float32.
+"""Measures what storing weights as bfloat16 changes against float32: which pixels seams leave, and the final image.
 
 python scripts/compare_stores.py --weights=vgg19.h5 --scale=0.5 photo1.jpg photo2.jpg
 
@@ -77,7 +77,7 @@ def _compare(options: dict[str, Any]) -> None:
 
 
 def _share_moved(first: Seams, second: Seams, height: int) -> float:
-    """The share of kept indices that differ; all of them where the number of seams does."""
+    """The share of kept indices that differ between two sets of seams; 1 where the number of seams differs."""
     left = int(first.width)
     if left != int(second.width):
         return 1.0

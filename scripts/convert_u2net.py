@@ -26,7 +26,7 @@ from dnr_jax.shell.ending import end_process
 from dnr_jax.weights.objects import SOURCE_SHA256, U2NETP, check_arrays, params_of
 
 KEPT_LAYERS = ("stage1/", "stage2d/up1/")
-"""What the names of kernels begin with that stay float32, as all biases do.
+"""The beginnings of the names of kernels that stay float32, as all biases do.
 
 In stage2d/up1 large sums and biases of more than 1000 cancel: its rounding alone moves salience by 0.07. What stage1
 rounds away is amplified by all that follow: salience moves by 0.004 with it rounded, by 0.002 without.
@@ -78,7 +78,7 @@ def _convert(options: dict[str, Any]) -> None:
 
 
 def read_onnx(path: Path) -> dict[str, np.ndarray]:
-    """The network's arrays by their names in our file, float32, kernels as [height, width, in, out].
+    """Reads the network's arrays, float32, by their names in the package's file; kernels are [height, width, in, out].
 
     Raises:
       ValueError: the file is not the authors' u2netp.onnx.
@@ -103,7 +103,7 @@ def read_onnx(path: Path) -> dict[str, np.ndarray]:
 
 
 def encode(arrays: dict[str, np.ndarray]) -> bytes:
-    """The safetensors file of `arrays`, rounded, with origin, licence and changes as metadata.
+    """The bytes of a safetensors file of `arrays`, rounded, with origin, licence and changes as metadata.
 
     Raises:
       ValueError: a weight is too large for float16, or the file would be too large for the package.
@@ -118,10 +118,15 @@ def _stays_float32(name: str) -> bool:
 
 
 def largest_change(full: dict[str, np.ndarray], rounded: dict[str, np.ndarray], photos: Sequence[Path]) -> float:
-    """The largest difference between two networks' salience anywhere on any photo.
+    """The largest difference between the salience of two networks at any place of any photo.
+
+    Args:
+      full: the parameters of one network, by their names in the file.
+      rounded: those of the other.
+      photos: the files of the photos.
 
     Raises:
-      ValueError: no photos.
+      ValueError: there are no photos.
     """
     if not photos:
         raise ValueError("no photo matches --photos")

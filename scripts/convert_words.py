@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def read_onnx(path: Path) -> Arrays:
-    """The network's arrays by their names in our file, float32.
+    """Reads the network's arrays, float32, by their names in the package's file.
 
     Raises:
       ValueError: the file is not the authors'.

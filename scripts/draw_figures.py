@@ -50,7 +50,7 @@ FIGURES = {
     19: "comparison",
     21: "comparison",
 }
-"""The paper's figures, and the module that makes each."""
+"""The module that makes each of the paper's figures, by the figure's number."""
 RESULTS = "results"
 FOR_RESULTS = ("dataset", "photos", "published", "columns", "per_page", "blind")
 _NAMES = ", ".join([*map(str, FIGURES), RESULTS])
@@ -94,7 +94,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _define_results(values: flags.FlagValues) -> None:
-    """The flags of --figure=results."""
+    """Defines the flags of --figure=results."""
     flags.DEFINE_string("dataset", None, "Results: directory of the data set.", flag_values=values)
     flags.DEFINE_list("photos", [], "Results: names of photos. Default: all.", flag_values=values)
     flags.DEFINE_list("published", ["sv", "multiop"], "Results: published ones to show.", flag_values=values)
@@ -104,10 +104,10 @@ def _define_results(values: flags.FlagValues) -> None:
 
 
 def parse_figures(text: str | None) -> list[int]:
-    """The figures that --figure names.
+    """Reads the numbers of the figures that --figure names.
 
     Raises:
-      ValueError: none, or one that shows nothing that can be remade.
+      ValueError: it names none, or one that shows nothing that can be remade.
     """
     if text == "all":
         return list(FIGURES)
@@ -117,7 +117,7 @@ def parse_figures(text: str | None) -> list[int]:
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """The command as typed, to stand in the figure."""
+    """The command line as it was typed, which is written into the figure."""
     return shlex.join(["python", "scripts/draw_figures.py", *argv[1:]])
 
 
@@ -145,7 +145,7 @@ def _run(numbers: list[int], options: dict, command: str) -> None:
 
 
 def make_folder(name: str) -> Path:
-    """The folder to write to, made where it is missing; ValueError where a file stands in its place."""
+    """Makes the folder to write to, where it is missing; raises ValueError where a file is in its place."""
     folder = Path(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -155,10 +155,10 @@ def make_folder(name: str) -> Path:
 
 
 def read_scaled(path: Path, scale: float) -> "np.ndarray":
-    """A photo, uint8 [H, W, 3], scaled.
+    """Reads a photo, uint8 [H, W, 3], and scales both sides by a factor.
 
     Raises:
-      ValueError: no photo, or a scale that leaves nothing.
+      ValueError: the file is no photo, or the factor would leave nothing of it.
     """
     import numpy as np
     import PIL.Image
@@ -173,12 +173,12 @@ def read_scaled(path: Path, scale: float) -> "np.ndarray":
 
 
 def make_figure(number: int, studio: "Studio") -> "Sheet":
-    """One figure of the paper, of the studio's photo."""
+    """Makes one figure of the paper from the studio's photo."""
     return getattr(import_module(f"figures.{FIGURES[number]}"), f"figure_{number}")(studio)
 
 
 def encode(sheet: "Sheet", number: int, studio: "Studio", command: str) -> bytes:
-    """A figure as PNG with its origin in text chunks: command, config (JSON) and panels (JSON)."""
+    """The bytes of a figure as PNG, with command, config (JSON) and panels (JSON) in its text chunks."""
     from dnr_jax.record import environment
     from figures.layout import encode_sheet
 

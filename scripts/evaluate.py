@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from dnr_jax.evaluation.tables import Summary
 
 OUTLINES = Path(__file__).resolve().parents[1] / "tests/data/object_masks.json"
-"""Outlines of objects on 22 photos of RetargetMe."""
+"""The file of the outlines of objects on 22 photos of RetargetMe."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -102,7 +102,11 @@ def define_flags() -> flags.FlagValues:
 
 
 def compare(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Runs the comparison, at every ratio if any, and writes all files; returns the table, and what documents show."""
+    """Runs the comparison, at every ratio where ratios are given, and writes all files.
+
+    Returns:
+      The table for the terminal, and the figures that the documents show, by the kind of measurement.
+    """
     from dnr_jax.evaluation.dataset import read_dataset
     from dnr_jax.evaluation.rivals import parse_methods
 
@@ -160,7 +164,7 @@ def compare(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def documented(summaries: "Sequence[Summary]", score: str) -> dict[str, Any]:
-    """What documents show of a comparison, by the kind of measurement: whole pictures, and outlined objects."""
+    """The figures that the documents show of a comparison, by the kind of measurement: whole pictures, and objects."""
     first, *others = summaries
     methods = means(summaries)
     differences = {other.method: {key: value[:3] for key, value in other.differences.items()} for other in others}
@@ -171,12 +175,12 @@ def documented(summaries: "Sequence[Summary]", score: str) -> dict[str, Any]:
 
 
 def means(summaries: "Sequence[Summary]") -> dict[str, Any]:
-    """Every measure's mean and interval by method, ready for JSON."""
+    """The mean and the interval of every measure, by method, ready for JSON."""
     return clean({each.method: {key: value[:3] for key, value in each.means.items()} for each in summaries})
 
 
 def clean(numbers: Any) -> Any:
-    """The same with None for what is not a number, which JSON does not know."""
+    """The same figures with None in place of what is not a number, which JSON does not know."""
     if isinstance(numbers, dict):
         return {key: clean(value) for key, value in numbers.items()}
     return [None if math.isnan(number) else float(number) for number in numbers]
@@ -222,7 +226,7 @@ def compare_at(
 
 
 def make_directory(path: Path) -> Path:
-    """The directory to write to, made where it is missing; ValueError where a file stands in its place."""
+    """Makes the directory to write to, where it is missing; raises ValueError where a file is in its place."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

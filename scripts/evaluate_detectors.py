@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _measure(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Counts, prints the counts, and returns them by what was looked for and by the half of the photos."""
+    """Counts what is found, prints the counts, and returns them by what was looked for and by half of the photos."""
     import jax.numpy as jnp
     import numpy as np
     from PIL import Image
@@ -85,13 +85,13 @@ def _measure(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def describe(total: "Count") -> str:
-    """Recall and false boxes a photo."""
+    """Writes the recall, and how many false boxes there are in a photo."""
     recall = total.found / max(total.drawn, 1)
     return f"{recall:.2f} ({total.found}/{total.drawn}), {total.false / max(total.photos, 1):.2f} false"
 
 
 def find_photo(folders: Sequence[Path], name: str) -> Path:
-    """The photo of a name in any of `folders`; FileNotFoundError when it is in none."""
+    """The file of the photo of a name in any of the folders; FileNotFoundError where none has it."""
     for folder in folders:
         found = sorted([*folder.glob(f"{name}.*"), *folder.glob(f"{name}/src.*")])
         if found:
@@ -100,7 +100,7 @@ def find_photo(folders: Sequence[Path], name: str) -> Path:
 
 
 def haar() -> "Callable[[np.ndarray], np.ndarray]":
-    """OpenCV's frontal faces: a function from a photo, uint8 [H, W, 3] RGB, to boxes [n, 4]."""
+    """OpenCV's detector of frontal faces: a function from a photo, uint8 [H, W, 3] RGB, to boxes, [n, 4]."""
     import numpy as np
 
     try:

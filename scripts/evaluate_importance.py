@@ -74,7 +74,7 @@ def define_flags() -> flags.FlagValues:
 
 
 def run(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Measures every map maker on every photo, printing each as it is done; returns the figures by map maker."""
+    """Measures every kind of map on every photo, and prints the figures of each; returns them by the kind's label."""
     from dnr_jax.atomic import write_atomically
     from training.measures import bootstrap, load_masks, measure
 
@@ -100,7 +100,7 @@ def run(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def makers(options: dict[str, Any]) -> "dict[str, Callable[[Path, tuple[int, ...]], np.ndarray]]":
-    """Label -> a function (photo file, shape) -> map."""
+    """The kinds of map to measure, by label: each is a function from a photo's file and a (height, width) to a map."""
     from dnr_jax.weights import load_weights, read_weights
     from dnr_jax.weights.packaged import read_learned
 
@@ -124,7 +124,7 @@ def makers(options: dict[str, Any]) -> "dict[str, Callable[[Path, tuple[int, ...
 
 
 def object_makers(networks: "Mapping[str, Network]") -> "dict[str, Callable[[Path, tuple[int, ...]], np.ndarray]]":
-    """Label -> a function as in `makers`, for what `see_objects` sees; a photo is seen once for all of them."""
+    """The kinds of map that `see_objects` makes, as in `makers`; a photo is looked at once for all of them."""
     from functools import cache
 
     from training.object_maps import see_objects
@@ -135,7 +135,7 @@ def object_makers(networks: "Mapping[str, Network]") -> "dict[str, Callable[[Pat
 
 
 def find_photo(folder: Path, name: str) -> Path:
-    """The one photo of a name; FileNotFoundError when it is not there."""
+    """The file of the photo of a name in a folder; FileNotFoundError where it is not there."""
     found = sorted([*folder.glob(f"{name}.*"), *folder.glob(f"{name}/src.*")])
     if not found:
         raise FileNotFoundError(f"{folder} holds no photo {name}: masks and photos must belong together")
@@ -143,7 +143,13 @@ def find_photo(folder: Path, name: str) -> Path:
 
 
 def read_photo(path: Path, side: int, multiple: int) -> "np.ndarray":
-    """A photo scaled to a longer side, both sides rounded to a multiple; float32 [H, W, 3] in [0, 255]."""
+    """Reads a photo, float32 [H, W, 3] in [0, 255], and scales it.
+
+    Args:
+      path: the file.
+      side: the longer side that it gets, in pixels.
+      multiple: both sides are rounded to a multiple of this.
+    """
     import numpy as np
     import PIL.Image
 
@@ -155,7 +161,7 @@ def read_photo(path: Path, side: int, multiple: int) -> "np.ndarray":
 
 
 def gradient_energy(path: Path, shape: tuple[int, ...]) -> "np.ndarray":
-    """|dI/dx| + |dI/dy| of the grey photo, both from central differences (Avidan and Shamir, 2007)."""
+    """The gradient energy |dI/dx| + |dI/dy| of the grey photo, by central differences (Avidan and Shamir, 2007)."""
     import numpy as np
 
     grey = read_photo(path, MAP_SIDE, 1).mean(-1)
@@ -164,7 +170,7 @@ def gradient_energy(path: Path, shape: tuple[int, ...]) -> "np.ndarray":
 
 
 def centre_gaussian(_: Path, shape: tuple[int, ...]) -> "np.ndarray":
-    """A Gaussian of standard deviation 0.3 of either side."""
+    """A Gaussian at the photo's centre, whose standard deviation is 0.3 of either side."""
     import numpy as np
 
     from dnr_jax.planning.objects import centre_weight
@@ -173,7 +179,13 @@ def centre_gaussian(_: Path, shape: tuple[int, ...]) -> "np.ndarray":
 
 
 def network_map(network: Any, taps: tuple[str, ...], side: int) -> "Callable[[Path, tuple[int, ...]], np.ndarray]":
-    """Eq. 1 at one tap, or the sum over several taps of their maps, each divided by its mean."""
+    """Makes a function as in `makers`, for a network: Eq. 1 at one tap, or the sum over taps of map divided by mean.
+
+    Args:
+      network: the network.
+      taps: the taps.
+      side: the longer side, in pixels, at which the network sees a photo.
+    """
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -200,7 +212,7 @@ def network_map(network: Any, taps: tuple[str, ...], side: int) -> "Callable[[Pa
 
 
 def fit(values: "np.ndarray", shape: tuple[int, ...]) -> "np.ndarray":
-    """A map resized bilinearly to `shape`; both cover the whole photo."""
+    """A map of the whole photo, resized bilinearly to (height, width) `shape`."""
     import numpy as np
     import PIL.Image
 

@@ -29,7 +29,7 @@ PHOTOS = ROOT / "scripts/pictures"
 PICTURES = ROOT / "docs/pages/pictures"
 GALLERY = ROOT / "docs/gallery.json"
 STRIP = ("coffee.jpg", "coffee_square.jpg", "coffee_square_beside.jpg")
-"""README's strip, left to right."""
+"""The pictures of README's strip, from left to right."""
 STAGES = {
     "objects": "2_objects",
     "importance": "2_importance_block4_conv4",
@@ -39,9 +39,9 @@ STAGES = {
     "warp": "7_warp_width",
     "result": "8_result",
 }
-"""The tutorial's pictures, and the inspection's pictures that they are."""
+"""The pictures of the inspection that the tutorial shows, by the tutorial's names for them."""
 STAGES_RUN = ("--width=75%", "--importance_percentile=20")
-"""What the tutorial looks into: a run in which seams go, so that there is something to see of every stage."""
+"""The options of the run that the tutorial looks into, in which seams go, so that every stage has something to show."""
 GAP = 8
 
 
@@ -77,10 +77,16 @@ def _make(options: dict[str, Any]) -> None:
 
 
 def run(photo: str, options: Sequence[str], output: Path, *more: str) -> None:
-    """Runs the command on a photo of PHOTOS; masks that `options` name lie there too.
+    """Runs the command on a photo.
+
+    Args:
+      photo: the name of a file in PHOTOS, where the masks that options name lie as well.
+      options: the options that the documents show.
+      output: the file to write.
+      more: further options.
 
     Raises:
-      ValueError: when the command refuses.
+      ValueError: the command refuses.
     """
     placed = [place(option) for option in options]
     network = [] if any(option.startswith("--method=s") for option in options) else ["--weights=embedded"]
@@ -106,7 +112,7 @@ def draw_stages() -> None:
 
 
 def beside(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Images in a row on white, tops aligned, uint8 [H, W, 3]."""
+    """Sets images, uint8 [H, W, 3], in a row on white, with their tops aligned."""
     height = max(image.shape[0] for image in images)
     row = []
     for image in images:

@@ -113,7 +113,7 @@ def _run(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(flag: str, texts: Sequence[str], kind: Callable[[str], Number]) -> list[Number]:
-    """What a flag lists; ValueError for what is no number above 0."""
+    """Reads the numbers that a flag lists; raises ValueError for one that is no number above 0."""
     try:
         numbers = [kind(text) for text in texts]
     except ValueError:

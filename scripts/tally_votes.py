@@ -1,8 +1,8 @@
-"""Counts the votes that the blind mode of a report exported: every pair's share with its 95 % binomial interval.
+"""Counts the votes that the blind mode of a report exported: the share of every pair, with a 95 % binomial interval.
 
 python scripts/tally_votes.py votes-*.json
 
-Also counts the photos that preferred either method. A participant who exported twice counts once.
+It also counts the photos that preferred either method. A participant who exported twice counts once.
 """
 
 import sys

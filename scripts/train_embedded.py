@@ -71,7 +71,13 @@ def _check_and_run(options: dict[str, Any]) -> None:
 
 
 def run(photos: Path, out: Path, options: dict[str, Any]) -> None:
-    """Labels, trains and writes everything."""
+    """Labels the photos, trains the network, and writes all files.
+
+    Args:
+      photos: the folder of photos.
+      out: the file of the network; the others lie beside it.
+      options: the values of the command's flags, by name.
+    """
     from dnr_jax.atomic import write_atomically
     from dnr_jax.weights.packaged import write_learned
     from training.data import load_dataset
@@ -95,7 +101,7 @@ def run(photos: Path, out: Path, options: dict[str, Any]) -> None:
 
 
 def record_of(recipe: "Recipe", dataset: "Dataset", history: "list[Record]", options: dict[str, Any]) -> dict[str, Any]:
-    """What a reader of the weights must know to make them again."""
+    """The record of a training run: everything that is needed to repeat it."""
     return {
         "script": "scripts/train_embedded.py",
         "licence": "as the package",
@@ -117,7 +123,7 @@ def record_of(recipe: "Recipe", dataset: "Dataset", history: "list[Record]", opt
 
 
 def plot(history: "list[Record]") -> bytes:
-    """A PNG: training loss above, below it 1 - correlation on held-out photos."""
+    """The bytes of a PNG that shows the training loss and, below it, 1 - correlation on held-out photos."""
     import numpy as np
     import PIL.Image
 

@@ -1,4 +1,4 @@
-"""Figures of batch runs: photos a second by batch size, shards, memory over many photos, an estimate for a million."""
+"""Measures batch runs: photos a second by batch size, shards, memory over many photos; estimates a million photos."""
 
 import json
 import statistics
@@ -12,11 +12,21 @@ from typing import Any
 from benchmark.timing import tell
 
 STEPS = 60
-"""Adam steps of reconstruction and refinement at the defaults."""
+"""How many Adam steps reconstruction and refinement take together at the defaults."""
 
 
 def measure_batch(batch_sizes: list[int], side: int, photos: int, repeats: int) -> dict[str, Any]:
-    """All figures; `photos` 0 leaves the long run out."""
+    """Measures everything.
+
+    Args:
+      batch_sizes: the batch sizes to compare.
+      side: the side of the square photos in pixels.
+      photos: how many photos the long run has; 0 leaves it out.
+      repeats: how often each batch size is timed.
+
+    Returns:
+      The figures, ready for JSON.
+    """
     tell("speed by batch size")
     speed = measure_speed(batch_sizes, side, repeats)
     figures: dict[str, Any] = {
@@ -31,9 +41,10 @@ def measure_batch(batch_sizes: list[int], side: int, photos: int, repeats: int) 
 
 
 def measure_speed(batch_sizes: list[int], side: int, repeats: int) -> dict[str, Any]:
-    """Photos a second: `retarget` in a loop, and batches of each size, all compiled before; embedded network.
+    """Measures photos a second, by `retarget` in a loop and in batches of each size, with the embedded network.
 
-    Tolerance 0, so that every photo takes all its steps. Loop and batches take turns, and medians are compared.
+    All programs are compiled before. The tolerance is 0, so that every photo takes all its steps. Loop and batches take
+    turns, and medians are compared.
     """
     import jax
     import numpy as np
@@ -81,7 +92,7 @@ def measure_speed(batch_sizes: list[int], side: int, repeats: int) -> dict[str, 
 
 
 def simulate_shards(seconds_a_megapixel: float, count: int = 1000) -> list[dict[str, float]]:
-    """How evenly 1, 2, 4 and 8 shards share generated entries, each with a recorded service time.
+    """Computes how evenly 1, 2, 4 and 8 shards share generated entries, each with a given service time.
 
     Sizes are log-normal around 0.3 megapixels; an entry's time is what its bucket's padded pixels cost, times a
     log-normal spread of 0.2 that the shards do not know of. A shard's work holds the empty places of its batches too.
@@ -127,9 +138,14 @@ def simulate_shards(seconds_a_megapixel: float, count: int = 1000) -> list[dict[
 
 
 def measure_long_run(photos: int, early: int = 200) -> dict[str, Any]:
-    """Runs the command on small generated photos of one bucket; its peak memory and open files early and late.
+    """Runs the command on small generated photos; gives its peak memory and open files early and late.
 
-    One bucket, because every further program that is compiled takes its memory, however many photos there are.
+    All photos are of one bucket, because every further program that is compiled takes memory of its own, however many
+    photos there are.
+
+    Args:
+      photos: how many photos there are.
+      early: how many photos are finished at the first look.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -168,25 +184,25 @@ MACHINES: list[dict[str, Any]] = [
     {"name": "v5e-64 slice", "devices": 64, "float32_tflops": 197 / 6, "used": 0.4, "batch": 16, "step_us": 5},
     {"name": "16 H200", "devices": 16, "float32_tflops": 67, "used": 0.5, "batch": 64, "step_us": 10},
 ]
-"""Published peaks; a TPU's float32 product at full precision is six bfloat16 ones."""
+"""The published peaks of machines; a TPU makes a float32 product at full precision of six bfloat16 ones."""
 
 
 def estimate(
     name: str, devices: int, float32_tflops: float, used: float, batch: int, step_us: float, photos: int = 1_000_000
 ) -> dict[str, Any]:
-    """Hours for photos of 640x480 narrowed to 75 % with VGG19 at the defaults; an estimate, nothing was run.
+    """Estimates, without running anything, the hours for photos of 640x480 narrowed to 75 % with VGG19 at the defaults.
 
-    Operations: block 1 forward and back in every step, all of VGG19 once. Seams: one small step of a loop for each
-    row of the map, there and back, for each seam of each level, shared by a batch; `step_us` each.
+    The operations are block 1 forward and back in every step, and all of VGG19 once. Seams take one small step of a
+    loop for each row of the map, there and back, for each seam of each level; a batch shares these steps.
 
     Args:
-      name: of the machine.
-      devices: how many.
-      float32_tflops: peak of one, at full float32 precision.
-      used: share of the peak that convolutions reach.
-      batch: photos at a time on one device.
-      step_us: microseconds of one step of the seam loops.
-      photos: how many.
+      name: the name of the machine.
+      devices: how many devices the machine has.
+      float32_tflops: the peak of one device at full float32 precision, in 10^12 operations a second.
+      used: the share of the peak that convolutions reach.
+      batch: how many photos a device computes at a time.
+      step_us: how many microseconds one step of the seam loops takes.
+      photos: how many photos there are.
     """
     height, width, seams = 480, 640, 160
     block1 = 2 * 9 * (3 * 64 + 64 * 64)
@@ -209,7 +225,7 @@ def estimate(
 
 
 def show(figures: dict[str, Any]) -> str:
-    """The figures in words."""
+    """Puts the figures of `measure_batch` into words."""
     speed = figures["speed"]
     lines = [
         f"{speed['side']}x{speed['side']}, embedded network, on {speed['devices']} {speed['device']}:",
@@ -243,7 +259,7 @@ def show(figures: dict[str, Any]) -> str:
 
 
 def _peak_megabytes(proc: Path) -> float:
-    """Peak resident memory of a process."""
+    """The peak resident memory of a process, whose folder in /proc is given, in megabytes."""
     for line in (proc / "status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -251,7 +267,7 @@ def _peak_megabytes(proc: Path) -> float:
 
 
 def _textured(height: int, width: int, rng: Any) -> Any:
-    """Blocks of colour and grain, uint8 [H, W, 3]."""
+    """Draws a photo of coloured blocks with grain, uint8 [H, W, 3]."""
     import numpy as np
 
     blocks = np.kron(rng.uniform(0, 255, (height // 16 + 1, width // 16 + 1, 3)), np.ones((16, 16, 1)))

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""Every stage of a warm run beside other programs: seconds, ratios, parity."""
+"""Compares every stage of a warm run with other programs: seconds, ratios, and whether both compute the same."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -22,17 +22,17 @@ def measure(
     """Times the stages of dnr_jax and of what it is compared with.
 
     Args:
-      size: (height, width) of the photo.
-      target_width: as typed, pixels or percent.
-      compare: names from OTHERS.
-      repeats: timed runs of each stage, after one that warms up.
-      cold_start: also time two fresh processes.
-      memory: also run a fresh process for its peak memory.
+      size: the (height, width) of the photo.
+      target_width: the target width as typed, in pixels or percent.
+      compare: the names of what it is compared with, from OTHERS.
+      repeats: how often each stage is timed, after one run that warms up.
+      cold_start: whether to time two fresh processes as well.
+      memory: whether to run a fresh process for its peak memory as well.
 
     Returns:
       {"stages": {stage: {name: median seconds, "ratio": {name: dnr_jax / name}, "spread": {name: [least, most]}}},
-      "parity": {name: what was compared}, "environment": ...}; a ratio is None where parity failed. With memory,
-      "peak_gibibytes" too.
+      "parity": {name: what was compared}, "environment": ...}; a ratio is None where parity failed. With `memory`, it
+      has "peak_gibibytes" too.
     """
     from benchmark.stages import OPTIMISATIONS, STAGES, dnr_jax_stages, random_vgg19, synthetic_photo, torch_stages
     from benchmark.tools import LiquidRescale, cold_starts, peak_gibibytes, seam_carving_tool
@@ -99,7 +99,7 @@ def measure(
 
 
 def print_table(figures: dict[str, Any]) -> None:
-    """The stages as a table: median seconds of each side, and dnr_jax's over the other's."""
+    """Prints the stages as a table: the median seconds of each side, and dnr_jax's over the other's."""
     stages = figures["stages"]
     others = [name for name in (*OTHERS, "second_process") if any(name in values for values in stages.values())]
     columns = ["dnr_jax", *others]
@@ -146,11 +146,17 @@ def _torch_parity(photo: Any, target: tuple[int, int], config: Any, weights: Any
 
 
 def _size_parity(image: Any, target: tuple[int, int]) -> dict[str, Any]:
-    """Another method cannot give the same picture: it must give one of the same size."""
+    """The parity with another method, which cannot give the same picture, but must give one of the same size."""
     return {"ok": tuple(image.shape[:2]) == target, "compared": "size only: another method"}
 
 
 def stage_figures(seconds: dict[str, list[float]], parities: dict[str, Any]) -> dict[str, Any]:
+    """The figures of one stage: medians, ratios and spreads.
+
+    Args:
+      seconds: the seconds of every run, by the name of the side.
+      parities: what was compared, by the name of the other side; where its "ok" is false, there is no ratio.
+    """
     medians = {name: statistics.median(runs) for name, runs in seconds.items()}
     ratios = {
         name: medians["dnr_jax"] / median if parities[name]["ok"] else None

@@ -1,4 +1,4 @@
-"""How the cost grows with the photo."""
+"""Measures how the cost grows with the size of the photo."""
 
 import statistics
 from collections.abc import Sequence
@@ -8,7 +8,12 @@ from benchmark.timing import alternate, describe_environment, tell
 
 
 def cost_of_size(megapixels: Sequence[float], repeats: int) -> dict[str, Any]:
-    """Seconds per megapixel of the features and of a step of the reconstruction, for photos of 4:3."""
+    """Measures the seconds per megapixel of the features and of a step of the reconstruction, for photos of 4:3.
+
+    Args:
+      megapixels: the sizes of the photos, in millions of pixels.
+      repeats: how often each is timed.
+    """
     from benchmark.stages import dnr_jax_stages, random_vgg19, synthetic_photo
     from dnr_jax.config import PAPER_GEOMETRY, RetargetConfig
 

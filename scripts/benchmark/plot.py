@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""The benchmark's figures as a picture."""
+"""Draws the figures of the benchmark."""
 
 from pathlib import Path
 from typing import Any

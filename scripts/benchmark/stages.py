@@ -1,7 +1,7 @@
 # pyright: reportMissingImports=false
-"""The stages of one retargeting as callables to be timed by themselves, for dnr_jax and for the PyTorch reference.
+"""The stages of one retargeting as functions to be timed by themselves, for dnr_jax and for the PyTorch reference.
 
-Every callable returns when its result is there. `steps` tells how many steps a run of an optimisation really made.
+Every function returns only once its result is there.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,12 +21,12 @@ OPTIMISATIONS = ("reconstruct", "refine")
 
 
 class Stages(NamedTuple):
-    """One side's stages, in the order of STAGES.
+    """The stages of one side.
 
     Attributes:
-      run: each stage's callable.
-      steps: the steps that the last run of each optimisation made.
-      all_seams: the seams of all levels with nothing left to the warp.
+      run: the function of each stage, by name, in the order of STAGES.
+      steps: how many steps the last run of each optimisation really made.
+      all_seams: a function that finds the seams of all levels, with nothing left to the warp.
     """
 
     run: dict[str, Callable[[], Any]]
@@ -54,7 +54,7 @@ def random_vgg19(seed: int = 0) -> "Weights":
 
 
 def synthetic_photo(size: tuple[int, int], seed: int = 0) -> np.ndarray:
-    """Smooth noise with fine texture, uint8 [H, W, 3]."""
+    """Draws a photo of smooth noise with fine texture, uint8 [H, W, 3]."""
     import PIL.Image
 
     rng = np.random.default_rng(seed)
@@ -67,10 +67,10 @@ def dnr_jax_stages(photo: np.ndarray, target: tuple[int, int], config: "Retarget
     """The stages of dnr_jax, each with the results of the one before it as input.
 
     Args:
-      photo: uint8 [H, W, 3].
-      target: (height, width).
-      config: options; with a tolerance above 0 both sides may stop early.
-      weights: of the network.
+      photo: the photo, uint8 [H, W, 3].
+      target: the (height, width) wanted.
+      config: the options; with a tolerance above 0 both sides may stop early.
+      weights: the network, and where it comes from.
     """
     import jax
     import jax.numpy as jnp
@@ -134,7 +134,7 @@ def dnr_jax_stages(photo: np.ndarray, target: tuple[int, int], config: "Retarget
 def torch_stages(
     photo: np.ndarray, target: tuple[int, int], config: "RetargetConfig", reference: "Reference"
 ) -> Stages:
-    """The same for the PyTorch reference."""
+    """The stages of the PyTorch reference; takes the photo, target and config that `dnr_jax_stages` takes."""
     import torch
 
     def ready(value: Any) -> Any:

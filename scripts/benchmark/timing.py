@@ -1,4 +1,4 @@
-"""Timing in turns, and where the figures were taken."""
+"""Times functions in turns, and says on what machine figures were measured."""
 
 import sys
 import time
@@ -7,7 +7,16 @@ from typing import Any
 
 
 def alternate(runs: dict[str, Callable[[], Any]], repeats: int, *, warm_up: bool = True) -> dict[str, list[float]]:
-    """Seconds of each run, in turns, after one of each to warm up."""
+    """Times functions in turns.
+
+    Args:
+      runs: the functions, by name.
+      repeats: how often each is timed.
+      warm_up: whether each runs once before, without being timed.
+
+    Returns:
+      The seconds of every run, by name.
+    """
     if warm_up:
         for run in runs.values():
             run()
@@ -19,7 +28,7 @@ def alternate(runs: dict[str, Callable[[], Any]], repeats: int, *, warm_up: bool
 
 
 def tell(what: str) -> None:
-    """One line of progress on stderr."""
+    """Prints one line of progress on stderr."""
     print(f"benchmark: {what} ...", file=sys.stderr, flush=True)
 
 

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""What the benchmark measures in other programs and processes: seam-carving tools, and a cold start."""
+"""Runs what the benchmark measures in other programs and processes: seam-carving tools, and cold starts."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def progress(stage, done, most):
     print(time.perf_counter() - begun)
     raise Started
 height, width, target = (int(n) for n in sys.argv[3:])
-config = RetargetConfig(reconstruct_steps=20, **PAPER_GEOMETRY)  # With so many, progress is told after every one.
+config = RetargetConfig(reconstruct_steps=20, **PAPER_GEOMETRY)  # So few that progress is called after every step.
 try:
     photo = synthetic_photo((height, width))
     retarget(photo, (height, target), config, load_weights(sys.argv[2]), progress=progress)
@@ -51,14 +51,18 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 
 def seam_carving_tool(photo: np.ndarray, target: tuple[int, int]) -> Callable[[], np.ndarray]:
-    """The PyPI package seam-carving on the photo itself, with its default energy."""
+    """A function that carves a photo by the PyPI package seam-carving, with its default energy."""
     import seam_carving
 
     return lambda: seam_carving.resize(photo, (target[1], target[0]))
 
 
 class LiquidRescale:
-    """ImageMagick's liquid rescale, without what reading and writing cost.
+    """A function that carves a photo by ImageMagick's liquid rescale.
+
+    Args:
+      photo: the photo, uint8 [H, W, 3].
+      target: the (height, width) wanted.
 
     Raises:
       ValueError: ImageMagick or its lqr delegate is not installed.
@@ -82,27 +86,27 @@ class LiquidRescale:
         self._out = folder / "out.ppm"
 
     def __call__(self) -> np.ndarray:
-        """Reads, rescales, writes."""
+        """Reads the photo, rescales it, and writes the result, which is returned."""
         import PIL.Image
 
         subprocess.run(self._whole, check=True)
         return np.asarray(PIL.Image.open(self._out))
 
     def overhead(self) -> None:
-        """Reads and writes."""
+        """Reads and writes the photo, which is what a call costs beside rescaling."""
         subprocess.run(self._files, check=True)
 
 
 def cold_starts(size: tuple[int, int], target_width: int, network: str) -> list[float]:
-    """Seconds from a process's beginning to the end of the reconstruction's first step.
+    """Measures the seconds from the beginning of a process to the end of the reconstruction's first step.
 
     Args:
-      size: (height, width) of the photo.
-      target_width: in pixels.
+      size: the (height, width) of the photo.
+      target_width: the target width in pixels.
       network: "vgg19", with random weights read from a file, or a name for `load_weights`.
 
     Returns:
-      A first process's, with nothing compiled, and that of a second one at the same size.
+      The seconds of a first process, which finds nothing compiled, and of a second one at the same size.
     """
     import jax
 

@@ -26,7 +26,7 @@ def run_converter(
     """Runs a converter's command line.
 
     Args:
-      name: of the command.
+      name: the name of the command.
       argv: the command line, program first.
       text: what --help prints before the flags.
       source: what the file to convert is called.
@@ -51,14 +51,14 @@ def run_converter(
 
 
 def provenance(network: ShippedNetwork, name: str, source: str, attribution: str, layout: str) -> dict[str, str]:
-    """What the file says of its origin.
+    """The metadata that say where a file comes from.
 
     Args:
       network: what the file must be.
-      name: of the network.
-      source: the file that it is converted from, and where that is to be had.
-      attribution: its authors.
-      layout: of that file.
+      name: the name of the network.
+      source: the file that it is converted from, and where that can be had.
+      attribution: the authors of the network.
+      layout: the layout of the file that it is converted from.
     """
     return {
         "name": name,
@@ -75,8 +75,8 @@ def read_source(path: Path, network: ShippedNetwork, source: str) -> bytes:
     """The bytes of the file that a network is converted from.
 
     Raises:
-      ValueError: it is another file, by its SHA-256.
-      OSError: it cannot be read.
+      ValueError: the file is another one, as its SHA-256 shows.
+      OSError: the file cannot be read.
     """
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
@@ -88,14 +88,14 @@ def read_source(path: Path, network: ShippedNetwork, source: str) -> bytes:
 def encode(
     arrays: Arrays, network: ShippedNetwork, metadata: dict[str, str], kept: Callable[[str], bool], remedy: str
 ) -> bytes:
-    """The safetensors file of `arrays`, rounded to float16 but for those that are kept, with origin and licence.
+    """The bytes of a safetensors file of `arrays`, rounded to float16 but for those that are kept.
 
     Args:
-      arrays: float32, by their names in the file.
+      arrays: the float32 arrays, by their names in the file.
       network: what the file must be.
       metadata: where the weights come from, under which licence, and what was changed.
-      kept: which names stay float32.
-      remedy: what to do about a value too large for float16.
+      kept: whether the array of a name stays float32.
+      remedy: what the error says to do about a value that is too large for float16.
 
     Raises:
       ValueError: a weight is too large for float16, or the file would be too large for the package.

@@ -1,7 +1,7 @@
-"""Measures of found faces and words against boxes drawn by hand.
+"""Measures how well faces and words were found, against boxes drawn by hand.
 
-Boxes are (top, left, bottom, right), polygons lists of (row, column), all in pixels. What the person who drew them was
-not sure about (hidden, cut off, drawn, illegible, single letters) counts neither as missed nor as false.
+Boxes are (top, left, bottom, right), polygons are lists of (row, column), all in pixels. What the person who drew them
+was not sure about (hidden, cut off, drawn, illegible, single letters) counts neither as missed nor as false.
 """
 
 import json
@@ -12,19 +12,19 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SAME_FACE = 0.4
-"""Intersection over union from which a found box is a drawn one's."""
+"""The intersection over union that a found box must have with a drawn one to count as the same face."""
 LEAST_FACE = 20.0
-"""Pixels that the root of a face's area has at least to be counted."""
+"""The least size of a face that is counted: the root of its area, in pixels."""
 COVERED = 0.5
-"""The share of a word that found rectangles cover at least where it is found."""
+"""The share of a word that found rectangles must cover for it to count as found."""
 LEAST_WORD = 12.0
-"""Pixels that a word's height has at least to be counted."""
+"""The least height of a word that is counted, in pixels."""
 ON_TEXT = 0.3
-"""The share of a found rectangle that lies on text at least, else it is false."""
+"""The share of a found rectangle that must lie on text for it not to count as false."""
 
 
 class Drawn(NamedTuple):
-    """What was drawn on one photo; `size` is its (height, width)."""
+    """The boxes and polygons that were drawn on one photo; `size` is the photo's (height, width)."""
 
     size: tuple[int, int]
     faces: list[list[float]]
@@ -34,7 +34,7 @@ class Drawn(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How many were found of how many, how many found ones are false, and on how many photos."""
+    """How many things were found, of how many there are, how many found ones are false, and on how many photos."""
 
     found: int
     drawn: int
@@ -47,10 +47,10 @@ class Count(NamedTuple):
 
 
 def load_drawn(path: Path) -> dict[str, Drawn]:
-    """What was drawn, by the photo's name.
+    """Reads what was drawn on each photo, by the photo's name.
 
     Raises:
-      ValueError: the file is not of this kind.
+      ValueError: the file holds no such boxes.
     """
     try:
         entries = json.loads(path.read_text("utf-8"))
@@ -60,11 +60,11 @@ def load_drawn(path: Path) -> dict[str, Drawn]:
 
 
 def count_faces(drawn: Drawn, boxes: np.ndarray) -> Count:
-    """Counts faces of LEAST_FACE or more; each found box belongs to one drawn face at most.
+    """Counts the faces of a photo that are at least `LEAST_FACE` large; a found box belongs to at most one of them.
 
     Args:
       drawn: what was drawn on the photo.
-      boxes: [n, 4], the likeliest first.
+      boxes: the boxes that were found, float [n, 4], the likeliest first.
     """
     used: set[int] = set()
     found = counted = 0
@@ -86,11 +86,11 @@ def count_faces(drawn: Drawn, boxes: np.ndarray) -> Count:
 
 
 def count_words(drawn: Drawn, corners: np.ndarray) -> Count:
-    """Counts words of LEAST_WORD or more.
+    """Counts the words of a photo that are at least `LEAST_WORD` high.
 
     Args:
       drawn: what was drawn on the photo.
-      corners: [n, 4, 2], (row, column).
+      corners: the corners (row, column) of the rectangles that were found, float [n, 4, 2].
     """
     cover = fill(drawn.size, corners.tolist())
     text = fill(drawn.size, drawn.words + drawn.unsure_words)
@@ -103,7 +103,7 @@ def count_words(drawn: Drawn, corners: np.ndarray) -> Count:
 
 
 def area(box: list[float] | np.ndarray) -> float:
-    """Of a box, in pixels."""
+    """The area of a box in pixels."""
     return max(0.0, float(box[2] - box[0])) * max(0.0, float(box[3] - box[1]))
 
 
@@ -113,13 +113,13 @@ def shared(first: list[float] | np.ndarray, second: list[float] | np.ndarray) ->
 
 
 def overlap(first: list[float] | np.ndarray, second: list[float] | np.ndarray) -> float:
-    """Intersection over union of two boxes."""
+    """The intersection over union of two boxes."""
     common = shared(first, second)
     return common / max(area(first) + area(second) - common, 1e-9)
 
 
 def fill(size: tuple[int, int], polygons: list) -> np.ndarray:
-    """Which pixels lie in any of `polygons`, bool [h, w]."""
+    """Marks the pixels of a photo of (height, width) `size` that lie in any of the polygons, bool [height, width]."""
     picture = Image.new("L", (size[1], size[0]))
     for polygon in polygons:
         ImageDraw.Draw(picture).polygon([(x, y) for y, x in polygon], fill=1)

@@ -11,7 +11,7 @@ PER_ROW = 5
 
 
 def figure_16(studio: Studio) -> Sheet:
-    """Half the width: sampled deep columns, and DNR with alpha 0.2 and the 35th percentile."""
+    """Figure 16: half of the width by sampled deep columns, and by DNR with alpha 0.2 and the 35th percentile."""
     result = studio.dnr(0.5, studio.config(alpha=0.2, importance_percentile=35.0))
     panels = [
         Panel(studio.photo, "input"),
@@ -22,17 +22,17 @@ def figure_16(studio: Studio) -> Sheet:
 
 
 def figure_17(studio: Studio) -> Sheet:
-    """Three quarters of the width by every operator."""
+    """Figure 17: three quarters of the width by every operator."""
     return _beside(studio, 0.75, "Figure 17")
 
 
 def figure_18(studio: Studio) -> Sheet:
-    """Half of the width by every operator."""
+    """Figure 18: half of the width by every operator."""
     return _beside(studio, 0.5, "Figure 18")
 
 
 def figure_19(studio: Studio) -> Sheet:
-    """50, 40 and 30 % of the width by scaling, seam carving and DNR."""
+    """Figure 19: 50, 40 and 30 % of the width by scaling, seam carving and DNR."""
     shares = (0.5, 0.4, 0.3)
     rows = [[Panel(studio.photo, "input")]]
     for name in ("scl", "sc_forward", "dnr"):
@@ -45,7 +45,7 @@ def figure_19(studio: Studio) -> Sheet:
 
 
 def figure_21(studio: Studio) -> Sheet:
-    """Half the width with the paper's percentile, with seams alone, and with what is chosen for the photo."""
+    """Figure 21: half of the width with the paper's percentile, with seams alone, and with the choice for the photo."""
     panels = [Panel(studio.photo, "input")]
     for percentile in (20.0, 100.0, "auto"):
         result = studio.dnr(0.5, studio.config(importance_percentile=percentile))

@@ -1,4 +1,4 @@
-"""A figure on one sheet: rows of labelled panels under a title, and where each of them lies."""
+"""Draws a figure on one sheet, as rows of labelled panels under a title, and says where each panel lies."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 GAP = 8
 NARROWEST = 128
-"""Least width of a column, so that labels have room."""
+"""The least width of a column in pixels, so that labels have room."""
 BEST = (200, 30, 30)
 _LINE = 14
 _FONT, _TITLE_FONT = 11, 14
@@ -24,7 +24,7 @@ class Panel(NamedTuple):
 
     Attributes:
       picture: uint8 [H, W, 3].
-      label: what it shows; wrapped to the width of its column.
+      label: a text that says what it shows, which is wrapped to the width of its column.
       best: whether a frame marks it as the best of its kind.
     """
 
@@ -34,7 +34,7 @@ class Panel(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """A figure before it is drawn: a title and rows of panels, which need not be of one length."""
+    """A figure before it is drawn: a title, and rows of panels, which need not be equally long."""
 
     title: str
     rows: list[list[Panel]]
@@ -50,7 +50,11 @@ class Box(NamedTuple):
 
 
 def draw_sheet(sheet: Sheet) -> tuple[np.ndarray, list[list[Box]]]:
-    """Draws a sheet: black labels under pictures, on white; uint8 [H, W, 3], and the box of each panel's picture."""
+    """Draws a sheet, with black labels under its pictures, on white.
+
+    Returns:
+      The sheet, uint8 [H, W, 3], and for each panel the box of its picture.
+    """
     font, title_font = PIL.ImageFont.load_default(_FONT), PIL.ImageFont.load_default(_TITLE_FONT)
     count = max(len(row) for row in sheet.rows)
     widths = [
@@ -84,7 +88,7 @@ def draw_sheet(sheet: Sheet) -> tuple[np.ndarray, list[list[Box]]]:
 
 
 def encode_sheet(sheet: Sheet, texts: Mapping[str, str]) -> bytes:
-    """A sheet as PNG; its text chunks hold its title, where its panels lie (JSON), and `texts`."""
+    """The bytes of a sheet as PNG; its text chunks hold its title, where its panels lie (JSON), and `texts`."""
     pixels, boxes = draw_sheet(sheet)
     panels = [
         [{"label": panel.label, "best": panel.best, "box": box} for panel, box in zip(row, places, strict=True)]

@@ -13,7 +13,7 @@ from figures.runs import THREE_TAPS, Studio
 
 
 def figure_4(studio: Studio) -> Sheet:
-    """Eq. 1's importance of every default tap."""
+    """Figure 4: the importance (Eq. 1) of every default tap."""
     panels = [Panel(studio.photo, "input")]
     for tap, values in zip(DEFAULT_TAPS, studio.importance(DEFAULT_TAPS), strict=True):
         panels.append(Panel(map_picture(np.asarray(values), tap, studio.size), tap))
@@ -21,7 +21,7 @@ def figure_4(studio: Studio) -> Sheet:
 
 
 def figure_6(studio: Studio) -> Sheet:
-    """Seams found through three layers, and through the first alone; both taken from the pixels."""
+    """Figure 6: seams found through three layers, and through the first alone; both are taken from the pixels."""
     rows = []
     for label, taps in (("(a) hierarchical", THREE_TAPS), ("(b) one layer", THREE_TAPS[:1])):
         config = studio.config(taps=taps, importance_percentile=100.0)
@@ -42,7 +42,7 @@ def figure_6(studio: Studio) -> Sheet:
 
 
 def figure_9(studio: Studio) -> Sheet:
-    """The energy of seam carving beside the effective importance of DNR's seams."""
+    """Figure 9: the energy of seam carving beside the effective importance of DNR's seams."""
     config = studio.config()
     plan = studio.plan(0.75, config)
     gradient = np.asarray(gradient_energy(jnp.asarray(luma(studio.photo.astype(np.float32)))))
@@ -57,5 +57,5 @@ def figure_9(studio: Studio) -> Sheet:
 
 
 def map_picture(values: np.ndarray, tap: str, size: tuple[int, int]) -> np.ndarray:
-    """A tap's map in colour at the size of the image that it belongs to."""
+    """The map of a tap in colour, at the (height, width) `size` of the image that it belongs to."""
     return spread(colour_map(values), tap_stride(tap), size)

@@ -17,18 +17,18 @@ from figures.maps import map_picture
 from figures.runs import THREE_TAPS, Studio
 
 ITERATIONS = 120
-"""Reconstruction steps where the start is the scaled photo or noise, which need more than the seam-carved one."""
+"""How many steps a reconstruction takes from the scaled photo or noise, which need more than the seam-carved photo."""
 RATES = (1.0, 4.0, 16.0)
-"""Learning rates of Figure 11, in grey levels a step."""
+"""The learning rates of Figure 11, in grey levels a step."""
 LAMBDAS = ((1.0, 0.0, 0.0), (1.0, 0.1, 0.1), (1.0, 1.0, 1.0))
-"""Loss weights of Figures 13 and 14, which the paper does not state."""
+"""The loss weights of Figures 13 and 14, which the paper does not state."""
 _ALONE: dict[str, Any] = {"taps": THREE_TAPS, "refine_steps": 0, "importance_percentile": 100.0}
-"""Sec. 4.3: three taps and no refinement; all seams, so that what is shown is reconstruction alone."""
+"""The options of Sec. 4.3: three taps and no refinement; all seams go, so that figures show reconstruction alone."""
 _ZOOMED = 192
 
 
 def figure_1(studio: Studio) -> Sheet:
-    """The photo, its carved feature maps, the scaled photo and the iterations that start from it."""
+    """Figure 1: the photo, its carved feature maps, the scaled photo, and the iterations that start from it."""
     config = studio.config(snapshots=3, init="linear", reconstruct_steps=ITERATIONS)
     result = studio.dnr(0.75, config)
     panels = [Panel(studio.photo, "(a) input")]
@@ -40,7 +40,7 @@ def figure_1(studio: Studio) -> Sheet:
 
 
 def figure_3(studio: Studio) -> Sheet:
-    """Feature maps, target feature maps, and snapshots to the final output."""
+    """Figure 3: feature maps, target feature maps, and snapshots up to the final output."""
     config = studio.config(snapshots=4, init="linear", reconstruct_steps=ITERATIONS)
     result = studio.dnr(0.75, config)
     features = [Panel(studio.photo, "input")]
@@ -60,7 +60,7 @@ def figure_3(studio: Studio) -> Sheet:
 
 
 def figure_8(studio: Studio) -> Sheet:
-    """Six patches before and after the refinement, where it moved most."""
+    """Figure 8: six patches before and after the refinement, where it moved pixels most."""
     result = studio.dnr(0.75, studio.config())
     before, after = to_picture(result.reconstructed), to_picture(result.refined)
     side = max(8, min(64, min(before.shape[:2]) // 4))
@@ -77,7 +77,7 @@ def figure_8(studio: Studio) -> Sheet:
 
 
 def figure_10(studio: Studio) -> Sheet:
-    """The same seams taken from the pixels and from the features, whole and where they differ most."""
+    """Figure 10: the same seams taken from the pixels and from the features, whole and where the two differ most."""
     carved = studio.operator("deep_sc", 0.75)
     result = studio.dnr(0.75, studio.config(importance_percentile=100.0))
     patch = most_moved(_difference(carved, result.image), _patch_side(carved))
@@ -91,7 +91,7 @@ def figure_10(studio: Studio) -> Sheet:
 
 
 def figure_11(studio: Studio) -> Sheet:
-    """Starts by learning rates (rows) by iterations (columns); the lowest loss of each start is framed."""
+    """Figure 11: starts and learning rates in rows, iterations in columns; the lowest loss of each start is framed."""
     rows = []
     for letter, init in zip("abc", ("noise", "linear", "seam"), strict=True):
         block: list[list[tuple[np.ndarray, str, float]]] = []
@@ -123,7 +123,7 @@ def figure_11(studio: Studio) -> Sheet:
 
 
 def figure_12(studio: Studio) -> Sheet:
-    """Reconstruction from the deepest of three layers alone."""
+    """Figure 12: reconstruction from the deepest of three layers alone."""
     panels = [Panel(studio.photo, "(a) input")]
     for letter, init in (("b", "linear"), ("c", "seam")):
         result = studio.dnr(0.75, _deep_config(studio, init, (0.0, 0.0, 1.0)))
@@ -132,12 +132,12 @@ def figure_12(studio: Studio) -> Sheet:
 
 
 def figure_13(studio: Studio) -> Sheet:
-    """Loss weights of deeper layers, from the seam-carved photo."""
+    """Figure 13: loss weights of deeper layers, from the seam-carved photo."""
     return _lambdas(studio, "seam", "Figure 13")
 
 
 def figure_14(studio: Studio) -> Sheet:
-    """Loss weights of deeper layers, from the scaled photo."""
+    """Figure 14: loss weights of deeper layers, from the scaled photo."""
     return _lambdas(studio, "linear", "Figure 14")
 
 
@@ -178,7 +178,7 @@ def _iterations(result: Result, letters: str = "") -> list[Panel]:
 
 
 def _carved_maps(result: Result, config: RetargetConfig) -> list[np.ndarray]:
-    """Each tap's importance after the seams, in colour, at the intermediate size."""
+    """The importance of each tap after the seams, in colour, at the intermediate size."""
     mid = result.reconstructed.shape[:2]
     size = (mid[0], mid[1])
     maps = []

@@ -1,4 +1,7 @@
-"""Sheets of results: each row a photo, its published results and those in folders, at full size; blind if asked."""
+"""Makes sheets of results: each row holds a photo, its published results and those in folders, all at full size.
+
+Blind sheets do not say which result is whose.
+"""
 
 import json
 import string
@@ -15,12 +18,12 @@ from figures.layout import Panel, Sheet
 
 
 class Row(NamedTuple):
-    """A photo and what was made of it.
+    """A photo and its results.
 
     Attributes:
-      photo: the name.
+      photo: the name of the photo.
       source: the photo's file.
-      results: (name of the column, file), from left to right.
+      results: the name of the column and the file of each result, from left to right.
     """
 
     photo: str
@@ -34,13 +37,13 @@ def choose_rows(
     """The rows of all pages.
 
     Args:
-      cases: of the data set.
-      photos: names to show; empty: all of the data set.
-      published: operators whose published results are shown.
-      columns: "NAME=DIR", DIR/PHOTO.png being a photo's result.
+      cases: the photos of the data set.
+      photos: the names of the photos to show; all of the data set where there are none.
+      published: the operators whose published results are shown.
+      columns: further columns as "NAME=DIR", where DIR/PHOTO.png is the result of a photo.
 
     Raises:
-      ValueError: an unknown photo, a column that is not written so or named twice, or a result that is not there.
+      ValueError: a photo is unknown, a column is written otherwise or named twice, or a result is not there.
     """
     folders = [(name, Path(folder)) for name, _, folder in (column.partition("=") for column in columns)]
     names = [f"published:{operator}" for operator in published] + [name for name, _ in folders]
@@ -80,7 +83,13 @@ def shuffle_rows(rows: Sequence[Row], seed: int) -> list[Row]:
 
 
 def draw_pages(rows: Sequence[Row], *, per_page: int, blind: bool) -> list[Sheet]:
-    """The rows on sheets; blind ones call the results A, B, C and say nothing else of them."""
+    """Lays the rows out on sheets.
+
+    Args:
+      rows: the rows of all sheets.
+      per_page: how many rows a sheet has at most.
+      blind: whether results are called A, B, C, and nothing else is said of them.
+    """
     pages = [rows[start : start + per_page] for start in range(0, len(rows), per_page)]
     title = "Results, in an order of each row's own" if blind else "Results"
     return [
@@ -90,7 +99,7 @@ def draw_pages(rows: Sequence[Row], *, per_page: int, blind: bool) -> list[Sheet
 
 
 def write_key(rows: Sequence[Row], seed: int, command: str) -> bytes:
-    """What each letter of a blind sheet stands for, as JSON: {"photos": {"001": {"A": NAME, ...}}}."""
+    """The JSON that says what each letter of blind sheets stands for: {"photos": {"001": {"A": NAME, ...}}}."""
     photos = {row.photo: dict(zip(string.ascii_uppercase, (n for n, _ in row.results), strict=False)) for row in rows}
     return (json.dumps({"seed": seed, "command": command, "photos": photos}, indent=1) + "\n").encode()
 

@@ -1,4 +1,4 @@
-"""What the figures are made from: one photo, one network, and runs of DNR and of the operators beside it."""
+"""Runs DNR, and the operators that figures show beside it, on one photo with one network."""
 
 import dataclasses
 from typing import Any
@@ -22,18 +22,18 @@ from dnr_jax.result import Result
 from dnr_jax.weights import Weights
 
 THREE_TAPS = ("block1_conv1", "block3_conv1", "block5_conv1")
-"""The feature maps of the paper's Sec. 4.3."""
+"""The taps of the paper's Sec. 4.3."""
 
 
 class Studio:
-    """A photo and a network, and a list of what was run with them.
+    """A photo and a network, which keeps a list of what was run with them.
 
     Args:
-      photo: uint8 [H, W, 3].
-      weights: the network.
-      steps: reconstruction steps of every run in place of each figure's own, and half as many of refinement; None for
-        each figure's own.
-      progress: called as the long stages advance.
+      photo: the photo, uint8 [H, W, 3].
+      weights: the network, and where it comes from.
+      steps: how many steps every reconstruction takes, and every refinement half as many; None for the numbers that
+        each figure has of its own.
+      progress: called as the long stages advance; None for nobody.
     """
 
     def __init__(self, photo: np.ndarray, weights: Weights, *, steps: int | None, progress: Progress | None = None):
@@ -45,7 +45,7 @@ class Studio:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the photo."""
+        """The (height, width) of the photo."""
         return self.photo.shape[0], self.photo.shape[1]
 
     def narrowed(self, share: float) -> tuple[int, int]:
@@ -53,9 +53,11 @@ class Studio:
         return self.size[0], max(1, round(share * self.size[1]))
 
     def config(self, *, snapshots: int = 0, **options: Any) -> RetargetConfig:
-        """The config of a run, seams and warp as in the paper.
+        """The config of a run, with seams and warp as in the paper, in which nothing stops early.
 
-        `snapshots` are evenly spaced, the last after the last step, and nothing stops early.
+        Args:
+          snapshots: how many images of the reconstruction to keep, evenly spaced, the last after the last step.
+          options: further options of `RetargetConfig`.
         """
         if self.steps is not None:
             options["reconstruct_steps"] = self.steps
@@ -66,12 +68,12 @@ class Studio:
         return RetargetConfig(**{**PAPER_GEOMETRY, **options})
 
     def dnr(self, share: float, config: RetargetConfig) -> Result:
-        """DNR of the photo to a share of its width."""
+        """Retargets the photo by DNR to a share of its width."""
         self._note("dnr", share, dataclasses.asdict(config))
         return retarget(self.photo, self.narrowed(share), config, self.weights, progress=self.progress)
 
     def operator(self, name: str, share: float) -> np.ndarray:
-        """Another operator's result, uint8."""
+        """Retargets the photo by another operator to a share of its width; uint8 [H, W', 3]."""
         method, config = METHODS[name], self.config()
         self._note(name, share, {option: getattr(config, option) for option in method.options})
         network = self.weights.network if method.needs_network else None
@@ -79,12 +81,12 @@ class Studio:
         return method(self.photo, self.narrowed(share), context)
 
     def importance(self, taps: tuple[str, ...]) -> tuple[jax.Array, ...]:
-        """S_l of each tap."""
+        """The importance S_l of the photo at each tap, float32 [h_l, w_l]."""
         self.weights.network.check_taps(taps)
         return analyse(self.weights.network, jnp.asarray(self.photo, jnp.float32), taps, ()).importance
 
     def plan(self, share: float, config: RetargetConfig) -> Plan:
-        """Seams and warp to a share of the width, without any rendering."""
+        """Finds the seams and the warp to a share of the width, without rendering anything."""
         if min(self.size) < tap_stride(config.taps[-1]):
             raise ValueError(
                 f"the photo is {show_size(self.size)}: {config.taps[-1]} needs {tap_stride(config.taps[-1])}"
@@ -93,7 +95,7 @@ class Studio:
         return make_plan(self.importance(config.taps), self.size, self.narrowed(share), config)
 
     def carved(self, plan: Plan, config: RetargetConfig) -> np.ndarray:
-        """The photo without the pixels of a plan's seams, as a picture."""
+        """The photo without the pixels of a plan's seams, uint8 [H, W', 3]."""
         pixels = replay(plan.passes, jnp.asarray(self.photo, jnp.float32), 0, config)
         return to_picture(crop(pixels, plan.mid))
 

@@ -1,4 +1,4 @@
-"""docs/pages/benchmarks.md, its plots, and the tables in README.md, from the measurements in docs/measurements."""
+"""Writes docs/pages/benchmarks.md, its plots, and README's tables from the measurements in docs/measurements."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -25,11 +25,11 @@ class Kind(NamedTuple):
     """One kind of measurement.
 
     Attributes:
-      title: of its section.
-      text: what is measured, and how to read it.
-      show: its figures in Markdown.
-      bars: what to draw of them, values by label; None for nothing.
-      caption: of the drawing.
+      title: the title of its section.
+      text: a text that says what is measured, and how to read it.
+      show: writes the figures in Markdown.
+      bars: gives the values to draw of the figures, by label; None to draw nothing.
+      caption: the caption of the drawing.
     """
 
     title: str
@@ -91,22 +91,22 @@ KINDS = {
         sections.show_detectors,
     ),
 }
-"""Every kind by the name of its file, in the order of the page."""
+"""Every kind of measurement, by the name of its file, in the order of the page."""
 
 
 def write_documents(found: Mapping[str, Any], root: Path) -> None:
     """Writes the page, its plots and README's tables.
 
     Args:
-      found: the measurements by kind.
-      root: the checkout.
+      found: the measurements, by the name of their kind.
+      root: the folder of the checkout.
     """
     for path, text in documents(found, root).items():
         write_atomically(root / path, text.encode())
 
 
 def documents(found: Mapping[str, Any], root: Path) -> dict[Path, str]:
-    """What stands in every document that measurements make, by its path in the checkout."""
+    """The content of every document that is made from measurements, by its path in the checkout."""
     page, written = [_INTRODUCTION], {}
     for name, kind in KINDS.items():
         if name not in found:
@@ -130,13 +130,18 @@ def documents(found: Mapping[str, Any], root: Path) -> dict[Path, str]:
 
 
 def origin(measured: Mapping[str, Any]) -> str:
-    """By what command figures were measured, when, and on what."""
+    """Says by which command figures were measured, when, and on what machine."""
     note = f"\n{measured['note']}\n" if "note" in measured else ""
     return _ORIGIN.format(**measured) + note
 
 
 def between(text: str, name: str, new: str) -> str:
-    """A document with what stands between the marks of `name` replaced.
+    """Replaces the part of a document that stands between two marks.
+
+    Args:
+      text: the document.
+      name: the name in the marks.
+      new: the text to put between them.
 
     Raises:
       ValueError: the document has no such marks.

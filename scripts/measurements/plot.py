@@ -1,4 +1,4 @@
-"""Bars as an SVG picture that is the same to the last byte for the same figures."""
+"""Draws bars as an SVG picture, which is the same to the last byte for the same figures."""
 
 from collections.abc import Mapping
 from html import escape
@@ -7,10 +7,11 @@ _BAR, _ROW, _LETTER = 320, 26, 7.2
 
 
 def draw_bars(values: Mapping[str, float]) -> str:
-    """Horizontal bars, one a label, with their values.
+    """Draws a horizontal bar for each label, with its value.
 
     Args:
-      values: numbers of 0 or more, at least one above 0; where some are below 1 and some above, a line marks 1.
+      values: numbers of 0 or more by label, at least one above 0; where some are below 1 and some above, a line is
+        drawn at 1.
     """
     most = max(values.values())
     left = round(_LETTER * max(map(len, values)) + 12)

@@ -1,4 +1,4 @@
-"""Figures of each kind of measurement as Markdown tables, and what is drawn of them."""
+"""Writes the figures of each kind of measurement as Markdown tables, and chooses what is drawn of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,13 +32,19 @@ _IMPORTANCE = {"auc": "AUC", "shuffled_auc": "shuffled AUC", "lost_75": "lost at
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as a Markdown table."""
+    """Writes rows of cells as a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def estimate(value: Sequence[float | None], factor: float = 1, digits: int = 3) -> str:
-    """A mean with its interval, where it has one."""
+    """Writes a mean with its interval, where it has one.
+
+    Args:
+      value: the mean and the bounds of its interval; None for what is not a number.
+      factor: what all of them are multiplied by.
+      digits: how many digits to write after the point.
+    """
     mean, low, high = (None if number is None else number * factor for number in value[:3])
     if mean is None:
         return "-"
@@ -48,7 +54,7 @@ def estimate(value: Sequence[float | None], factor: float = 1, digits: int = 3) 
 
 
 def show_objects(figures: Mapping[str, Any]) -> str:
-    """What methods do to outlined objects."""
+    """The table of what methods do to outlined objects."""
     rows = [
         [method, *(estimate(means[key]) for key in _OBJECTS)]
         for method, means in sorted(figures["methods"].items(), key=lambda item: item[1]["object_aspect_distortion"][0])
@@ -57,7 +63,7 @@ def show_objects(figures: Mapping[str, Any]) -> str:
 
 
 def brief_objects(figures: Mapping[str, Any]) -> str:
-    """The same for README: means alone."""
+    """The table for README of what methods do to outlined objects: means alone."""
     found = sorted(figures["methods"].items(), key=lambda item: item[1]["object_aspect_distortion"][0])
     named = [f"**{method}**" if method == "dnr" else method.removeprefix("published:") for method, _ in found]
     rows = [[title, *(f"{means[key][0]:.2f}" for _, means in found)] for key, title in _OBJECTS.items()]
@@ -65,13 +71,13 @@ def brief_objects(figures: Mapping[str, Any]) -> str:
 
 
 def object_bars(figures: Mapping[str, Any]) -> dict[str, float]:
-    """The change of proportions by method, least first."""
+    """The change of objects' proportions by each method, the least first."""
     found = {method: means["object_aspect_distortion"][0] for method, means in figures["methods"].items()}
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
 def show_quality(figures: Mapping[str, Any]) -> str:
-    """The measures of whole pictures; a star where the difference from the first method is sure."""
+    """The table of measures of whole pictures, with a star where the difference from the first method is sure."""
     rows = []
     for method, means in figures["methods"].items():
         cells = [method]
@@ -88,7 +94,7 @@ def show_quality(figures: Mapping[str, Any]) -> str:
 
 
 def show_ratios(figures: Mapping[str, Any]) -> str:
-    """The measures of objects at every aspect."""
+    """The tables of the measures of objects at every aspect."""
     rows = [
         [ratio, method, *(estimate(means[key]) for key in _OBJECTS)]
         for ratio, methods in figures["ratios"].items()
@@ -98,7 +104,7 @@ def show_ratios(figures: Mapping[str, Any]) -> str:
 
 
 def show_speed(figures: Mapping[str, Any]) -> str:
-    """Ratios stage by stage."""
+    """The table of ratios of time, stage by stage."""
     stages = {stage: values for stage, values in figures["stages"].items() if stage in _STAGES and values.get("ratio")}
     names = [name for name in _OTHERS if any(name in values["ratio"] for values in stages.values())]
     rows = [
@@ -121,7 +127,7 @@ def show_speed(figures: Mapping[str, Any]) -> str:
 
 
 def brief_speed(figures: Mapping[str, Any]) -> str:
-    """The same for README: the stages that say most, one column a stage."""
+    """The table of ratios for README: a column for each of the stages that say most."""
     stages = [
         stage for stage in ("end_to_end", "reconstruct_step", "features", "all_seams") if stage in figures["stages"]
     ]
@@ -131,7 +137,7 @@ def brief_speed(figures: Mapping[str, Any]) -> str:
 
 
 def ratio(ratios: Mapping[str, float | None], name: str) -> str:
-    """One cell: a ratio, that there was no parity, or nothing."""
+    """One cell: the ratio of a name, a word that there was no parity, or nothing where nothing was measured."""
     if name not in ratios:
         return ""
     value = ratios[name]
@@ -139,7 +145,7 @@ def ratio(ratios: Mapping[str, float | None], name: str) -> str:
 
 
 def speed_bars(figures: Mapping[str, Any]) -> dict[str, float]:
-    """The ratios that say most."""
+    """The ratios that say most, by label."""
     bars = {}
     for stage in ("end_to_end", "all_seams"):
         for name, value in figures["stages"].get(stage, {}).get("ratio", {}).items():
@@ -149,7 +155,7 @@ def speed_bars(figures: Mapping[str, Any]) -> dict[str, float]:
 
 
 def show_cost(figures: Mapping[str, Any]) -> str:
-    """Seconds per megapixel by size."""
+    """The table of seconds per megapixel, by the size of the photo."""
     cost = figures["seconds_per_megapixel"]
     sizes = list(next(iter(cost.values())))
     rows = [
@@ -160,7 +166,7 @@ def show_cost(figures: Mapping[str, Any]) -> str:
 
 
 def show_batch(figures: Mapping[str, Any]) -> str:
-    """Batch sizes, shards, the long run, and what a million photos would take."""
+    """The tables of batch sizes, shards, the long run, and what a million photos would take."""
     speed = figures["speed"]
     rows = [["1, in a loop", f"{speed['loop_photos_a_second']:.3g}", "1"]]
     rows += [
@@ -186,13 +192,13 @@ def show_batch(figures: Mapping[str, Any]) -> str:
 
 
 def show_importance(figures: Mapping[str, Any]) -> str:
-    """How maps rank objects above ground."""
+    """The table of how well maps rank objects above the rest of the photo."""
     rows = [[label, *(estimate(found[f"{key}_mean"]) for key in _IMPORTANCE)] for label, found in figures.items()]
     return table(["map", *_IMPORTANCE.values()], rows)
 
 
 def show_detectors(figures: Mapping[str, Any]) -> str:
-    """Recall and false boxes."""
+    """The table of recall and false boxes of the detectors."""
     rows = []
     for title, halves in figures.items():
         cells = [

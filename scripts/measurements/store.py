@@ -1,4 +1,4 @@
-"""Measurements that the documents show: one JSON file each in docs/measurements, from which the pages are written.
+"""Keeps the measurements that the documents show, in a JSON file each in docs/measurements.
 
 A script that measures something calls `record`, where --update_docs asks for it. Nothing is copied by hand:
 docs/pages/benchmarks.md and the table in README.md are made from these files alone (`measurements.documents`).
@@ -19,19 +19,19 @@ from measurements.documents import KINDS, write_documents
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path("docs/measurements")
 _NOT_KEPT = ("device",)
-"""What a measurement says of its machine beyond what the documents tell: its cores."""
+"""The names of figures about the machine that are not kept, since the documents do not show them."""
 
 
 def record(kind: str, figures: Mapping[str, Any], argv: Sequence[str]) -> None:
     """Keeps what was measured, and writes the documents anew.
 
     Args:
-      kind: which of `KINDS`; what an earlier run of the same kind left is replaced.
+      kind: the name of one of `KINDS`; the figures of an earlier run of the same kind are replaced.
       figures: what was measured, ready for JSON.
       argv: the command line that measured it.
 
     Raises:
-      OSError: a file that cannot be written.
+      OSError: a file cannot be written.
     """
     assert kind in KINDS, kind
     kept = {
@@ -50,13 +50,13 @@ def record(kind: str, figures: Mapping[str, Any], argv: Sequence[str]) -> None:
 
 
 def read_all() -> dict[str, Any]:
-    """Every measurement by its kind, in the order of the documents."""
+    """Reads every measurement, by the name of its kind, in the order of the documents."""
     found = {kind: ROOT / FOLDER / f"{kind}.json" for kind in KINDS}
     return {kind: json.loads(path.read_text()) for kind, path in found.items() if path.exists()}
 
 
 def _in_checkout(argument: str) -> str:
-    """An argument without the folders of whoever measured."""
+    """An argument of a command line, without the folders of the person who measured."""
     name, equals, value = argument.partition("=")
     text = value if equals else name
     if text.startswith(f"{ROOT}/"):

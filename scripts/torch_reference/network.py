@@ -17,13 +17,13 @@ LAYERS = tuple(
     for block, convs in enumerate((2, 2, 4, 4, 4), 1)
     for layer in (*(f"conv{n}" for n in range(1, convs + 1)), "pool")
 )
-"""VGG19's layers by their Keras names, shallow to deep."""
+"""The layers of VGG19, shallow to deep, by their Keras names."""
 Params = Mapping[str, Mapping[str, Any]]
 _PATIENCE = 10
 
 
 def stride(tap: str) -> int:
-    """Pixels per neuron along one side."""
+    """How many pixels a neuron of a tap spans along one side."""
     return 2 ** sum(layer.endswith("pool") for layer in LAYERS[: LAYERS.index(tap) + 1])
 
 
@@ -69,11 +69,11 @@ def feature_loss(
     """`sum_l lambda_l ||F_l(O) - F'_l||_2` (Eq. 4), or with kind "squared" the sum of squared norms.
 
     Args:
-      network: whose features are compared.
-      image: float32 [1, 3, H, W].
-      targets: F'_l by tap, float32 [1, C, h_l, w_l].
+      network: the network whose features are compared.
+      image: the image O, float32 [1, 3, H, W].
+      targets: the target features F'_l by tap, float32 [1, C, h_l, w_l].
       kind: "norm" or "squared".
-      weights: lambda of each of `targets`, in their order.
+      weights: the lambda of each of `targets`, in their order.
     """
     activations, total = network(image, tuple(targets)), torch.zeros((), device=image.device)
     for (tap, target), weight in zip(targets.items(), weights, strict=True):
@@ -98,7 +98,7 @@ def sampled_feature_loss(
 
 
 def _root(squares: Tensor) -> Tensor:
-    """The square root, with gradient 0 at 0; what is not a number stays so."""
+    """The square root, with a gradient of 0 at 0; what is not a number stays so."""
     zero = squares == 0
     return torch.where(zero, 0, torch.where(zero, 1, squares).sqrt())
 

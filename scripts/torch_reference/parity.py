@@ -1,4 +1,4 @@
-"""Whether dnr_jax and the PyTorch reference compute the same, in numbers: no ratio of times is worth anything without.
+"""Measures whether dnr_jax and the PyTorch reference compute the same, without which no ratio of times means anything.
 
 `dnr_jax_outputs` and `reference_outputs` run each side stage by stage as plain NumPy; `parity` compares the two. Seams
 are found by both from the same importance maps (dnr_jax's): the two frameworks' features differ in their last digits,
@@ -28,22 +28,23 @@ TOLERANCES = {
     "warp": 1e-3,
     "image": 1.0,
 }
-"""The largest difference that passes: relative for features, loss and gradients; the share of kept indices that differ
-for seams; mean grey levels for start, warp and image."""
+"""The largest difference of each stage that passes: relative for features, loss and gradients; for seams the share of
+kept indices that differ; mean grey levels for start, warp and image."""
 
 
 class Outputs(NamedTuple):
     """What one side computes, stage by stage.
 
     Attributes:
-      features: F_l by tap, float32 [h_l, w_l, C].
-      seams: K_l of each pass and level in order, from importance maps that both sides share; int [h_l, w_l - n_l].
-      own_seams: likewise, from the side's own features.
-      start: what the reconstruction begins with, float32 [H_mid, W_mid, 3].
-      loss: Eq. 4 there.
-      gradient: of the loss, [H_mid, W_mid, 3].
-      refinement_loss: of `start` sampled at shared displacements.
-      refinement_gradient: with respect to them, [H_mid, W_mid, 2].
+      features: the features F_l by tap, float32 [h_l, w_l, C].
+      seams: the kept indices K_l of each pass and level in order, from importance maps that both sides share; int
+        [h_l, w_l - n_l].
+      own_seams: the kept indices that follow from the side's own features, of the same shapes.
+      start: the image that the reconstruction begins with, float32 [H_mid, W_mid, 3].
+      loss: the loss (Eq. 4) of `start`.
+      gradient: the gradient of that loss, [H_mid, W_mid, 3].
+      refinement_loss: the loss of `start` sampled at displacements that both sides share.
+      refinement_gradient: its gradient with respect to the displacements, [H_mid, W_mid, 2].
       warp: `start` warped to the target, [H', W', 3].
       image: the result of the whole method without early stopping, [H', W', 3].
     """
@@ -109,7 +110,7 @@ def _relative_peak(ours: np.ndarray | None, reference: np.ndarray) -> float:
 
 
 def _relative_norm(ours: np.ndarray, reference: np.ndarray) -> float:
-    """The norm of the difference over the norm."""
+    """The norm of the difference over the norm of the reference."""
     if ours.shape != reference.shape:
         return float("inf")
     return float(np.linalg.norm(_double(ours) - reference) / max(np.linalg.norm(_double(reference)), 1e-30))
@@ -136,10 +137,10 @@ def dnr_jax_outputs(
     """dnr_jax's outputs, and its importance maps, which `reference_outputs` takes.
 
     Args:
-      image: [H, W, 3], RGB in [0, 255].
-      target: (height, width), none above the photo's.
-      config: options; init "seam"; without early stopping here, whatever its tolerance.
-      weights: a VGG.
+      image: the photo, [H, W, 3], RGB in [0, 255].
+      target: the (height, width) wanted, no side above the photo's.
+      config: the options, with init "seam"; nothing stops early here, whatever their tolerance.
+      weights: a network of VGG19's shape, and where it comes from.
     """
     import dataclasses
 
@@ -210,7 +211,7 @@ def reference_outputs(
     config: "RetargetConfig",
     importance: Sequence[np.ndarray],
 ) -> Outputs:
-    """The PyTorch reference's outputs; `importance`: the maps that both sides find their seams on."""
+    """The PyTorch reference's outputs; both sides find their seams on `importance`, from `dnr_jax_outputs`."""
 
     def kept(passes: Sequence[Any]) -> list[np.ndarray]:
         return [kept.cpu().numpy() for step in passes for kept in step.kept]
@@ -250,7 +251,7 @@ def reference_outputs(
 
 
 _ONLY = {"objects": "none", "warp": "grid", "optimise": "everywhere"}
-"""What the reference does where dnr_jax has a choice: the paper's method, on all pixels."""
+"""The only values of some options that the reference knows: the paper's method, on all pixels."""
 
 
 def reference_options(config: "RetargetConfig") -> dict[str, Any]:

@@ -21,15 +21,15 @@ class Retargeting(NamedTuple):
     """A retargeted photo and every stage on the way; images are float32 [H, W, 3] tensors.
 
     Attributes:
-      image: [H', W', 3], uint8 on the host for a uint8 photo.
-      importance: S_l of each tap, [h_l, w_l].
-      plan: seams and sizes.
-      targets: F'_l of the taps of the loss, [1, C, h_l, w_l].
-      start: what the reconstruction began with, [H_mid, W_mid, 3].
-      reconstructed: what it ended with.
-      losses: before each of its steps, and the final one.
-      displacement: (dy, dx) of the sampler in pixels, [H_mid, W_mid, 2].
-      refinement_losses: likewise.
+      image: the result, [H', W', 3]; a uint8 NumPy array for a uint8 photo.
+      importance: the importance S_l of each tap, [h_l, w_l].
+      plan: the seams and the sizes.
+      targets: the target features F'_l of the taps of the loss, [1, C, h_l, w_l].
+      start: the image that the reconstruction began with, [H_mid, W_mid, 3].
+      reconstructed: the image that it ended with.
+      losses: its loss before each step and after the last one.
+      displacement: the displacements (dy, dx) of the sampler in pixels, [H_mid, W_mid, 2].
+      refinement_losses: the refinement's loss before each step and after the last one.
       refined: the sampled image, before the warp.
     """
 
@@ -67,7 +67,12 @@ class Reference(Stages):
         tolerance: float = 1e-3,
         warp_cell: int = 16,
     ) -> Retargeting:
-        """The whole method for one photo, uint8 or float [H, W, 3]; `loss_weights` counts over the levels."""
+        """Retargets one photo; the keyword options are those of `RetargetConfig`, by the same names.
+
+        Args:
+          image: the photo, uint8 or float [H, W, 3] in [0, 255].
+          target: the (height, width) wanted, no side above the photo's.
+        """
         photo = self._tensor(image)
         weighted = {t: w for t, w in zip(self.taps, loss_weights, strict=False) if w > 0}
         terms: dict[str, Any] = {"loss": loss, "loss_weights": tuple(weighted.values())}

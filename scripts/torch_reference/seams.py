@@ -23,9 +23,9 @@ class SeamPass(NamedTuple):
 
     Attributes:
       side: "width" or "height"; for the height, every array is that of the transposed map.
-      kept: K_l of each tap, shallow to deep: int64 [h_l, w_l - n_l], rising along each row.
-      removed: n_l of each tap.
-      guided: MS_l of each tap (Eq. 2), float32 [h_l, w_l].
+      kept: the kept indices K_l of each tap, shallow to deep: int64 [h_l, w_l - n_l], rising along each row.
+      removed: how many seams n_l go at each tap.
+      guided: the guided importance MS_l of each tap (Eq. 2), float32 [h_l, w_l].
     """
 
     side: str
@@ -38,12 +38,13 @@ class SeamPlan(NamedTuple):
     """What the seams do to a photo.
 
     Attributes:
-      size: (height, width) of the photo.
-      mid: (height, width) that the seams lead to: W_mid and its like for the height.
-      target: (height, width) wanted.
-      passes: width first, where it changes, then height.
-      positions: for each tap int64 [h_l, w_l] of the carved map: the flat position in the photo's own map.
-      maps: the carved S_l of each tap, float32.
+      size: the (height, width) of the photo.
+      mid: the (height, width) that the seams lead to: W_mid, and the same for the height.
+      target: the (height, width) wanted.
+      passes: the seams of the width first, where it changes, then those of the height.
+      positions: for each tap the flat positions in the photo's own map of the places of the carved map, int64
+        [h_l, w_l].
+      maps: the carved importance S_l of each tap, float32.
     """
 
     size: tuple[int, int]
@@ -68,16 +69,16 @@ def plan_seams(
     """Finds the seams of every level, width then height, each on the maps that the former left.
 
     Args:
-      importance: S_l of each tap, float32 [H // stride, W // stride], shallow to deep.
-      taps: their names.
-      size: (height, width) of the photo in pixels.
-      target: (height, width), none above the photo's.
-      percentile: q: a deepest seam but the first goes only while its mean is at most this percentile of S_L.
+      importance: the importance S_l of each tap, float32 [H // stride, W // stride], shallow to deep.
+      taps: the names of the taps.
+      size: the (height, width) of the photo in pixels.
+      target: the (height, width) wanted, no side above the photo's.
+      percentile: q: a deepest seam after the first goes only while its mean is at most this percentile of S_L.
       alpha: the factor of Eq. 2.
       region: "projected" or "receptive".
 
     Raises:
-      ValueError: a target that enlarges a side or leaves the deepest level nothing; an unknown region.
+      ValueError: the target enlarges a side or leaves the deepest level nothing, or the region is unknown.
     """
     deepest = stride(taps[-1])
     if any(not deepest <= wanted <= has for wanted, has in zip(target, size, strict=True)):
@@ -99,7 +100,7 @@ def plan_seams(
 
 
 def _keep(array: Tensor, kept: Tensor, side: str) -> Tensor:
-    """The kept places of a map [h, w]."""
+    """A map [h, w] without the places that seams of a side remove."""
     return array.gather(1, kept) if side == "width" else array.gather(0, kept.t())
 
 
@@ -113,7 +114,7 @@ def _carve(
     region: str,
     side: str,
 ) -> tuple[SeamPass, int]:
-    """The seams of every level from the deepest to the shallowest, and W_mid."""
+    """Finds the seams of every level, from the deepest to the shallowest; gives them, and W_mid."""
     strides = [stride(tap) for tap in taps]
     most = width // strides[-1] - target // strides[-1]
     kept = find_seams(importance[-1], most, threshold)
@@ -165,10 +166,12 @@ def find_seams(cost: Tensor, count: int, threshold: float = math.inf) -> Tensor:
     only while its mean cost is at most `threshold`.
 
     Args:
-      cost: float32 [h, w].
+      cost: the cost of each place, float32 [h, w].
+      count: how many seams go at most.
+      threshold: the largest mean cost of a seam after the first.
 
     Returns:
-      K, int64 [h, w - seams]: the columns kept.
+      The columns K that are kept, int64 [h, w - seams].
     """
     height, width = cost.shape
     left = F.pad(cost.float(), (1, 1), value=math.inf)  # What is left, packed to the left, infinite beyond.
@@ -193,7 +196,7 @@ def find_seams(cost: Tensor, count: int, threshold: float = math.inf) -> Tensor:
 
 
 def _row_views(left: Tensor, totals: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """For each row but the first: the totals above, to their left and right, the row's own cost, and its totals."""
+    """Gives for each row but the first the totals above it, to their left and right, its own cost, and its totals."""
     own, middle = left[:, 1:-1].unbind(0), totals[:, 1:-1].unbind(0)
     before, after = totals[:, :-2].unbind(0), totals[:, 2:].unbind(0)
     for i in range(1, len(own)):
@@ -214,7 +217,7 @@ def walk_up(totals: Tensor) -> Tensor:
 
 
 def jump_up(totals: Tensor) -> Tensor:
-    """The same as `walk_up`, on the device: log2(h) rounds that each double how many rows a pointer climbs."""
+    """Does what `walk_up` does on the device, in log2(h) rounds that each double how many rows a pointer climbs."""
     left, straight, right = totals[:-1, :-2], totals[:-1, 1:-1], totals[:-1, 2:]
     move = torch.where(left < straight, -1, 0)
     move = torch.where(right < torch.minimum(left, straight), 1, move)

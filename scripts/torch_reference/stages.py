@@ -29,13 +29,13 @@ class Stages:
     """The stages on one device, with one network and one choice of levels.
 
     Args:
-      params: see `VGG19`; layers past the deepest tap may be missing.
-      preprocessing: likewise.
-      taps: the levels, shallow to deep.
-      device: "cpu", "cuda" or a torch.device.
-      channels_last: memory format of all features, or contiguous (channels first).
-      compile: True, or a mode of torch.compile, for the feature pass and for loss and gradient.
-      tf32: let CUDA's convolutions round their inputs to TF32.
+      params: the parameters of `VGG19`; layers past the deepest tap may be missing.
+      preprocessing: the preprocessing of `VGG19`.
+      taps: the taps of the levels, shallow to deep.
+      device: the device, "cpu", "cuda" or a torch.device.
+      channels_last: whether features lie in memory with channels last rather than first (contiguous).
+      compile: whether torch.compile compiles the feature pass and loss and gradient; True, or one of its modes.
+      tf32: whether CUDA's convolutions may round their inputs to TF32.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Stages:
 
     @torch.no_grad()
     def features(self, image: np.ndarray | Tensor, taps: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """F_l, float32 [1, C, H // stride, W // stride], of `taps` (default: all of the levels)."""
+        """The features F_l of `taps` (None for those of all levels), float32 [1, C, H // stride, W // stride]."""
         with self._convolutions():
             return self._network(self._planes(image), tuple(taps or self.taps))
 
     @torch.no_grad()
     def importance(self, features: Mapping[str, Tensor]) -> list[Tensor]:
-        """Eq. 1: S_l, the norm over channels, float32 [h_l, w_l] for each level."""
+        """The importance S_l of each level (Eq. 1), the norm over channels, float32 [h_l, w_l]."""
         return [torch.linalg.vector_norm(features[tap][0], dim=0) for tap in self.taps]
 
     def seams(
@@ -82,7 +82,7 @@ class Stages:
         alpha: float = 0.5,
         region: str = "projected",
     ) -> SeamPlan:
-        """Kept-index maps and counts of every level, and W_mid; see `plan_seams`."""
+        """Finds the seams of every level; the arguments and the result are those of `plan_seams`."""
         maps = [self._tensor(m) for m in importance]
         return plan_seams(maps, self.taps, size, target, percentile=percentile, alpha=alpha, region=region)
 
@@ -96,10 +96,15 @@ class Stages:
         *,
         init: str = "seam",
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Target features F'_l of the taps of the loss (default: the first), and the image to start from.
+        """Gathers the target features F'_l of the taps of the loss, and the image to start from.
 
         Args:
-          init: "seam", the photo carved at the first level, or "linear", the photo scaled uniformly.
+          features: the features of these taps, as `features` gives them.
+          image: the photo, [H, W, 3].
+          plan: the seams.
+          taps: the taps of the loss; None for the first one alone.
+          init: the image to start from: "seam" for the photo carved at the first level, "linear" for the photo scaled
+            uniformly.
         """
         targets = {}
         for tap in taps or self.taps[:1]:
@@ -119,7 +124,7 @@ class Stages:
         loss: str = "norm",
         loss_weights: Sequence[float] = (1.0,),
     ) -> tuple[Tensor, Tensor]:
-        """Eq. 4 at an image, and its gradient [H, W, 3]; arguments as for `reconstruct`."""
+        """The loss of an image (Eq. 4), and its gradient, [H, W, 3]; takes the arguments that `reconstruct` takes."""
         value = self._planes(image).clone(memory_format=self.format).requires_grad_()
         with self._convolutions():
             total = self._loss(self.network, value, dict(targets), loss, tuple(loss_weights))
@@ -159,14 +164,14 @@ class Stages:
 
         Args:
           start: the first image.
-          targets: F'_l by tap.
-          steps: most steps.
-          rate: of Adam, in grey levels a step.
-          cosine: let the rate fall to 0 along a half cosine.
-          tolerance: stop once the losses of eleven steps are within this share of each other; 0: never, and the
-            device is not waited for before the end.
+          targets: the target features F'_l, by tap.
+          steps: how many steps are taken at most.
+          rate: the learning rate of Adam, in grey levels a step.
+          cosine: whether the rate falls to 0 along a half cosine.
+          tolerance: the optimisation stops once the losses of eleven steps are within this share of each other; with 0
+            it never does, and the device is not waited for before the end.
           loss: "norm" or "squared".
-          loss_weights: lambda of each of `targets`, in their order.
+          loss_weights: the lambda of each of `targets`, in their order.
 
         Returns:
           The image [H, W, 3] and the losses, float32 [steps run + 1].
@@ -197,7 +202,10 @@ class Stages:
         loss: str = "norm",
         loss_weights: Sequence[float] = (1.0,),
     ) -> tuple[Tensor, np.ndarray]:
-        """Minimises the loss of the sampled image over displacements, [H, W, 2] in pixels from 0; see `reconstruct`."""
+        """Minimises the loss of the sampled image over displacements, [H, W, 2] in pixels, which begin at 0.
+
+        The arguments and the result are those of `reconstruct`, with displacements in place of the image.
+        """
         fixed, weights, source = dict(targets), tuple(loss_weights), self._tensor(image).contiguous()
         with self._convolutions():
             return minimise(
@@ -213,7 +221,7 @@ class Stages:
 
     @torch.no_grad()
     def warp(self, image: np.ndarray | Tensor, plan: SeamPlan, *, cell: int = 16) -> Tensor:
-        """Eq. 3: what the seams left to do, [H_mid, W_mid, C] to [H', W', C]."""
+        """Warps an image, [H_mid, W_mid, C], by what the seams left to do, to [H', W', C] (Eq. 3)."""
         planes = self._tensor(image).permute(2, 0, 1)[None]
         return _pixels(grid_warp(planes, plan.maps, [stride(tap) for tap in self.taps], plan.target, cell))
 
@@ -223,7 +231,7 @@ class Stages:
         return torch.as_tensor(array, device=self.device).to(torch.float32)
 
     def _planes(self, image: np.ndarray | Tensor) -> Tensor:
-        """[H, W, 3] as [1, 3, H, W] in the memory format of the features."""
+        """An image [H, W, 3] as [1, 3, H, W], in the memory format of the features."""
         return self._tensor(image).permute(2, 0, 1)[None].contiguous(memory_format=self.format)
 
     def _take(self, features: Tensor, positions: Tensor) -> Tensor:
@@ -242,5 +250,5 @@ class Stages:
 
 
 def _pixels(planes: Tensor) -> Tensor:
-    """[1, C, H, W] as [H, W, C]."""
+    """An array [1, C, H, W] as [H, W, C]."""
     return planes[0].permute(1, 2, 0)

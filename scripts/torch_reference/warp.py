@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""What moves pixels, in PyTorch, for `torch_reference`: the grid warp (Eq. 3) and the bilinear sampler (Sec. 3.3).
+"""The grid warp (Eq. 3) and the bilinear sampler (Sec. 3.3) in PyTorch, for `torch_reference`.
 
 The warp narrows only; it is written for width, and the height is the transpose.
 """
@@ -22,11 +22,11 @@ def grid_warp(
     """Narrows an image to the target, the cells of least importance most.
 
     Args:
-      image: float32 [1, C, H, W].
-      maps: the carved S_l, float32 [H // stride, W // stride].
-      strides: pixels per neuron of each map.
-      target: (height, width), none above the image's.
-      cell: w_G in pixels.
+      image: the image, float32 [1, C, H, W].
+      maps: the carved importance S_l of each tap, float32 [H // stride, W // stride].
+      strides: how many pixels a neuron of each map spans.
+      target: the (height, width) wanted, no side above the image's.
+      cell: the width w_G of the cells in pixels.
     """
     size = (image.shape[2], image.shape[3])
     if size == target:
@@ -42,7 +42,7 @@ def grid_warp(
 
 
 def scale(image: Tensor, target: tuple[int, int]) -> Tensor:
-    """Uniform scaling of [1, C, H, W] to a smaller size, with a box filter along each side."""
+    """Scales an image [1, C, H, W] uniformly to a smaller (height, width), with a box filter along each side."""
     for axis, transpose in ((1, False), (0, True)):
         length = image.shape[2 + axis]
         ends = torch.tensor([[0, length], [0, target[axis]]], dtype=torch.float64)
@@ -65,7 +65,7 @@ def sum_levels(maps: Sequence[Tensor], strides: Sequence[int], size: tuple[int, 
 
 
 def plan_cells(importance: Tensor, target: int, cell: int) -> tuple[Tensor, Tensor]:
-    """Cell borders before and after: new widths in proportion to importance times width, none above the old one.
+    """The borders of cells before and after a warp: new widths are in proportion to importance times width.
 
     Cells that would grow keep their width, and what is left is shared out among the others, until none would. The few
     cells are worked out on the host, in double precision.

@@ -1,4 +1,4 @@
-"""Training photos with their pseudo-labels, and augmented batches drawn from them."""
+"""Reads training photos, gives them pseudo-labels, and draws augmented batches from them."""
 
 import hashlib
 import io
@@ -26,7 +26,7 @@ TAP = "block5_pool"
 
 
 class Labelled(NamedTuple):
-    """A photo, uint8 [h, w, 3], and what each method finds in it, uint8 [h', w'] for 0 to 1."""
+    """A photo, uint8 [h, w, 3], and the map of each method, uint8 [h', w'], where 255 stands for 1."""
 
     photo: np.ndarray
     saliency: Saliency
@@ -34,7 +34,7 @@ class Labelled(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A photo, uint8 [h, w, 3], its target, uint8 [h', w'] for 0 to 1, and the weight of its loss, 0.3 to 1."""
+    """A photo, uint8 [h, w, 3], its target, uint8 [h', w'], where 255 stands for 1, and its loss's weight, 0.3 to 1."""
 
     photo: np.ndarray
     target: np.ndarray
@@ -42,9 +42,9 @@ class Example(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """Examples to learn from and held-out ones, and what they were made of.
+    """The examples to learn from, the held-out ones, and what they were made of.
 
-    `digest` is the SHA-256 over the names and bytes of all files, in order; `found` counts them.
+    `digest` is the SHA-256 over the names and bytes of all files, in order; `found` is how many files there were.
     """
 
     training: list[Example]
@@ -54,7 +54,7 @@ class Dataset(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """float32: images [b, s, s, 3] in [0, 255], targets [b, s, s] in [0, 1], weights [b]."""
+    """A batch, in float32: images [b, s, s, 3] in [0, 255], targets [b, s, s] in [0, 1], and weights [b]."""
 
     images: np.ndarray
     targets: np.ndarray
@@ -68,10 +68,17 @@ def load_dataset(
     processes: int,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Dataset:
-    """Reads and labels every photo of a folder; labels are kept in `cache` and made again when the photos change.
+    """Reads and labels every photo of a folder.
+
+    Args:
+      folder: the folder of photos.
+      recipe: says how labels are made.
+      cache: the file that labels are kept in; they are made again when the photos change.
+      processes: how many processes make labels.
+      progress: called as labels are made; None for nobody.
 
     Raises:
-      ValueError: no photos, or too few whose labels are fit to learn from.
+      ValueError: there are no photos, or too few whose labels are fit to learn from.
     """
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
     if not paths:
@@ -90,7 +97,7 @@ def load_dataset(
 
 
 def photos_digest(paths: list[Path]) -> str:
-    """SHA-256 over the names and bytes of files, in order."""
+    """The SHA-256 over the names and bytes of files, in order, in hexadecimal."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
@@ -100,7 +107,7 @@ def photos_digest(paths: list[Path]) -> str:
 def label_photos(
     paths: list[Path], processes: int, progress: Callable[[str, int, int], None] | None = None
 ) -> list[Labelled]:
-    """Every method's map of every photo; the unsupervised methods in processes of their own."""
+    """Makes every method's map of every photo; the unsupervised methods run in processes of their own."""
     found: list[tuple[np.ndarray, Saliency]] = []
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for item in pool.imap(label_photo, paths, chunksize=4):
@@ -116,7 +123,7 @@ def label_photos(
 
 
 def label_photo(path: Path) -> tuple[np.ndarray, Saliency]:
-    """A photo of at most `PHOTO_SIDE`, uint8, and the unsupervised methods' maps at `LABEL_SIDE`, uint8."""
+    """Reads a photo, with sides of at most `PHOTO_SIDE`, and makes the unsupervised methods' maps at `LABEL_SIDE`."""
     with PIL.Image.open(path) as file:
         photo = file.convert("RGB")
     photo.thumbnail((PHOTO_SIDE, PHOTO_SIDE), PIL.Image.Resampling.LANCZOS)
@@ -127,7 +134,7 @@ def label_photo(path: Path) -> tuple[np.ndarray, Saliency]:
 
 
 def analytic_map(photo: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The analytic network's importance at its deepest tap, stretched to [0, 1], uint8 of `shape`."""
+    """The analytic network's importance at its deepest tap, stretched to the whole range of uint8, of `shape`."""
     height, width = photo.shape[:2]
     padded = np.zeros((PHOTO_SIDE, PHOTO_SIDE, 3), np.float32)  # One shape: one compilation.
     padded[:height, :width] = photo
@@ -154,7 +161,7 @@ def write_labels(cache: Path, digest: str, labelled: list[Labelled]) -> None:
 
 
 def read_labels(cache: Path, digest: str) -> list[Labelled] | None:
-    """What `write_labels` wrote for the same photos; None where there is nothing, or something else."""
+    """Reads what `write_labels` wrote for the same photos; None where there is nothing, or what was made of others."""
     if not cache.is_file():
         return None
     with np.load(cache, allow_pickle=False) as file:
@@ -165,9 +172,10 @@ def read_labels(cache: Path, digest: str) -> list[Labelled] | None:
 
 
 def make_example(item: Labelled, recipe: Recipe) -> Example | None:
-    """The label that a recipe makes of the methods' maps.
+    """Makes the example that a recipe asks for of the methods' maps.
 
-    None where the two unsupervised methods do not agree, or on something that is a speck or nearly the whole photo.
+    Returns:
+      None where the two unsupervised methods do not agree, or agree on a speck or on nearly the whole photo.
     """
     barrier = item.saliency.centred if recipe.centred_labels else item.saliency.barrier
     confidence = agreement(item.saliency.background / 255, barrier / 255)
@@ -186,16 +194,20 @@ def _to_bytes(values: np.ndarray) -> np.ndarray:
 
 
 def smoothstep(values: np.ndarray, low: float = 0.1, high: float = 0.75) -> np.ndarray:
-    """0 up to `low`, 1 from `high` on, `t^2 (3 - 2 t)` between."""
+    """A smooth step: 0 up to `low`, 1 from `high` on, and `t^2 (3 - 2 t)` between, where t rises from 0 to 1."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def draw_batch(examples: list[Example], count: int, side: int, least_area: float, rng: np.random.Generator) -> Batch:
-    """`count` augmented examples in squares of `side` pixels: crop, flip, pasted object, colour, sometimes grey.
+    """Draws augmented examples: cropped, flipped, with a pasted object, recoloured, sometimes grey.
 
     Args:
-      least_area: of a crop, as a share of its photo.
+      examples: the examples to draw from.
+      count: how many to draw.
+      side: the side of the square crops in pixels.
+      least_area: the least area of a crop, as a share of its photo.
+      rng: draws them.
     """
     images = np.empty((count, side, side, 3), np.float32)
     targets = np.empty((count, side, side), np.float32)
@@ -210,7 +222,7 @@ def draw_batch(examples: list[Example], count: int, side: int, least_area: float
 
 
 def whole_photo(example: Example, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """A photo and target squeezed into a square, as `draw_batch` gives them, without augmentation."""
+    """A photo and its target squeezed into a square of `side` pixels, as `draw_batch` gives them, not augmented."""
     return _resize(example.photo, (0, 0, 1, 1), side), _resize(example.target, (0, 0, 1, 1), side) / 255
 
 
@@ -224,7 +236,7 @@ def _crop(example: Example, side: int, least_area: float, rng: np.random.Generat
 
 
 def _resize(array: np.ndarray, box: tuple[float, ...], side: int) -> np.ndarray:
-    """The part of an array inside `box` (left, top, right, bottom as shares), float32 of `side` x `side`."""
+    """The part of an array inside `box` (left, top, right, bottom as shares of it), float32 [side, side, ...]."""
     height, width = array.shape[:2]
     pixels = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
     resized = PIL.Image.fromarray(array).resize((side, side), PIL.Image.Resampling.BILINEAR, box=pixels)
@@ -234,7 +246,7 @@ def _resize(array: np.ndarray, box: tuple[float, ...], side: int) -> np.ndarray:
 def _paste(
     image: np.ndarray, target: np.ndarray, other: Example, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sets another photo's object, where its label is sure, at a random place."""
+    """Pastes the object of another photo, where its label is sure, at a random place."""
     if other.weight < 0.8:
         return image, target
     side = image.shape[0]
@@ -249,7 +261,7 @@ def _paste(
 
 
 def _recolour(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Random brightness, contrast, saturation and balance; one photo in ten turns grey."""
+    """Changes brightness, contrast, saturation and colour balance at random; one photo in ten turns grey."""
     image = image * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     grey = image.mean(-1, keepdims=True)
     saturation = 0.0 if rng.random() < 0.1 else rng.uniform(0.6, 1.4)

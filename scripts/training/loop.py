@@ -1,4 +1,4 @@
-"""The training loop: a step compiled per crop size and called from Python; resumable to the last bit."""
+"""The training loop: one step is compiled for each crop size; an interrupted run resumes to exactly the same result."""
 
 import io
 import json
@@ -24,7 +24,7 @@ VALIDATION_BATCH = 8
 
 
 class State(NamedTuple):
-    """Everything that a step reads and writes, besides its batch."""
+    """Everything that a step reads and changes, besides its batch."""
 
     params: Any
     average: Any
@@ -32,7 +32,7 @@ class State(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One line of a run's history: mean training loss since the last one, and correlations on held-out photos."""
+    """One line of a run's history: its step, the mean training loss since the last line, and held-out correlation."""
 
     step: int
     loss: float
@@ -40,7 +40,10 @@ class Record(NamedTuple):
 
 
 def optimiser_of(recipe: Recipe) -> optax.GradientTransformation:
-    """AdamW on kernels' decay alone, gradients clipped to norm 1, warm-up and half a cosine to 0."""
+    """The optimiser of a recipe: AdamW whose decay is for kernels alone, with clipped gradients.
+
+    Gradients are clipped to norm 1; the rate warms up, and then falls to 0 along half a cosine.
+    """
     warm_up = min(recipe.warm_up, max(1, recipe.steps // 4))
     schedule = optax.warmup_cosine_decay_schedule(0.0, recipe.rate, warm_up, max(recipe.steps, warm_up + 1))
 
@@ -51,12 +54,14 @@ def optimiser_of(recipe: Recipe) -> optax.GradientTransformation:
 
 
 def first_state(recipe: Recipe, seed: int) -> State:
+    """The state before the first step."""
     network = normalised(recipe)
     params = jax.jit(lambda key: network.init(key, jnp.zeros((1, 64, 64, 3)), TAPS))(jax.random.key(seed))["params"]
     return State(params, jax.tree.map(jnp.copy, params), optimiser_of(recipe).init(params))
 
 
 def make_step(recipe: Recipe) -> Callable[..., tuple[State, jax.Array]]:
+    """The compiled function of one step: from state, step number and batch to the next state and the loss."""
     network, optimiser = normalised(recipe), optimiser_of(recipe)
 
     def objective(params: Any, images: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
@@ -74,7 +79,7 @@ def make_step(recipe: Recipe) -> Callable[..., tuple[State, jax.Array]]:
 
 
 def draw_step(dataset: Dataset, recipe: Recipe, seed: int, step: int):
-    """The batch of a step: it depends on nothing but its arguments, so that a resumed run sees the same ones."""
+    """Draws the batch of a step, which depends on nothing but the arguments, so that a resumed run sees the same."""
     rng = np.random.default_rng([seed, step])
     i = rng.choice(len(recipe.sides), p=recipe.chances)
     return draw_batch(dataset.training, recipe.batches[i], recipe.sides[i], recipe.least_area, rng)
@@ -90,14 +95,23 @@ def train(
     save_every: int = 100,
     stop_after: int | None = None,
 ) -> tuple[State, list[Record]]:
-    """Trains from the checkpoint, where there is one, to the last step; saves every `save_every` steps.
+    """Trains from the checkpoint, where there is one, to the last step.
 
     Args:
-      stop_after: leave after this step, as an interruption would.
+      dataset: the examples.
+      recipe: what is trained, and how.
+      seed: the seed of the run.
+      checkpoint: the file that the state is saved in.
+      progress: called as steps are done; None for nobody.
+      save_every: after how many steps the state is saved again.
+      stop_after: the step after which to leave, as an interrupt would; None to go on to the last.
+
+    Returns:
+      The last state, and the history.
 
     Raises:
       ValueError: the checkpoint belongs to another run.
-      FloatingPointError: the loss is no number.
+      FloatingPointError: the loss is not finite.
     """
     identity = repr((recipe, seed, dataset.digest))
     state, history, done = load_checkpoint(checkpoint, first_state(recipe, seed), identity)
@@ -126,7 +140,7 @@ def settle_statistics(
     seed: int,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Any:
-    """Batch-norm statistics of the averaged weights, as the mean over `statistics_batches` fresh batches."""
+    """The batch-norm statistics of the averaged weights: their mean over `statistics_batches` fresh batches."""
     network = normalised(recipe)
     gather = jax.jit(lambda params, images: forward(network, params, images)[1])
     total, count = None, recipe.statistics_batches
@@ -139,14 +153,17 @@ def settle_statistics(
 
 
 def batch_norms(recipe: Recipe) -> Callable[[State, np.ndarray], jax.Array]:
-    """The averaged weights' block5_pool norm, by statistics of the batch of images itself."""
+    """A function from state and images to block5_pool's norm by the averaged weights and the images' own statistics."""
     network = normalised(recipe)
     compiled = jax.jit(lambda params, images: forward(network, params, images)[0][-1])
     return lambda state, images: compiled(state.average, images)
 
 
 def held_out_correlation(dataset: Dataset, norm_of: Callable[[np.ndarray], jax.Array]) -> float:
-    """Mean correlation of block5_pool's norm with the target over held-out photos, in eights; NaN for fewer."""
+    """The mean correlation of block5_pool's norm with the target over held-out photos.
+
+    They are taken in batches of `VALIDATION_BATCH`; where there are fewer, the result is not a number.
+    """
     found = []
     examples = dataset.validation[:VALIDATION_PHOTOS]
     for start in range(0, len(examples) - VALIDATION_BATCH + 1, VALIDATION_BATCH):
@@ -160,6 +177,7 @@ def held_out_correlation(dataset: Dataset, norm_of: Callable[[np.ndarray], jax.A
 
 
 def save_checkpoint(path: Path, state: State, history: list[Record], done: int, identity: str) -> None:
+    """Writes the state after `done` steps; `identity` says which run it belongs to."""
     arrays = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
     summary = json.dumps({"done": done, "identity": identity, "history": history})
     stream = io.BytesIO()
@@ -168,7 +186,14 @@ def save_checkpoint(path: Path, state: State, history: list[Record], done: int, 
 
 
 def load_checkpoint(path: Path, start: State, identity: str) -> tuple[State, list[Record], int]:
-    """State, history and steps done; `start`, nothing and 0 where there is no checkpoint."""
+    """Reads what `save_checkpoint` wrote.
+
+    Returns:
+      The state, the history, and how many steps are done; `start`, nothing and 0 where there is no checkpoint.
+
+    Raises:
+      ValueError: the checkpoint belongs to another run.
+    """
     if not path.is_file():
         return start, [], 0
     with np.load(path, allow_pickle=False) as file:

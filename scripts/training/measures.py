@@ -1,6 +1,6 @@
-"""What an importance map is worth against object masks: ranking, ranking without the centre's help, and what is lost.
+"""Measures importance maps against object masks: by how they rank pixels, and by what seams would take of objects.
 
-Maps are float [h, w]; masks are bool [h, w], True on the object.
+Maps are float [h, w]; masks are bool [h, w], true on the object.
 """
 
 import json
@@ -17,9 +17,10 @@ from dnr_jax.planning.seams import find_seams
 
 
 def load_masks(path: Path, side: int) -> dict[str, np.ndarray]:
-    """Masks by photo, the longer side `side` pixels, from a JSON file of polygons in pixels: {name: {size, polygons}}.
+    """Reads masks, by the name of the photo, from a JSON file of polygons in pixels: {name: {size, polygons}}.
 
-    `size` is the photo's [width, height]; a polygon is a list of its corners [x, y].
+    `size` is the photo's [width, height]; a polygon is a list of its corners [x, y]. The longer side of every mask has
+    `side` pixels.
     """
     masks = {}
     for name, entry in json.loads(path.read_text()).items():
@@ -42,14 +43,15 @@ def roc_area(values: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> 
 
 
 def plain_area(values: np.ndarray, mask: np.ndarray) -> float:
-    """Area under the ROC curve: object against the rest of the photo."""
+    """The area under the ROC curve that tells the object from the rest of the photo."""
     return roc_area(values, mask, ~mask)
 
 
 def shuffled_area(values: np.ndarray, mask: np.ndarray, others: Sequence[np.ndarray]) -> float:
-    """The same, the rest weighted by how often the objects of other photos lie there.
+    """The area under the ROC curve where the rest is weighted by how often the objects of other photos lie there.
 
-    A map that only knows where objects usually are gets 0.5. `others` are stretched to this photo's shape.
+    A map that only knows where objects usually are gets 0.5. The masks of the other photos are stretched to this
+    photo's shape.
     """
     usual = np.mean([_stretch(other, mask.shape) for other in others], 0)
     return roc_area(values, mask, usual * ~mask)
@@ -58,7 +60,7 @@ def shuffled_area(values: np.ndarray, mask: np.ndarray, others: Sequence[np.ndar
 def object_lost(values: np.ndarray, mask: np.ndarray, share: float) -> float:
     """The share of the object's pixels that go when seams of least importance narrow the photo to `share` of its width.
 
-    For masks of one shape this compiles once; `values` must not be negative.
+    It is compiled once for all masks of one shape; the values of the map must not be negative.
     """
     width = mask.shape[1]
     order = _seam_order(np.asarray(values, np.float32), width - round(width * share))
@@ -81,7 +83,16 @@ def bootstrap(values: Sequence[float], seed: int = 0, draws: int = 10_000) -> tu
 def measure(
     maps: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray], shares: Sequence[float] = (0.75, 0.5)
 ) -> dict[str, list[float]]:
-    """Every measure of every photo, in the order of `masks`: "auc", "shuffled_auc" and "lost_<percent>"."""
+    """Takes every measure of every photo.
+
+    Args:
+      maps: the map of each photo, by its name.
+      masks: the mask of each photo, by its name.
+      shares: the shares of the width that photos are narrowed to.
+
+    Returns:
+      The values of each measure ("auc", "shuffled_auc", "lost_<percent>"), in the order of `masks`.
+    """
     found: dict[str, list[float]] = {"auc": [], "shuffled_auc": [], **{f"lost_{round(100 * s)}": [] for s in shares}}
     for name, mask in masks.items():
         found["auc"].append(plain_area(maps[name], mask))

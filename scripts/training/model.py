@@ -1,4 +1,4 @@
-"""The learned network while it is trained: batch norm in every layer, folded into plain convolutions on export.
+"""The learned network as it is trained: with batch norm in every layer, which export folds into plain convolutions.
 
 A training state is a pytree of arrays alone, so that it can be saved and taken up again.
 """
@@ -20,7 +20,7 @@ LAST_GAIN = 0.5
 
 
 class NormalisedConvolution(nn.Module):
-    """A 3x3 SAME convolution, batch norm and ReLU, [b, h, w, c] -> [b, h, w, channels]; no bias of its own.
+    """A 3x3 SAME convolution without a bias, batch norm and ReLU, from [b, h, w, c] to [b, h, w, channels].
 
     The last layer of a block, whose norm is an importance, begins with a gain that makes that norm about 1/2.
     """
@@ -50,12 +50,13 @@ def normalised(recipe: Recipe) -> Learned:
 
 
 def exported(recipe: Recipe) -> Learned:
-    """The network that the folded parameters are for."""
+    """The network without batch norm, for parameters that were folded."""
     return Learned(recipe.widths, recipe.dilations, recipe.contrast, recipe.contrast_gain)
 
 
 def forward(network: Learned, params: Any, images: jax.Array) -> tuple[list[jax.Array], Any]:
-    """Eq. 1 of every trained tap, [b, h, w] each, and the batch's statistics in every layer."""
+    """Runs the network on images, [b, h, w, 3]; gives Eq. 1 of every trained tap, [b, h, w] each, and the statistics of
+    the batch in every layer."""
     activations, changed = network.apply({"params": params}, images, TAPS, mutable=["batch_stats"])
     assert isinstance(activations, dict)
     return norms(activations), changed["batch_stats"]
@@ -70,9 +71,9 @@ def loss_of(maps: list[jax.Array], target: jax.Array, weight: jax.Array) -> jax.
     """`2 MSE + 0.5 (1 - correlation) + 0.5 (1 - soft IoU)` of each tap's norm, summed with `TAP_WEIGHTS`.
 
     Args:
-      maps: [b, h, w] per tap.
-      target: [b, H, W] in [0, 1].
-      weight: [b], of each photo.
+      maps: the norm of each tap, [b, h, w].
+      target: the target of each photo, [b, H, W] in [0, 1].
+      weight: the weight of each photo, [b].
     """
     total = jnp.float32(0)
     for tap_weight, n in zip(TAP_WEIGHTS, maps, strict=True):
@@ -90,7 +91,7 @@ def loss_of(maps: list[jax.Array], target: jax.Array, weight: jax.Array) -> jax.
 
 
 def fold(params: dict[str, Any], statistics: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
-    """Batch norm folded into kernels and biases: the parameters of `Learned`, float32."""
+    """Folds batch norm into kernels and biases, which gives the parameters of `Learned`, float32, by layer."""
     layers = {}
     for name in params:
         norm, stats = params[name]["norm"], statistics[name]["norm"]

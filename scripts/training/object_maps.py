@@ -1,4 +1,4 @@
-"""What the default goes by, to be measured beside the networks' maps: salience, objects, and importance with them."""
+"""Makes the maps that the method goes by at its defaults: salience, objects, and importance joined with them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,19 +17,19 @@ from dnr_jax.shapes import bucket_shape
 from dnr_jax.sight import look_at
 
 SIDE = 512
-"""The longer side of the photos: the map of objects gets a cell for 8 pixels, and every photo one of a few shapes."""
+"""The longer side of the photos in pixels, at which the map of objects has a cell for 8 pixels."""
 
 
 def see_objects(path: Path, networks: Mapping[str, Network]) -> dict[str, np.ndarray]:
-    """Maps of one photo file, float32 of different shapes, that cover it.
+    """Makes the maps of one photo, float32 of different shapes, each of the whole photo.
 
     Args:
-      path: the photo.
-      networks: feature networks by label.
+      path: the photo's file.
+      networks: feature networks, by label.
 
     Returns:
-      "salience": what the salience network sees; for each label "objects, LABEL": what the proportional warp goes by,
-      and "deepest with objects, LABEL": what the deepest seams are found on.
+      By name: "salience" is what the salience network sees; for each label, "objects, LABEL" is what the proportional
+      warp goes by, and "deepest with objects, LABEL" is what the deepest seams are found on.
     """
     config = RetargetConfig(keep=("objects",))
     with PIL.Image.open(path) as file:

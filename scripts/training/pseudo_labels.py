@@ -1,4 +1,4 @@
-"""Where the object is, without any human label: two unsupervised saliency methods.
+"""Finds where a photo's object is without any human label, by two unsupervised saliency methods.
 
 Robust background detection (Zhu et al., "Saliency Optimization from Robust Background Detection", CVPR 2014) on SLIC
 superpixels, and the minimum barrier distance to the border (Zhang et al., "Minimum Barrier Salient Object
@@ -24,7 +24,7 @@ SIGMOID_SLOPE = 10.0
 
 
 class Saliency(NamedTuple):
-    """What each method finds; `centred` is the barrier distance with weight on the photo's centre."""
+    """The maps of the methods; `centred` is the barrier distance weighted towards the photo's centre."""
 
     background: np.ndarray
     barrier: np.ndarray
@@ -32,7 +32,7 @@ class Saliency(NamedTuple):
 
 
 def find_saliency(photo: np.ndarray) -> Saliency:
-    """All maps of a photo."""
+    """Makes all maps of a photo."""
     background = unit_range(np.mean([background_detection(photo, count) for count in SEGMENTS], 0))
     raw = barrier_contrast(photo)
     rows, columns = (np.linspace(-1, 1, n) for n in raw.shape)
@@ -46,7 +46,7 @@ def agreement(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def unit_range(values: np.ndarray) -> np.ndarray:
-    """Values moved and scaled to [0, 1]; zeros where they are all the same but for rounding."""
+    """Shifts and scales values to [0, 1]; gives zeros where they are all the same but for rounding."""
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high - low > 1e-9 else np.zeros_like(values)
 
@@ -85,9 +85,9 @@ def background_probability(linked: np.ndarray, colour_distance: np.ndarray, on_b
     """How surely each superpixel is background, from the share of its soft region's outline that is border.
 
     Args:
-      linked: bool [n, n], superpixels that touch, and all of the border with each other.
-      colour_distance: [n, n].
-      on_border: bool [n].
+      linked: bool [n, n], which superpixels touch; those on the border count as touching each other.
+      colour_distance: float [n, n], how far the colours of superpixels are apart.
+      on_border: bool [n], which superpixels lie on the border.
     """
     closest = np.where(linked, colour_distance, np.inf).min(1)
     slack = np.mean(closest[np.isfinite(closest)]) if np.isfinite(closest).any() else 0.0
@@ -100,24 +100,27 @@ def background_probability(linked: np.ndarray, colour_distance: np.ndarray, on_b
 
 
 def barrier_contrast(photo: np.ndarray) -> np.ndarray:
-    """Barrier distance plus unlikeness to the border's colours, slightly smoothed."""
+    """The sum of barrier distance and unlikeness to the border's colours, slightly smoothed."""
     lab = skimage.color.rgb2lab(photo)
     raw = unit_range(barrier_distance(np.moveaxis(lab, -1, 0)).sum(0)) + border_unlikeness(lab)
     return unit_range(scipy.ndimage.gaussian_filter(raw, 0.01 * max(raw.shape)))
 
 
 def sharpen(values: np.ndarray) -> np.ndarray:
-    """A sigmoid about Otsu's threshold, stretched to [0, 1]."""
+    """Applies a sigmoid about Otsu's threshold, and stretches the result to [0, 1]."""
     threshold = skimage.filters.threshold_otsu(values) if values.max() > values.min() else 0.5
     return unit_range(1 / (1 + np.exp(-SIGMOID_SLOPE * (values - threshold))))
 
 
 def barrier_distance(channels: np.ndarray, passes: int = BARRIER_PASSES) -> np.ndarray:
-    """The least, over paths to the border, of the highest minus the lowest value on the path; raster-scan estimate.
+    """The minimum barrier distance to the border, by raster scans.
+
+    It is the least, over all paths to the border, of the highest minus the lowest value on the path.
 
     Args:
-      channels: [c, h, w], each on its own.
-      passes: alternating scans, from the top left (over upper and left neighbours) and from the bottom right.
+      channels: float [c, h, w]; each channel is treated by itself.
+      passes: how many scans there are, by turns from the top left (over upper and left neighbours) and from the bottom
+        right.
     """
     channels = channels.astype(np.float64)
     height, width = channels.shape[1:]
@@ -142,7 +145,10 @@ def barrier_distance(channels: np.ndarray, passes: int = BARRIER_PASSES) -> np.n
 
 
 def border_unlikeness(lab: np.ndarray) -> np.ndarray:
-    """Mahalanobis distance to the colours of each side's border strip; the least different side counts for nothing."""
+    """How far colours are, in Mahalanobis distance, from those of each side's border strip.
+
+    At each place the side whose colours differ most is left out.
+    """
     height, width = (max(1, round(BORDER_SHARE * n)) for n in lab.shape[:2])
     strips = (lab[:height], lab[-height:], lab[:, :width], lab[:, -width:])
     maps = []
@@ -165,7 +171,7 @@ def _segment_means(values: np.ndarray, labels: np.ndarray, sizes: np.ndarray) ->
 
 
 def _adjacency(labels: np.ndarray, count: int) -> np.ndarray:
-    """bool [count, count]: which superpixels share a side; symmetric, False on the diagonal."""
+    """Which superpixels touch, bool [count, count]; it is symmetric, and false on the diagonal."""
     touching = np.zeros((count, count), bool)
     for a, b in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
         touching[a, b] = touching[b, a] = True

@@ -1,22 +1,29 @@
-"""What is trained and how: one frozen dataclass, and the recipes by name."""
+"""The options of training, as one frozen dataclass, and the recipes that have names."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Options of a training run; everything that decides its result is here, in the seed and in the photos.
+    """The options of a training run; they, the seed and the photos decide its result.
 
     Attributes:
-      contrast: feed the analytic network's contrast channels to blocks 4 and 5.
-      contrast_gain: times which the same channels join the learned ones in the exported network's last taps.
-      centred_labels: weight the barrier distance to the photo's centre.
-      analytic_labels: average the analytic network's importance into the labels.
-      sides: of the square crops, in pixels.
-      batches: photos in a step, for each side.
+      widths: how many channels blocks 2 to 5 learn.
+      dilations: the dilation of each layer of blocks 4 and 5.
+      contrast: whether blocks 4 and 5 get the analytic network's contrast channels.
+      contrast_gain: the factor by which the same channels join the learned ones in the exported network's last taps.
+      centred_labels: whether the barrier distance in labels is weighted towards the photo's centre.
+      analytic_labels: whether the analytic network's importance is averaged into the labels.
+      sides: the sides of the square crops, in pixels.
+      batches: how many photos a step has, for each side.
       chances: how often each side is drawn; they sum to 1.
-      least_area: the smallest crop, as a share of its photo.
-      average: of the weights over the steps, decay per step; 0 takes the last ones.
+      least_area: the least area of a crop, as a share of its photo.
+      steps: how many steps the run has.
+      warm_up: over how many steps the learning rate rises.
+      rate: the highest learning rate.
+      decay: the weight decay of kernels.
+      average: how much of the averaged weights stays at each step; 0 takes the last weights.
+      statistics_batches: over how many batches the batch-norm statistics of the averaged weights are taken.
     """
 
     widths: tuple[int, ...] = (24, 48, 96, 96)
@@ -54,10 +61,14 @@ RECIPES = {
 
 
 def named_recipe(name: str, steps: int | None = None) -> Recipe:
-    """A recipe by name, with another number of steps if given.
+    """The recipe of a name.
+
+    Args:
+      name: the name.
+      steps: a number of steps to take in place of the recipe's own; None for its own.
 
     Raises:
-      ValueError: there is none of that name.
+      ValueError: there is no recipe of that name.
     """
     if name not in RECIPES:
         raise ValueError(f"recipe is {name!r}: choose {' or '.join(RECIPES)}")
