@@ -140,10 +140,12 @@ class Subject:
 
     @property
     def source_file(self) -> Path:
+        """The file that the scaled photo is written to."""
         return self.folder / "source.png"
 
     @property
     def importance_file(self) -> Path:
+        """The file that the judge's importance is drawn into."""
         return self.folder / "importance.png"
 
 
@@ -182,10 +184,7 @@ def run_all(
 
 
 def run_one(photo: Subject, method: Method, settings: Settings, *, progress: Progress | None = None) -> Scored:
-    """Runs one method on one photo and measures the result, or reads what an earlier call with the same settings left.
-
-    `progress` is called as the long stages of the method advance.
-    """
+    """Runs one method on one photo and measures the result, or reads what an earlier call with the same settings left."""
     image_file, record_file = (photo.folder / f"{method.slug}.{suffix}" for suffix in ("png", "json"))
     map_file = photo.folder / f"{method.slug}.map.png" if method.config is not None else None
     key = _result_key(photo, method, settings)
