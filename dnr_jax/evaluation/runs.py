@@ -184,7 +184,7 @@ def run_all(
 
 
 def run_one(photo: Subject, method: Method, settings: Settings, *, progress: Progress | None = None) -> Scored:
-    """Runs one method on one photo and measures the result, or reads what an earlier call with the same settings left."""
+    """Runs one method on one photo and measures the result, or reads what an earlier call of the same settings left."""
     image_file, record_file = (photo.folder / f"{method.slug}.{suffix}" for suffix in ("png", "json"))
     map_file = photo.folder / f"{method.slug}.map.png" if method.config is not None else None
     key = _result_key(photo, method, settings)
