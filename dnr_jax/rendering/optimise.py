@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ PATIENCE = 10
 _CAPACITY = 256  # Loss records come in multiples of this, so that other step counts compile nothing.
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A loss to minimise: hashable, so that an equal one does not compile again; all its data are traced."""
 

@@ -1,0 +1,17 @@
+"""What checks the package's annotations, shapes and dtypes among them, at every call that a test makes.
+
+jaxtyping's import hook puts `check` on every function and dataclass of `CHECKED`. Commands that tests start run without.
+"""
+
+from beartype import BeartypeConf, beartype
+
+CHECKED = tuple(
+    f"dnr_jax.{name}"
+    for name in (
+        *("padding", "networks", "planning", "rendering", "sight", "result", "pipeline"),
+        *("metrics", "baselines"),
+    )
+)
+"""What takes and returns arrays."""
+check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+"""A whole number serves where `float` is asked for, as type checkers have it."""
