@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
+from jaxtyping import Array, Float32
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
@@ -190,7 +191,7 @@ def _retarget(
     sight, importance = look_at(pixels, size, config, network, masks, progress=progress, seconds=seconds)
     with timed(seconds, "seams"):
         salience = None if sight is None else jnp.asarray(sight.salience)
-        ground = lay_groundwork(importance, size, config, masks, photo=pixels[0], salience=salience)
+        ground = lay_groundwork(importance, size, config, masks=masks, photo=pixels[0], salience=salience)
     if progress is not None:
         progress("analysis", ANALYSES, ANALYSES)
     features = None
@@ -233,7 +234,9 @@ def _in_grey(result: Result) -> Result:
     return result._replace(image=np.rint(mean).astype(np.uint8) if result.image.dtype == np.uint8 else mean)
 
 
-def check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, jax.Array | None]:
+def check_image(
+    image: np.ndarray, config: RetargetConfig
+) -> tuple[Float32[Array, "h w 3"], Float32[Array, "h w"] | None]:
     """The photo's pixels, float32 [*, *, 3] in [0, 255], and its opacity, float32 [*, *] in [0, 1], padded.
 
     Raises:

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
+from jaxtyping import Float, Float32
 
+from dnr_jax.arrays import Image, Maps
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.faces import find_faces
 from dnr_jax.networks.network import Network
@@ -40,14 +42,14 @@ class Sight(NamedTuple):
       word_scores: float32 [m] in [0, 1], falling.
     """
 
-    salience: np.ndarray
-    objects: np.ndarray | None = None
-    face_map: np.ndarray | None = None
-    word_map: np.ndarray | None = None
-    faces: np.ndarray = np.zeros((0, 4), np.float32)
-    face_scores: np.ndarray = np.zeros(0, np.float32)
-    words: np.ndarray = np.zeros((0, 4, 2), np.float32)
-    word_scores: np.ndarray = np.zeros(0, np.float32)
+    salience: Float32[np.ndarray, "320 320"]
+    objects: Float32[np.ndarray, "320 320"] | None = None
+    face_map: Float32[np.ndarray, "320 320"] | None = None
+    word_map: Float32[np.ndarray, "320 320"] | None = None
+    faces: Float32[np.ndarray, "n 4"] = np.zeros((0, 4), np.float32)
+    face_scores: Float32[np.ndarray, " n"] = np.zeros(0, np.float32)
+    words: Float32[np.ndarray, "m 4 2"] = np.zeros((0, 4, 2), np.float32)
+    word_scores: Float32[np.ndarray, " m"] = np.zeros(0, np.float32)
 
     def describe(self) -> dict[str, Any]:
         """Boxes and scores of what was looked for, ready for JSON."""
@@ -65,7 +67,7 @@ class Sight(NamedTuple):
         return found
 
 
-def see(photo: jax.Array, size: Size, config: RetargetConfig) -> Sight:
+def see(photo: Image, size: Size, config: RetargetConfig) -> Sight:
     """Looks for what `config.keep` names.
 
     Runs compiled programs and reads their results: it cannot be traced itself.
@@ -79,17 +81,17 @@ def see(photo: jax.Array, size: Size, config: RetargetConfig) -> Sight:
     nothing = np.zeros((SIDE, SIDE), np.float32)
     sight = Sight(nothing)
     if "objects" in config.keep:
-        sight = sight._replace(objects=np.asarray(salience(read_u2netp()[0], photo, size)))
+        sight = sight._replace(objects=np.asarray(salience(read_u2netp()[0], photo, size=size)))
     if "faces" in config.keep:
-        boxes, scores = find_faces(read_faces()[0], photo, size)
+        boxes, scores = find_faces(read_faces()[0], photo, size=size)
         sight = sight._replace(faces=boxes, face_scores=scores, face_map=draw_faces(boxes, lengths))
     if "words" in config.keep:
-        lines, scores = find_words(read_words()[0], photo, size)
+        lines, scores = find_words(read_words()[0], photo, size=size)
         sight = sight._replace(words=lines, word_scores=scores, word_map=draw_words(lines, lengths))
     return sight._replace(salience=join(sight, config))
 
 
-def see_frames(frames: Sequence[jax.Array], size: Size, config: RetargetConfig) -> Sight:
+def see_frames(frames: Sequence[Image], size: Size, config: RetargetConfig) -> Sight:
     """What stands out in any frame of an animation; boxes and scores are those of the first frame. See `see`."""
     sights = [see(frame, size, config) for frame in frames]
     names = ("objects", "face_map", "word_map", "salience")
@@ -98,14 +100,14 @@ def see_frames(frames: Sequence[jax.Array], size: Size, config: RetargetConfig) 
     return sights[0]._replace(**most)
 
 
-def told(objects: np.ndarray) -> Sight:
+def given_objects(objects: Float[np.ndarray, "h w"]) -> Sight:
     """What the user says is an object, float [H, W] in [0, 1], in place of all that the networks see."""
     given = PIL.Image.fromarray(objects.astype(np.float32))
     reduced = np.asarray(given.resize((SIDE, SIDE), PIL.Image.Resampling.BOX))
     return Sight(reduced, objects=reduced)
 
 
-def join(sight: Sight, config: RetargetConfig) -> np.ndarray:
+def join(sight: Sight, config: RetargetConfig) -> Float32[np.ndarray, "320 320"]:
     """The largest of the maps at each place, each with its weight; faces count once more on top of that."""
     # A face is an object in full, and what it counts beyond that lies above 1.
     as_object = 1.0 if config.face_weight > 0 else 0.0
@@ -128,11 +130,11 @@ class Seen(NamedTuple):
     """
 
     sight: Sight | None
-    importance: tuple[jax.Array, ...]
+    importance: Maps
 
 
 def look_at(
-    photos: Sequence[jax.Array],
+    photos: Sequence[Image],
     size: tuple[int, int],
     config: RetargetConfig,
     network: Network,
@@ -156,7 +158,7 @@ def look_at(
     sight = None
     with timed(seconds, "objects"):
         if masks.objects is not None:
-            sight = told(masks.objects)
+            sight = given_objects(masks.objects)
         elif config.objects == "auto":
             sight = see_frames(photos, traced_size(size), config)
     if progress is not None:
@@ -165,7 +167,7 @@ def look_at(
         overview, small_shape = make_overview(size, network.importance_side)
         importance = None
         for photo in photos:
-            maps = analyse(network, photo, config.taps, (), overview, small_shape).importance
+            maps = analyse(network, photo, config.taps, (), overview=overview, small_shape=small_shape).importance
             importance = maps if importance is None else jax.tree.map(jnp.maximum, importance, maps)
         jax.block_until_ready(importance)
     assert importance is not None

@@ -13,9 +13,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Bool, Float32, Int32
 
+from dnr_jax.arrays import Maps, Number, Whole
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import Size
+from dnr_jax.padding import AnySize
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.planning.cells import Grid, make_grid
 from dnr_jax.planning.damage import joint_damage, removal_damage
@@ -39,9 +41,9 @@ class Choice(NamedTuple):
     """
 
     carving: Carving
-    deep: jax.Array
-    counts: jax.Array
-    damage: jax.Array
+    deep: Int32[Array, ""]
+    counts: Int32[Array, " n"]
+    damage: Float32[Array, " n"]
 
 
 class Judged(NamedTuple):
@@ -53,9 +55,9 @@ class Judged(NamedTuple):
       look: from `look_of`, float32 [H, W, 4]; None where no level has the photo's resolution.
     """
 
-    objects: jax.Array
-    protected: jax.Array | None
-    look: jax.Array | None
+    objects: Float32[Array, "h w"]
+    protected: Bool[Array, "h w"] | None
+    look: Float32[Array, "_ _ 4"] | None
 
 
 _State = tuple[jax.Array, jax.Array, jax.Array, Carving]
@@ -64,14 +66,14 @@ _State = tuple[jax.Array, jax.Array, jax.Array, Carving]
 
 @partial(jax.jit, static_argnames=("taps", "region", "room", "seam_kernel"))
 def choose_width(
-    importance: tuple[jax.Array, ...],
-    bias: tuple[jax.Array, ...] | None,
+    importance: Maps,
+    bias: Maps | None,
     judged: Judged,
-    size: Size,
-    wanted: jax.Array | int,
-    target: Size,
-    alpha: jax.Array | float,
-    most_crop: jax.Array | float,
+    size: AnySize,
+    wanted: Whole,
+    target: AnySize,
+    alpha: Number,
+    most_crop: Number,
     *,
     taps: tuple[str, ...],
     region: str,
@@ -151,11 +153,11 @@ class Left(NamedTuple):
     """
 
     grid: Grid
-    damage: jax.Array
+    damage: Float32[Array, ""]
 
 
 def judge_seams(
-    carving: Carving, judged: Judged, size: Size, *, taps: tuple[str, ...], room: int | None = None
+    carving: Carving, judged: Judged, size: AnySize, *, taps: tuple[str, ...], room: int | None = None
 ) -> Left:
     """What the seams of a carving leave, and the damage that they do themselves; arguments as for `choose_width`."""
     height, width = size
@@ -177,6 +179,6 @@ def judge_seams(
     return Left(make_grid(objects, protected, new_valid), damage)
 
 
-def least_strain(grid: Grid, size: Size, target: Size, most_crop: jax.Array | float) -> jax.Array:
+def least_strain(grid: Grid, size: AnySize, target: AnySize, most_crop: Number) -> Float32[Array, ""]:
     """The strain of the proportional warp from `size` to the target, float32."""
     return strain(grid, plan_proportions(grid, size, target, most_crop), size, target)

@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float32
 
+from dnr_jax.arrays import Image, Maps, Number, Whole
 from dnr_jax.networks import stripes
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_size, tap_stride
-from dnr_jax.padding import Size, traced_size
+from dnr_jax.padding import AnySize, Size, traced_size
 from dnr_jax.shapes import bucket_shape, largest_overview
 
 
@@ -21,8 +23,8 @@ class Analysis(NamedTuple):
       features: F_l for the taps asked for, float32 [H // stride, W // stride, C].
     """
 
-    importance: tuple[jax.Array, ...]
-    features: dict[str, jax.Array]
+    importance: Maps
+    features: dict[str, Float32[Array, "_ _ _"]]
 
 
 class Overview(NamedTuple):
@@ -40,9 +42,10 @@ class Overview(NamedTuple):
 @partial(jax.jit, static_argnames=("taps", "feature_taps", "small_shape"))
 def analyse(
     network: Network,
-    image: jax.Array,
+    image: Image,
     taps: tuple[str, ...],
     feature_taps: tuple[str, ...],
+    *,
     overview: Overview | None = None,
     small_shape: tuple[int, int] | None = None,
 ) -> Analysis:
@@ -65,7 +68,7 @@ def analyse(
     full_taps = tuple(dict.fromkeys((*(tap for tap in taps if tap not in scaled_taps), *feature_taps)))
     norms = tuple(tap for tap in full_taps if tap not in feature_taps)
     valid = None if overview is None else overview.size
-    full = stripes.features(network, image, feature_taps, norms, feature_norm, valid) if full_taps else {}
+    full = stripes.features(network, image, feature_taps, norms, feature_norm, size=valid) if full_taps else {}
     maps = {tap: full[tap] if tap in norms else feature_norm(full[tap]) for tap in taps if tap not in scaled_taps}
     if scaled_taps and side is not None:
         shape = image.shape[0], image.shape[1]
@@ -74,14 +77,16 @@ def analyse(
         steps = [n.astype(jnp.float32) / m.astype(jnp.float32) for n, m in zip(size, small, strict=True)]
         # Neuron i sits at pixel (i + 1/2) * stride of its own image; both images cover the same photo.
         shrunk = jax.vmap(
-            lambda channel: resample(channel, small_shape or seen, (steps[0], steps[1]), size, antialias=True), -1, -1
+            lambda channel: resample(channel, small_shape or seen, (steps[0], steps[1]), size=size, antialias=True),
+            -1,
+            -1,
         )(image)
-        features = network.features(shrunk, scaled_taps, None if overview is None else small)
+        features = network.features(shrunk, scaled_taps, size=None if overview is None else small)
         back = [m.astype(jnp.float32) / n.astype(jnp.float32) for n, m in zip(size, small, strict=True)]
         for tap in scaled_taps:
             stride = tap_stride(tap)
             valid = None if overview is None else (small[0] // stride, small[1] // stride)
-            maps[tap] = resample(feature_norm(features[tap]), tap_size(tap, shape), (back[0], back[1]), valid)
+            maps[tap] = resample(feature_norm(features[tap]), tap_size(tap, shape), (back[0], back[1]), size=valid)
     return Analysis(tuple(maps[tap] for tap in taps), {tap: full[tap] for tap in feature_taps})
 
 
@@ -104,19 +109,19 @@ def make_overview(size: tuple[int, int], side: int | None) -> tuple[Overview, tu
     return Overview(traced_size(size), small), largest_overview(bucket_shape(size), side)
 
 
-def feature_norm(features: jax.Array) -> jax.Array:
+def feature_norm(features: Float32[Array, "h w c"]) -> Float32[Array, "h w"]:
     """Eq. 1: `S(i, j) = ||F(i, j, :)||_2`, [h, w, c] -> [h, w]."""
     return jnp.sqrt(jnp.sum(jnp.square(features), -1))
 
 
 def resample(
-    values: jax.Array,
+    values: Float32[Array, "h w"],
     shape: tuple[int, int],
-    steps: tuple[float | jax.Array, float | jax.Array],
-    size: tuple[jax.Array, jax.Array] | None = None,
+    steps: tuple[Number, Number],
     *,
+    size: AnySize | None = None,
     antialias: bool = False,
-) -> jax.Array:
+) -> Float32[Array, "_ _"]:
     """Bilinear interpolation of a map at evenly spaced places, edges repeated.
 
     Args:
@@ -127,14 +132,14 @@ def resample(
       antialias: widens the triangle filter to the step where that is more than one element.
     """
     height, width = size or values.shape
-    rows = _linear_weights(shape[0], values.shape[0], steps[0], height, antialias)
-    columns = _linear_weights(shape[1], values.shape[1], steps[1], width, antialias)
+    rows = _linear_weights(shape[0], values.shape[0], steps[0], height, antialias=antialias)
+    columns = _linear_weights(shape[1], values.shape[1], steps[1], width, antialias=antialias)
     values = jnp.where((rows.sum(0) > 0)[:, None] & (columns.sum(0) > 0)[None, :], values, 0)
     matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
     return matmul(matmul(rows, values), columns.T)
 
 
-def percentile(values: jax.Array, q: float | jax.Array, size: Size | None = None) -> jax.Array:
+def percentile(values: Float32[Array, "h w"], q: Number, *, size: AnySize | None = None) -> Float32[Array, ""]:
     """The q-th percentile, interpolated linearly, of the valid part of a map.
 
     Args:
@@ -153,11 +158,11 @@ def percentile(values: jax.Array, q: float | jax.Array, size: Size | None = None
 
 
 def aggregate(
-    maps: tuple[jax.Array, ...],
-    sizes: tuple[tuple[jax.Array, jax.Array], ...],
+    maps: Maps,
+    sizes: tuple[AnySize, ...],
     strides: tuple[int, ...],
     shape: tuple[int, int],
-) -> jax.Array:
+) -> Float32[Array, "_ _"]:
     """The sum over levels of each map divided by its mean, upsampled to pixels (Fig. 9; also mu of Eq. 3).
 
     Args:
@@ -173,13 +178,11 @@ def aggregate(
         count = jnp.maximum(1, height * width).astype(jnp.float32)
         mean = jnp.sum(jnp.where(inside, values, 0)) / count
         normalised = values / jnp.where(mean > 0, mean, 1)
-        total += resample(normalised, shape, (1 / stride, 1 / stride), (height, width))
+        total += resample(normalised, shape, (1 / stride, 1 / stride), size=(height, width))
     return total
 
 
-def _linear_weights(
-    count: int, length: int, step: float | jax.Array, valid: int | jax.Array, antialias: bool = False
-) -> jax.Array:
+def _linear_weights(count: int, length: int, step: Number, valid: Whole, *, antialias: bool = False) -> jax.Array:
     """Rows of interpolation weights, float32 [count, length], for centres `(i + 1/2) * step - 1/2` clamped inside."""
     last = jnp.maximum(jnp.asarray(valid, jnp.float32) - 1, 0)
     centres = jnp.clip((jnp.arange(count, dtype=jnp.float32) + 0.5) * step - 0.5, 0, last)

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Bool, Float32
 
+from dnr_jax.arrays import Image, Maps, Number, Whole
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import AnySize, fit, pad, traced_size
+from dnr_jax.padding import AnySize, Size, fit, pad, traced_size
 from dnr_jax.planning.cells import make_grid
 from dnr_jax.planning.importance import aggregate
 from dnr_jax.planning.masks import NO_MASKS, Masks, protect_importance, widest
@@ -35,7 +37,7 @@ class Moves(NamedTuple):
     """
 
     passes: tuple[Pass, ...]
-    mid: AnySize
+    mid: Size
     warps: tuple[Warp, Warp]
 
 
@@ -63,8 +65,8 @@ class Plan(NamedTuple):
     warps: dict[str, Warp]
     threshold: float
     notes: list[str]
-    importance: tuple[jax.Array, ...]
-    objects: jax.Array
+    importance: Maps
+    objects: Float32[Array, "_ _"]
 
     @property
     def has_seams(self) -> bool:
@@ -87,38 +89,39 @@ class Groundwork(NamedTuple):
 
     size: tuple[int, int]
     maps: SeamMaps
-    threshold: jax.Array
+    threshold: Float32[Array, ""]
     removals: list[Pass]
     left: SeamMaps
     left_size: tuple[int, int]
-    protect: np.ndarray | None
+    protect: Bool[np.ndarray, "h w"] | None
 
 
 def make_plan(
-    importance: tuple[jax.Array, ...],
+    importance: Maps,
     size: tuple[int, int],
     target: tuple[int, int],
     config: RetargetConfig,
-    masks: Masks = NO_MASKS,
     *,
-    photo: jax.Array | None = None,
-    salience: jax.Array | None = None,
+    masks: Masks = NO_MASKS,
+    photo: Image | None = None,
+    salience: Float32[Array, "_ _"] | None = None,
 ) -> Plan:
     """Finds seams and warps of one photo for one target, (height, width).
 
     The other arguments, and what is raised, are those of `lay_groundwork`.
     """
-    return plan_target(lay_groundwork(importance, size, config, masks, photo=photo, salience=salience), target, config)
+    ground = lay_groundwork(importance, size, config, masks=masks, photo=photo, salience=salience)
+    return plan_target(ground, target, config)
 
 
 def lay_groundwork(
-    importance: tuple[jax.Array, ...],
+    importance: Maps,
     size: tuple[int, int],
     config: RetargetConfig,
-    masks: Masks = NO_MASKS,
     *,
-    photo: jax.Array | None = None,
-    salience: jax.Array | None = None,
+    masks: Masks = NO_MASKS,
+    photo: Image | None = None,
+    salience: Float32[Array, "_ _"] | None = None,
 ) -> Groundwork:
     """Makes the maps that seams are found on, and removes what is marked for it.
 
@@ -184,10 +187,10 @@ def plan_target(ground: Groundwork, target: tuple[int, int], config: RetargetCon
 
 def find_moves(
     maps: SeamMaps,
-    size: AnySize,
+    size: Size,
     reach: AnySize,
     target: AnySize,
-    threshold: jax.Array,
+    threshold: Number,
     numbers: Numbers,
     *,
     rounds: tuple[Round, ...],
@@ -223,7 +226,7 @@ def find_moves(
 _find_moves = jax.jit(find_moves, static_argnames=("rounds", "room", "config"))
 
 
-def _still_if(still: jax.Array, warp: Warp, length: jax.Array | int) -> Warp:
+def _still_if(still: Bool[Array, ""], warp: Warp, length: Whole) -> Warp:
     """The warp, or the identity of a side of `length` pixels."""
     same = jnp.linspace(0, 1, warp.old_edges.shape[0]) * jnp.asarray(length, jnp.float32)
     return Warp(jnp.where(still, same, warp.old_edges), jnp.where(still, same, warp.new_edges))
@@ -248,14 +251,14 @@ def _grid_warps(
     return across, down
 
 
-def apply_warps(image: jax.Array, plan: Plan) -> jax.Array:
+def apply_warps(image: Float32[Array, "_ _ c"], plan: Plan) -> Float32[Array, "_ _ c"]:
     """Warps an image, float32 [H, W, C] valid in `plan.mid`, to the target in the corner of a canvas."""
     for side, warp in plan.warps.items():
         image = warp_side(image, warp, side, bucket_side(plan.target[AXES[side]]))
     return image
 
 
-def too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:
+def too_wide(protect: Bool[np.ndarray, "h w"] | None, target: tuple[int, int]) -> list[str]:
     """One line for each side on which the protect mask does not fit into the target."""
     if protect is None:
         return []
@@ -269,7 +272,9 @@ def too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:
 
 
 @partial(jax.jit, static_argnames=("strides", "shape"))
-def warp_importance(maps: SeamMaps, size: AnySize, *, strides: tuple[int, ...], shape: tuple[int, int]) -> jax.Array:
+def warp_importance(
+    maps: SeamMaps, size: AnySize, *, strides: tuple[int, ...], shape: tuple[int, int]
+) -> Float32[Array, "_ _"]:
     """The carved maps' normalised sum in pixels (mu of Eq. 3 before the mean over cells), float32 of `shape`."""
     sizes = tuple((size[0] // stride, size[1] // stride) for stride in strides)
     importance = aggregate(maps.maps, sizes, strides, shape)
@@ -282,7 +287,7 @@ def warp_importance(maps: SeamMaps, size: AnySize, *, strides: tuple[int, ...], 
 
 
 @partial(jax.jit, static_argnames=("side", "length"))
-def warp_side(image: jax.Array, warp: Warp, side: str, length: int) -> jax.Array:
+def warp_side(image: Float32[Array, "_ _ c"], warp: Warp, side: str, length: int) -> Float32[Array, "_ _ c"]:
     """Warps one side of an image, float32 [H, W, C], to an array `length` long on that side."""
     if side == "width":
         return warp_width(image, warp, length)

@@ -22,7 +22,10 @@ and bounds make both problems convex and separable but for one multiplier, which
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float32
 
+from dnr_jax.arrays import Number, Whole
+from dnr_jax.padding import AnySize
 from dnr_jax.planning.cells import CELLS, Grid
 from dnr_jax.planning.warp import Warp
 
@@ -55,9 +58,9 @@ _STEPS = 40  # Of bisection: float32 has 24 bits.
 
 def plan_proportions(
     grid: Grid,
-    size: tuple[jax.Array | int, jax.Array | int],
-    target: tuple[jax.Array | int, jax.Array | int],
-    most_crop: jax.Array | float,
+    size: AnySize,
+    target: AnySize,
+    most_crop: Number,
 ) -> tuple[Warp, Warp]:
     """Crops, columns and rows that bring an image to the target.
 
@@ -96,9 +99,9 @@ def plan_proportions(
 def strain(
     grid: Grid,
     warps: tuple[Warp, Warp],
-    size: tuple[jax.Array | int, jax.Array | int],
-    target: tuple[jax.Array | int, jax.Array | int],
-) -> jax.Array:
+    size: AnySize,
+    target: AnySize,
+) -> Float32[Array, ""]:
     """What a pair of warps, of the width and of the height, does to what the grid holds, float32.
 
     The sum over the cells of the side that changes most of c (s - 1)^2, or of c times the price of cropping.
@@ -107,7 +110,7 @@ def strain(
     first_is_height = _first_is_height(ratios)
     weights, _, strongest = _column_weights(Grid(*(jnp.where(first_is_height, values.T, values) for values in grid)))
 
-    def along(warp: Warp, length: jax.Array | int) -> tuple[jax.Array, jax.Array]:
+    def along(warp: Warp, length: Whole) -> tuple[jax.Array, jax.Array]:
         cell = jnp.asarray(length, jnp.float32) / CELLS
         edges = jnp.arange(CELLS + 1, dtype=jnp.float32) * cell
         places = jnp.interp(edges, warp.old_edges, warp.new_edges)
@@ -119,9 +122,7 @@ def strain(
     return jnp.sum(jnp.where(shown, weights * jnp.square(scales - 1), crop_price(weights, strongest)))
 
 
-def _relative(
-    size: tuple[jax.Array | int, jax.Array | int], target: tuple[jax.Array | int, jax.Array | int]
-) -> tuple[jax.Array, jax.Array]:
+def _relative(size: AnySize, target: AnySize) -> tuple[jax.Array, jax.Array]:
     """The scale that both sides share, and each side's ratio beyond it, float32 [2] (height, width)."""
     ratios = jnp.stack([jnp.asarray(n, jnp.float32) for n in target]) / jnp.stack(
         [jnp.asarray(n, jnp.float32) for n in size]
@@ -149,12 +150,12 @@ def _column_weights(grid: Grid) -> tuple[jax.Array, jax.Array, jax.Array]:
     return weights + PROTECTED * jnp.any(grid.protected, 0), mean, strongest
 
 
-def crop_price(weights: jax.Array, strongest: jax.Array) -> jax.Array:
+def crop_price(weights: Float32[Array, "40"], strongest: Float32[Array, "40"]) -> Float32[Array, "40"]:
     """What each column costs that leaves the picture, float32 [40]."""
     return CROP_PRICE * weights + SECOND_PRICE * jnp.square(strongest)
 
 
-def _plan_first(grid: Grid, total: jax.Array, most_crop: jax.Array | float) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _plan_first(grid: Grid, total: jax.Array, most_crop: Number) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The window of cells that stay, first to before last, and each one's scale, float32 [40], 0 outside."""
     weights, mean, strongest = _column_weights(grid)
     near = _near(strongest)

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float32, Integer, Shaped
 
+from dnr_jax.arrays import Image
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import AnySize, traced_size
+from dnr_jax.padding import AnySize, Size, traced_size
 from dnr_jax.planning.importance import Overview, analyse
 from dnr_jax.planning.numbers import Numbers, traced_numbers
 from dnr_jax.planning.passes import Pass, replay
@@ -38,12 +40,12 @@ class Rendering(NamedTuple):
       refined: the sampled image, before the warp.
     """
 
-    image: np.ndarray
-    alpha: np.ndarray | None
-    start: np.ndarray
+    image: Float32[np.ndarray, "_ _ 3"]
+    alpha: Float32[np.ndarray, "_ _"] | None
+    start: Float32[np.ndarray, "h w 3"]
     reconstruction: Minimum
     refinement: Minimum
-    refined: np.ndarray
+    refined: Float32[np.ndarray, "h w 3"]
 
 
 class Prepared(NamedTuple):
@@ -56,17 +58,17 @@ class Prepared(NamedTuple):
     """
 
     targets: FeatureTargets
-    start: jax.Array
+    start: Image
     tiles: Tiles | None
 
 
 def prepare(
     network: Network,
-    features: dict[str, jax.Array],
-    photo: jax.Array,
+    features: dict[str, Float32[Array, "_ _ _"]],
+    photo: Float32[Array, "_ _ 3"],
     passes: Sequence[Pass],
     size: AnySize,
-    mid: AnySize,
+    mid: Size,
     numbers: Numbers,
     *,
     canvas: tuple[int, int],
@@ -88,10 +90,10 @@ def prepare(
       near_joints: whether the parts near joints are looked for.
     """
 
-    def carve(array: jax.Array, tap: str) -> jax.Array:
+    def carve(array: Float32[Array, "_ _ c"], tap: str) -> Float32[Array, "_ _ c"]:
         stride = tap_stride(tap)
         shape = (canvas[0] // stride, canvas[1] // stride)
-        return replay(passes, array, config.taps.index(tap), config, shape)
+        return replay(passes, array, config.taps.index(tap), config, shape=shape)
 
     carved = tuple(carve(features[tap], tap) for tap in config.loss_taps)
     targets = FeatureTargets(network, carved, mid, numbers.loss_weights)
@@ -112,19 +114,21 @@ def prepare(
     return Prepared(targets, start, active_tiles(joints, config.loss_taps))
 
 
-def loss_features(network: Network, photo: jax.Array, size: AnySize, config: RetargetConfig) -> dict[str, jax.Array]:
+def loss_features(
+    network: Network, photo: Image, size: Size, config: RetargetConfig
+) -> dict[str, Float32[Array, "_ _ _"]]:
     """F_l of the loss's taps, float32 [h_l, w_l, C], of a photo, float32 [H, W, 3], valid in `size`."""
-    return analyse(network, photo, (), config.loss_taps, Overview(size, size)).features
+    return analyse(network, photo, (), config.loss_taps, overview=Overview(size, size)).features
 
 
 def render(
-    photo: jax.Array,
+    photo: Image,
     plan: Plan,
     config: RetargetConfig,
     network: Network,
     *,
-    alpha: jax.Array | None = None,
-    features: dict[str, jax.Array] | None = None,
+    alpha: Float32[Array, "h w"] | None = None,
+    features: dict[str, Float32[Array, "_ _ _"]] | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
     seconds: dict[str, float] | None = None,
@@ -186,12 +190,12 @@ def render(
             shifted = refine(loss, built.value, targets, rates, progress=told["refinement"])
         else:
             shifted = refine_tiles(loss, built.value, tiled, rates, progress=told["refinement"])
-        refined = jax.block_until_ready(_sample(built.value, shifted.value, valid))
+        refined = jax.block_until_ready(_sample(built.value, shifted.value, size=valid))
     with timed(seconds, "warp"):
         image = crop(apply_warps(refined, plan), plan.target)
         if alpha is not None:
-            opacity = replay(plan.passes, alpha[..., None], 0, config, canvas)
-            opacity = crop(apply_warps(_sample(opacity, shifted.value, valid), plan), plan.target)[..., 0]
+            opacity = replay(plan.passes, alpha[..., None], 0, config, shape=canvas)
+            opacity = crop(apply_warps(_sample(opacity, shifted.value, size=valid), plan), plan.target)[..., 0]
         else:
             opacity = None
     return Rendering(image, opacity, crop(start, mid), built, shifted, crop(refined, mid))
@@ -208,7 +212,7 @@ def only_near_joints(config: RetargetConfig, network: Network) -> bool:
 
 
 @partial(jax.jit, static_argnames=("shape",))
-def places(shape: tuple[int, int]) -> jax.Array:
+def places(shape: tuple[int, int]) -> Float32[Array, "_ _ 2"]:
     """The (row, column) of every element, float32 [*shape, 2]."""
     return jnp.stack(jnp.meshgrid(*(jnp.arange(n, dtype=jnp.float32) for n in shape), indexing="ij"), -1)
 
@@ -225,7 +229,7 @@ def _warp_only(photo: jax.Array, plan: Plan, alpha: jax.Array | None, seconds: d
 
 
 @partial(jax.jit, static_argnames=("shape",))
-def noise_image(seed: int | jax.Array, shape: tuple[int, int]) -> jax.Array:
+def noise_image(seed: Integer[Array, ""] | int, shape: tuple[int, int]) -> Image:
     """Uniform noise in [0, 255], float32 [*shape, 3]; a pixel's value depends on its place, not on the shape."""
 
     def pixel(row: jax.Array, column: jax.Array) -> jax.Array:
@@ -236,11 +240,11 @@ def noise_image(seed: int | jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 
 def scaled_image(
-    photo: jax.Array,
+    photo: Float32[Array, "_ _ 3"],
     size: AnySize,
     mid: AnySize,
     canvas: tuple[int, int],
-) -> jax.Array:
+) -> Image:
     """A photo, float32 [H, W, 3] valid in `size`, scaled uniformly to `mid` in the corner of [*canvas, 3].
 
     Rounded to 1/1024 grey level: what is flat stays exactly flat, and Adam, which looks at a gradient's sign more than
@@ -254,7 +258,9 @@ def _schedule(config: RetargetConfig, steps: int, rate: float) -> Schedule:
     return Schedule(steps, rate, config.rate_schedule == "cosine", config.tolerance)
 
 
-def crop(array: jax.Array | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def crop(
+    array: Shaped[Array, "_ _ *c"] | Shaped[np.ndarray, "_ _ *c"], size: tuple[int, int]
+) -> Shaped[np.ndarray, "_ _ *c"]:
     """The valid top-left part of an array, on the host."""
     return np.asarray(array)[: size[0], : size[1]]  # Cut on the host: a slice on the device compiles for every size.
 
