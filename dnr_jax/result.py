@@ -22,7 +22,7 @@ class Result(NamedTuple):
     Attributes:
       image: [H', W', 3], with a fourth channel or none as the photo; uint8 for a uint8 photo, else float32 in [0, 255].
       importance: S_l of each tap (Eq. 1) of the photo with its priors, float32 [h_l, w_l].
-      sight: what was seen in the photo, or told of it: objects, faces and words; None with objects=none.
+      sight: what was seen in the photo, or given by the user: objects, faces and words; None with objects=none.
       objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 2], above 1 on faces.
       passes: the rounds of seams, in order.
       warps: the warp of each side that the seams did not bring to its target, or that follows the other.

@@ -33,7 +33,7 @@ class Sight(NamedTuple):
 
     Attributes:
       salience: what all of it counts, float32 [SIDE, SIDE] in [0, 2], which spans the photo; above 1 on faces.
-      objects: what the salience network sees, or was told, float32 [SIDE, SIDE] in [0, 1]; None where it was not asked.
+      objects: what the salience network sees, or the user gave, float32 [SIDE, SIDE] in [0, 1]; None for neither.
       face_map: float32 [SIDE, SIDE] in [0, 1]; None likewise.
       word_map: float32 [SIDE, SIDE] in [0, 1]; None likewise.
       faces: float32 [n, 4], boxes (top, left, bottom, right) in pixels.

@@ -144,14 +144,14 @@ def test_padding_changes_nothing(make: Callable, junk: float) -> None:
         padded = np.full((8, 10), junk, np.float32)
         padded[: valid[0], : valid[1]] = cost
         for count, threshold in ((3, np.inf), (valid[1], np.inf), (4, float(np.percentile(cost, 30)))):
-            found = jitted(padded, count, threshold, valid)
+            found = jitted(padded, count, threshold=threshold, size=valid)
             check(found, oracles.find_seams(cost, count, threshold), valid)
 
 
 def test_a_count_beyond_the_valid_width_removes_it_all_and_no_more() -> None:
     padded = np.zeros((8, 10), np.float32)
     padded[:5, :6] = random_map((5, 6), 3)
-    found = jitted(padded, 9, np.inf, (5, 6))
+    found = jitted(padded, 9, size=(5, 6))
     check(found, oracles.find_seams(padded[:5, :6], 6), (5, 6))
 
 
@@ -161,21 +161,20 @@ def test_eager_jit_and_vmap_agree() -> None:
     sizes = np.array([[8, 10], [5, 6], [8, 7], [3, 10]], np.int32)
     # The second stops before its count, the others do not.
     thresholds = np.array([np.inf, 0.3, 2.5, np.inf], np.float32)
-    batch = jax.jit(jax.vmap(find_seams))(costs, counts, thresholds, (sizes[:, 0], sizes[:, 1]))
+    batch = jax.jit(jax.vmap(find_seams))(costs, counts, threshold=thresholds, size=(sizes[:, 0], sizes[:, 1]))
     removed = []
     for i in range(len(costs)):
         height, width = (int(n) for n in sizes[i])
         expected = oracles.find_seams(costs[i, :height, :width], int(counts[i]), float(thresholds[i]))
         removed.append(expected.removed)
         one = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
-        for found in (one, jitted(costs[i], int(counts[i]), float(thresholds[i]), (height, width))):
+        options = {"threshold": float(thresholds[i]), "size": (height, width)}
+        for found in (one, jitted(costs[i], int(counts[i]), **options)):
             check(found, expected, (height, width))
         # An eager call compiles its loop anew each time: one, with a stop, is enough.
         if i == 1:
-            size = (jnp.asarray(height), jnp.asarray(width))
-            check(
-                find_seams(jnp.asarray(costs[i]), int(counts[i]), float(thresholds[i]), size), expected, (height, width)
-            )
+            options["size"] = (jnp.asarray(height), jnp.asarray(width))
+            check(find_seams(jnp.asarray(costs[i]), int(counts[i]), **options), expected, (height, width))
     assert removed[1] < counts[1]
     assert removed[2] == counts[2]
 
@@ -185,7 +184,7 @@ def test_one_compilation_serves_all_counts_thresholds_and_sizes() -> None:
 
     def counted(cost: jax.Array, count: jax.Array, threshold: jax.Array, size: tuple[jax.Array, jax.Array]) -> Seams:
         traced.append(cost.shape)
-        return find_seams(cost, count, threshold, size)
+        return find_seams(cost, count, threshold=threshold, size=size)
 
     run = jax.jit(counted)
     cost = random_map((8, 10), 5)

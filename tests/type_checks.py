@@ -1,4 +1,4 @@
-"""What checks the package's annotations, with shapes and dtypes, at every call that a test makes.
+"""What checks the package's annotations, with shapes and dtypes, at every call.
 
 jaxtyping's import hook puts `check` on every function and dataclass of `CHECKED`. Commands that tests start run without.
 """

@@ -80,13 +80,13 @@ class Judge:
     @property
     def label(self) -> str:
         """What the semantic score is printed with."""
-        label = metrics.semantic_label(self.weights, self.tap)
+        label = metrics.semantic_label(self.weights, tap=self.tap)
         return label if self.scale == 1 else f"{label}, at scale {self.scale:g}, which Table 1 is not"
 
     @property
     def is_papers(self) -> bool:
         """Whether Table 1 of the paper holds numbers of the same kind."""
-        return self.scale == 1 and metrics.is_papers_score(self.weights, self.tap)
+        return self.scale == 1 and metrics.is_papers_score(self.weights, tap=self.tap)
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -116,10 +116,10 @@ class Judge:
         """All of `MEASURES` by key; those of objects, bool [n, H, W], are not numbers where there are none."""
         registration = metrics.register(original, retargeted)
         return measure_objects(objects, registration) | {
-            "semantic_score": metrics.semantic_score(original, retargeted, self.weights, self.tap),
+            "semantic_score": metrics.semantic_score(original, retargeted, self.weights, tap=self.tap),
             "bidirectional_similarity": metrics.bidirectional_similarity(original, retargeted),
             "aspect_ratio_similarity": metrics.aspect_ratio_similarity(
-                original, retargeted, importance, registration=registration
+                original, retargeted, importance=importance, registration=registration
             ),
             "seam_discontinuity": metrics.seam_discontinuity(original, retargeted, registration=registration),
         }

@@ -50,9 +50,8 @@ class RectifiedConvolution(nn.Module):
     def __call__(self, x: Float32[Array, "b h w _"]) -> Float32[Array, "b h w _"]:
         kernel = self.param("kernel", nn.initializers.he_normal(), (3, 3, x.shape[-1], self.channels))
         bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
-        return nn.relu(
-            convolve(x, kernel, dilation=self.dilation, precision=self.precision) + bias.reshape(1, 1, 1, -1)
-        )
+        convolved = convolve(x, kernel, dilation=self.dilation, precision=self.precision)
+        return nn.relu(convolved + bias.reshape(1, 1, 1, -1))
 
 
 class Learned(FeatureModule):

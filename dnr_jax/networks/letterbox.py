@@ -17,7 +17,7 @@ from dnr_jax.padding import fit, valid_mask
 from dnr_jax.shapes import side_step
 
 LONGER = 768
-"""Pixels that the longer side of a photo gets, if not told otherwise."""
+"""Pixels that the longer side of a photo gets by default."""
 STEPS = 6
 """So many lengths the other side can have: as many shapes for each orientation, of which one is both."""
 MULTIPLE = 32
@@ -42,8 +42,10 @@ def canvas_shape(shape: tuple[int, ...], *, longer: int = LONGER) -> tuple[int, 
     """The (height, width) of the letterbox for photos in an array of `shape` [H, W, ...], multiples of 32.
 
     Example:
-      >>> canvas_shape((480, 640)), canvas_shape((640, 480)), canvas_shape((500, 3000)), canvas_shape((480, 640), longer=512)
-      ((640, 768), (768, 640), (256, 768), (448, 512))
+      >>> canvas_shape((480, 640)), canvas_shape((640, 480)), canvas_shape((500, 3000))
+      ((640, 768), (768, 640), (256, 768))
+      >>> canvas_shape((480, 640), longer=512)
+      (448, 512)
     """
 
     def length(side: int, other: int) -> int:

@@ -78,7 +78,7 @@ def carve_width(
 
     most = jnp.abs(width // strides[-1] - target_width // strides[-1])
     allowed = most if most_deep is None else jnp.minimum(most, most_deep)
-    deepest = find(cost(len(taps) - 1, importance[-1]), allowed, threshold, sizes[-1])
+    deepest = find(cost(len(taps) - 1, importance[-1]), allowed, threshold=threshold, size=sizes[-1])
     mid_width = intermediate_width(width, target_width, deepest.removed, most, sizes[-1][1])
 
     levels, guided = [deepest], [importance[-1]]
@@ -88,7 +88,7 @@ def carve_width(
         covered = covered_region(removed, sizes[level + 1], importance[level].shape, footprint)
         guided.insert(0, jnp.where(covered, alpha * importance[level], importance[level]))
         count = jnp.abs(width // strides[level] - mid_width // strides[level])
-        levels.insert(0, find(cost(level, guided[0]), count, jnp.inf, sizes[level]))
+        levels.insert(0, find(cost(level, guided[0]), count, size=sizes[level]))
     return Carving(tuple(levels), tuple(guided), mid_width)
 
 

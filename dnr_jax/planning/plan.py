@@ -52,7 +52,7 @@ class Plan(NamedTuple):
       passes: the seams, in order.
       warps: the warp of each side that the seams did not bring to its target, or that follows the other.
       threshold: the most mean importance that a deepest seam could have.
-      notes: what the user should be told.
+      notes: what the user should know, one line each.
       importance: S_l of each tap with its priors, float32 [h_l, w_l].
       objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 2] at `object_level`.
     """

@@ -173,11 +173,13 @@ def render(
         del features
 
     loss = FeatureLoss(config.loss_taps, config.loss)
-    told = {stage: None if progress is None else partial(progress, stage) for stage in ("reconstruction", "refinement")}
+    reports = {
+        stage: None if progress is None else partial(progress, stage) for stage in ("reconstruction", "refinement")
+    }
     with timed(seconds, "reconstruction"):
         rates = _schedule(config, config.reconstruct_steps, config.reconstruct_rate)
         shown = None if watch is None else lambda value: watch(lambda: crop(apply_warps(value, plan), plan.target))
-        options: Any = {"snapshot_every": config.snapshot_every, "progress": told["reconstruction"], "watch": shown}
+        options: Any = {"snapshot_every": config.snapshot_every, "progress": reports["reconstruction"], "watch": shown}
         # Where joints are nearly everywhere, the image in one piece costs no more than its tiles.
         if tiles is None or not worthwhile(tiles):
             tiled, built = None, reconstruct(loss, start, targets, rates, **options)
@@ -187,9 +189,9 @@ def render(
     with timed(seconds, "refinement"):
         rates = _schedule(config, config.refine_steps, config.refine_rate)
         if tiled is None:
-            shifted = refine(loss, built.value, targets, rates, progress=told["refinement"])
+            shifted = refine(loss, built.value, targets, rates, progress=reports["refinement"])
         else:
-            shifted = refine_tiles(loss, built.value, tiled, rates, progress=told["refinement"])
+            shifted = refine_tiles(loss, built.value, tiled, rates, progress=reports["refinement"])
         refined = jax.block_until_ready(_sample(built.value, shifted.value, size=valid))
     with timed(seconds, "warp"):
         image = crop(apply_warps(refined, plan), plan.target)
