@@ -1,6 +1,7 @@
 """What checks the package's annotations, with shapes and dtypes, at every call.
 
-jaxtyping's import hook puts `check` on every function and dataclass of `CHECKED`. Commands that tests start run without.
+jaxtyping puts `check` on every function and dataclass of `CHECKED` as it is imported; commands that tests start run
+without.
 """
 
 from beartype import BeartypeConf, beartype

@@ -240,7 +240,7 @@ def _share_out(
     def clipped(multiplier: jax.Array) -> jax.Array:
         return jnp.where(inside, jnp.clip(wanted - multiplier / weights, low, high), 0)
 
-    def halve(_: int, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def halve(_: Whole, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         below, above = bounds
         middle = (below + above) / 2
         too_much = jnp.sum(clipped(middle)) > total

@@ -2,15 +2,15 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float32
+from jaxtyping import Array, Float
 
 from dnr_jax.arrays import Whole
 from dnr_jax.padding import AnySize
 
 
 def sample(
-    image: Float32[Array, "_ _ c"], displacement: Float32[Array, "h w 2"], *, size: AnySize | None = None
-) -> Float32[Array, "h w c"]:
+    image: Float[Array, "_ _ c"], displacement: Float[Array, "h w 2"], *, size: AnySize | None = None
+) -> Float[Array, "h w c"]:
     """`G(O)(i, j) = O(i + dy, j + dx)`, bilinear between pixels, clamped to the borders.
 
     The gradient with respect to a coordinate is the slope of the bilinear cell it lies in (of the cell to the right or
