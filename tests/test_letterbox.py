@@ -72,7 +72,7 @@ def test_halves_and_sides() -> None:
 def test_eager_mapped_and_compiled_are_the_same() -> None:
     images = jnp.stack([jnp.asarray(photo(40, 60))] * 2)
     sizes = jnp.array([40, 30]), jnp.array([60, 60])
-    mapped = jax.jit(jax.vmap(letterbox))(images, sizes)
+    mapped = jax.jit(jax.vmap(letterbox))(images, size=sizes)
     for n in range(2):
         alone = boxed(images[n], size=(sizes[0][n], sizes[1][n]))
         np.testing.assert_allclose(mapped.image[n], alone.image, rtol=0, atol=0.01)

@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float32
+from jaxtyping import Array, Float
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -14,8 +14,8 @@ _BITS = {"tensorfloat32": (8, 10), "bfloat16": (8, 7)}
 
 
 def convolve(
-    x: Float32[Array, "b h w c"], kernel: Float32[Array, "_ _ c d"], *, dilation: int = 1, precision: str = "float32"
-) -> Float32[Array, "b h w d"]:
+    x: Float[Array, "b h w c"], kernel: Float[Array, "_ _ c d"], *, dilation: int = 1, precision: str = "float32"
+) -> Float[Array, "b h w d"]:
     """A stride-1 convolution with SAME zero padding; sums in float32.
 
     The gradient with respect to `x` is written as a plain convolution with the flipped kernel: XLA's CPU backend has
@@ -42,7 +42,7 @@ def _rounded(x: jax.Array, kernel: jax.Array, dilation: int, precision: str) -> 
     return _convolve(round_to(x, precision), round_to(kernel, precision), dilation, precision)
 
 
-def round_to(x: Float32[Array, "*shape"], precision: str) -> Float32[Array, "*shape"]:
+def round_to(x: Float[Array, "*shape"], precision: str) -> Float[Array, "*shape"]:
     """`x`, float32, rounded to the nearest number of `precision`, halves to even."""
     return x if precision == "float32" else lax.reduce_precision(x, *_BITS[precision])
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float32
+from jaxtyping import Array, Bool, Float
 
 from dnr_jax.arrays import Image, Number
 from dnr_jax.networks import stripes
@@ -29,7 +29,7 @@ class FeatureTargets(NamedTuple):
     """
 
     network: Network
-    features: tuple[Float32[Array, "_ _ _"], ...]
+    features: tuple[Float[Array, "_ _ _"], ...]
     size: Size
     loss_weights: tuple[Number, ...]
 
@@ -46,7 +46,7 @@ class FeatureLoss:
     kind: str = "norm"
     limit: int = stripes.LOSS_BYTES
 
-    def __call__(self, value: Image, data: FeatureTargets) -> Float32[Array, ""]:
+    def __call__(self, value: Float[Array, "h w 3"], data: FeatureTargets) -> Float[Array, ""]:
         """The loss of an image `value`, float32 [H, W, 3], whose valid part is `data.size`; a float32 scalar."""
         channels = max(target.shape[-1] for target in data.features)
         bands = stripes.cut(data.network, value.shape, channels, self.taps, self.limit)
@@ -57,10 +57,10 @@ class FeatureLoss:
 
     def from_parts(
         self,
-        value: Float32[Array, "h w c"],
+        value: Float[Array, "h w c"],
         weights: tuple[Number, ...],
         sum_parts: Callable[[jax.Array | None], tuple[jax.Array, jax.Array]],
-    ) -> Float32[Array, ""]:
+    ) -> Float[Array, ""]:
         """The loss at `value`, with its gradient, where both are sums over parts that are evaluated one by one.
 
         Args:
@@ -83,7 +83,7 @@ class FeatureLoss:
         # A term that is zero and whose gradient is the one just found: nothing is kept for a backward pass.
         return self._combine(squares, weights) + jnp.sum(gradient * (value - lax.stop_gradient(value)))
 
-    def _combine(self, squares: jax.Array, weights: tuple[Number, ...]) -> Float32[Array, ""]:
+    def _combine(self, squares: jax.Array, weights: tuple[Number, ...]) -> Float[Array, ""]:
         """The loss from each tap's sum of squares, float32 [taps]."""
         terms = squares if self.kind == "squared" else _root(squares)
         return jnp.sum(terms * jnp.stack([jnp.asarray(weight, jnp.float32) for weight in weights]))
@@ -97,7 +97,7 @@ class FeatureLoss:
         ]
         return sum_squares([activations[tap] for tap in self.taps], data.features, insides)
 
-    def project(self, value: Image) -> Image:
+    def project(self, value: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
         """Clips an image to [0, 255]."""
         return jnp.clip(value, 0, 255)
 
@@ -129,10 +129,10 @@ def reconstruct(
 
 
 def sum_squares(
-    activations: Sequence[Float32[Array, "_ _ _"]],
-    targets: Sequence[Float32[Array, "_ _ _"]],
+    activations: Sequence[Float[Array, "_ _ _"]],
+    targets: Sequence[Float[Array, "_ _ _"]],
     insides: Sequence[Bool[Array, "_ _ 1"]],
-) -> Float32[Array, " taps"]:
+) -> Float[Array, " taps"]:
     """Each tap's sum of squared differences, float32 [taps], over the neurons that are inside."""
     return jnp.stack(
         [
