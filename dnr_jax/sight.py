@@ -68,14 +68,14 @@ class Sight(NamedTuple):
 
 
 def see(photo: Image, size: Size, config: RetargetConfig) -> Sight:
-    """Looks for what `config.keep` names.
+    """Looks for what `config.keep` names: objects, faces, words. The paper has no such prior (`objects=none`).
 
     Runs compiled programs and reads their results: it cannot be traced itself.
 
     Args:
       photo: float32 [H, W, 3] in [0, 255], the photo in the corner of its padded array.
-      size: its valid (height, width).
-      config: options.
+      size: the valid (height, width) of the photo in pixels, int32.
+      config: the options, of which `keep` and the three weights count.
     """
     lengths = int(size[0]), int(size[1])
     nothing = np.zeros((SIDE, SIDE), np.float32)
@@ -92,7 +92,10 @@ def see(photo: Image, size: Size, config: RetargetConfig) -> Sight:
 
 
 def see_frames(frames: Sequence[Image], size: Size, config: RetargetConfig) -> Sight:
-    """What stands out in any frame of an animation; boxes and scores are those of the first frame. See `see`."""
+    """Looks for what stands out in any frame of an animation, of which all frames have one size; see `see`.
+
+    Each map holds the most of all frames; boxes and scores are those of the first frame.
+    """
     sights = [see(frame, size, config) for frame in frames]
     names = ("objects", "face_map", "word_map", "salience")
     maps = {name: [getattr(sight, name) for sight in sights] for name in names}
@@ -101,14 +104,17 @@ def see_frames(frames: Sequence[Image], size: Size, config: RetargetConfig) -> S
 
 
 def given_objects(objects: Float[np.ndarray, "h w"]) -> Sight:
-    """What the user says is an object, float [H, W] in [0, 1], in place of all that the networks see."""
+    """Puts what the user says is an object, float [H, W] in [0, 1], in place of all that the networks see."""
     given = PIL.Image.fromarray(objects.astype(np.float32))
     reduced = np.asarray(given.resize((SIDE, SIDE), PIL.Image.Resampling.BOX))
     return Sight(reduced, objects=reduced)
 
 
 def join(sight: Sight, config: RetargetConfig) -> Float32[np.ndarray, "320 320"]:
-    """The largest of the maps at each place, each with its weight; faces count once more on top of that."""
+    """Joins the maps as salience, float32 [SIDE, SIDE] in [0, 2]: the largest at each place, each times its weight.
+
+    Faces count once more on top of that, times `config.face_weight`.
+    """
     # A face is an object in full, and what it counts beyond that lies above 1.
     as_object = 1.0 if config.face_weight > 0 else 0.0
     maps = (
@@ -143,16 +149,17 @@ def look_at(
     progress: Progress | None = None,
     seconds: dict[str, float] | None = None,
 ) -> Seen:
-    """Runs the networks: what is known of a photo whatever its target, before what is protected or removed.
+    """Runs the networks, importance (Eq. 1) among them: all that is known of a photo whatever its target.
 
     Args:
-      photos: float32 [*, *, 3], the photo, or each frame, in the corner of its padded array, from `check_image`.
-      size: its (height, width).
-      config: options, resolved.
-      network: whose importance counts.
-      masks: of which the map of objects counts.
+      photos: the photo, or each frame, float32 [H, W, 3] in [0, 255], in the corner of its padded array, from
+        `check_image`.
+      size: the (height, width) of the photo in pixels.
+      config: the options, resolved for that size.
+      network: the network whose importance counts.
+      masks: what the user marked, of which the map of objects alone counts here.
       progress: called between the networks.
-      seconds: filled with seconds per stage.
+      seconds: filled with the seconds of each stage.
     """
     seconds = {} if seconds is None else seconds
     sight = None

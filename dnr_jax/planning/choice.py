@@ -80,21 +80,23 @@ def choose_width(
     room: int | None,
     seam_kernel: str,
 ) -> Choice:
-    """The seams across the width that, with the warp that follows, do least damage.
+    """Finds the seams across the width that do least damage together with the warp that follows them.
+
+    Differs from the paper, which leaves the stopping point to the user as a percentile of importance (Sec. 3.1, 4.7).
 
     Args:
       importance: S_l with its priors, float32 [h_l, w_l].
-      bias: what masks add to the costs; None without masks.
-      judged: what damage is counted on.
+      bias: what masks add to the costs, float32 [h_l, w_l]; None without masks.
+      judged: the maps on which damage is counted.
       size: the valid (height, width) in pixels.
-      wanted: the width that seams may lead to.
-      target: the (height, width) that the warp then leads to.
-      alpha: of Eq. 2.
-      most_crop: as for `plan_proportions`.
-      taps: the maps' taps.
-      region: as for `carve_width`.
-      room: columns that hold the map of objects after insertions; None where seams are removed.
-      seam_kernel: as for `carve_width`.
+      wanted: the width in pixels that seams may lead to.
+      target: the (height, width) in pixels that the warp then leads to.
+      alpha: the factor of Eq. 2.
+      most_crop: the share that may be cropped, as for `plan_proportions`, from 0 to 1.
+      taps: the taps that the maps belong to, shallow to deep.
+      region: which neurons of a finer level a removed one covers, as for `carve_width`.
+      room: how many columns hold the map of objects after insertions; None where seams are removed.
+      seam_kernel: which implementation finds the seams, as for `carve_width`.
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
     wanted = jnp.asarray(wanted, jnp.int32)
@@ -159,7 +161,15 @@ class Left(NamedTuple):
 def judge_seams(
     carving: Carving, judged: Judged, size: AnySize, *, taps: tuple[str, ...], room: int | None = None
 ) -> Left:
-    """What the seams of a carving leave, and the damage that they do themselves; arguments as for `choose_width`."""
+    """What the seams of a carving leave, and the damage that they do themselves.
+
+    Args:
+      carving: the seams of every level.
+      judged: the maps before the seams.
+      size: the valid (height, width) in pixels before the seams.
+      taps: the taps that the carving's levels belong to.
+      room: as for `choose_width`.
+    """
     height, width = size
     level = object_level(taps)
     seams, stride = carving.levels[level], tap_stride(taps[level])
@@ -180,5 +190,5 @@ def judge_seams(
 
 
 def least_strain(grid: Grid, size: AnySize, target: AnySize, most_crop: Number) -> Float32[Array, ""]:
-    """The strain of the proportional warp from `size` to the target, float32."""
+    """The strain of the proportional warp from `size` to `target`, a float32 scalar; see `plan_proportions`."""
     return strain(grid, plan_proportions(grid, size, target, most_crop), size, target)

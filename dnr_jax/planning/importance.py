@@ -20,7 +20,7 @@ class Analysis(NamedTuple):
 
     Attributes:
       importance: S_l for each tap, shallow to deep, float32 [H // stride, W // stride].
-      features: F_l for the taps asked for, float32 [H // stride, W // stride, C].
+      features: F_l of the taps that were asked for, float32 [H // stride, W // stride, C].
     """
 
     importance: Maps
@@ -49,19 +49,23 @@ def analyse(
     overview: Overview | None = None,
     small_shape: tuple[int, int] | None = None,
 ) -> Analysis:
-    """Importance maps of all `taps` and features of `feature_taps` for one photo.
+    """Computes the importance maps of all `taps` (Sec. 3.1, Eq. 1) and the features of `feature_taps` of one photo.
 
     Where the network has an `importance_side`, the maps of taps past block 1 come from the photo scaled to that longer
     side (rounded to whole deepest neurons) and are resized to each level; block 1 is always read at full resolution.
 
     Args:
-      network: whose features they are.
+      network: the network whose features are measured.
       image: float32 [H, W, 3], RGB in [0, 255].
-      taps: of the maps.
-      feature_taps: of the features.
+      taps: the taps that get a map, shallow to deep.
+      feature_taps: the taps whose features are returned.
       overview: the sizes of a padded photo; None where the photo fills `image`. Outside the valid part features are 0
         and maps mean nothing.
-      small_shape: (height, width) of the array that holds the scaled photo, at least its size; with `overview` only.
+      small_shape: the (height, width) of the array that holds the scaled photo, at least its size; with `overview`
+        only.
+
+    Raises:
+      ValueError: `taps` or `feature_taps` name no tap of VGG19.
     """
     side = network.importance_side
     scaled_taps = tuple(tap for tap in taps if side is not None and tap_stride(tap) > 1)
@@ -91,17 +95,23 @@ def analyse(
 
 
 def overview_size(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """The (height, width) at which a network with an `importance_side` sees a photo of (height, width) `size`."""
+    """The (height, width) in pixels at which a network with an `importance_side` sees a photo of `size`.
+
+    The longer side becomes `side`; both are rounded to multiples of 32, the deepest stride, and are at least that.
+    """
     scale = side / max(size)
     return max(32, 32 * round(size[0] * scale / 32)), max(32, 32 * round(size[1] * scale / 32))
 
 
 def make_overview(size: tuple[int, int], side: int | None) -> tuple[Overview, tuple[int, int] | None]:
-    """The sizes under which a padded photo is analysed, and the array that holds it where it is seen scaled.
+    """Says how `analyse` is to see a padded photo.
 
     Args:
-      size: the photo's (height, width).
-      side: the network's `importance_side`.
+      size: the photo's (height, width) in pixels.
+      side: the network's `importance_side`; None for a network that reads importance at full resolution.
+
+    Returns:
+      The sizes, traced; and the (height, width) of the array that holds the scaled photo, None without a `side`.
     """
     if side is None:
         return Overview(traced_size(size), traced_size(size)), None
@@ -110,7 +120,7 @@ def make_overview(size: tuple[int, int], side: int | None) -> tuple[Overview, tu
 
 
 def feature_norm(features: Float32[Array, "h w c"]) -> Float32[Array, "h w"]:
-    """Eq. 1: `S(i, j) = ||F(i, j, :)||_2`, [h, w, c] -> [h, w]."""
+    """Eq. 1: `S(i, j) = ||F(i, j, :)||_2`, float32 [h, w, c] -> float32 [h, w], 0 or more."""
     return jnp.sqrt(jnp.sum(jnp.square(features), -1))
 
 
@@ -122,14 +132,17 @@ def resample(
     size: AnySize | None = None,
     antialias: bool = False,
 ) -> Float32[Array, "_ _"]:
-    """Bilinear interpolation of a map at evenly spaced places, edges repeated.
+    """Interpolates a map bilinearly at evenly spaced places; edges are repeated.
 
     Args:
       values: float32 [h, w].
-      shape: (height, width) of the result.
-      steps: how far one output element is in elements of `values`, along (y, x).
-      size: valid (height, width) of `values`; None for all of it.
-      antialias: widens the triangle filter to the step where that is more than one element.
+      shape: the (height, width) of the result.
+      steps: how far it is from one element of the result to the next along (y, x), in elements of `values`.
+      size: the valid (height, width) of `values`, outside which anything may lie; None for all of it.
+      antialias: whether the triangle filter is widened to the step where that is more than one element.
+
+    Returns:
+      float32 of `shape`.
     """
     height, width = size or values.shape
     rows = _linear_weights(shape[0], values.shape[0], steps[0], height, antialias=antialias)
@@ -140,12 +153,15 @@ def resample(
 
 
 def percentile(values: Float32[Array, "h w"], q: Number, *, size: AnySize | None = None) -> Float32[Array, ""]:
-    """The q-th percentile, interpolated linearly, of the valid part of a map.
+    """The q-th percentile of the valid part of a map, interpolated linearly as `numpy.percentile` does.
 
     Args:
-      values: float32 [h, w], finite.
+      values: float32 [h, w], finite in its valid part.
       q: from 0 to 100.
-      size: valid (height, width) of `values`; None for all of it.
+      size: the valid (height, width) of `values`; None for all of it.
+
+    Returns:
+      A float32 scalar.
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in (size or values.shape))
     rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
@@ -163,13 +179,16 @@ def aggregate(
     strides: tuple[int, ...],
     shape: tuple[int, int],
 ) -> Float32[Array, "_ _"]:
-    """The sum over levels of each map divided by its mean, upsampled to pixels (Fig. 9; also mu of Eq. 3).
+    """Divides each level's map by its mean, upsamples it to pixels and adds all up (Fig. 9; also mu of Eq. 3).
 
     Args:
-      maps: float32 [h_l, w_l] each.
-      sizes: the valid (height, width) of each map.
-      strides: pixels per neuron of each map.
-      shape: (height, width) of the result, float32.
+      maps: S_l, float32 [h_l, w_l], 0 or more.
+      sizes: the valid (height, width) of each map in neurons.
+      strides: how many pixels a neuron of each map is along one side.
+      shape: the (height, width) of the result in pixels.
+
+    Returns:
+      float32 of `shape`. A map that is 0 everywhere adds 0.
     """
     total = jnp.zeros(shape, jnp.float32)
     for values, (height, width), stride in zip(maps, sizes, strides, strict=True):

@@ -106,9 +106,9 @@ def make_plan(
     photo: Image | None = None,
     salience: Float32[Array, "_ _"] | None = None,
 ) -> Plan:
-    """Finds seams and warps of one photo for one target, (height, width).
+    """Finds the seams and warps that bring one photo to one target, a (height, width) in pixels.
 
-    The other arguments, and what is raised, are those of `lay_groundwork`.
+    The other arguments, and the errors raised, are those of `lay_groundwork`.
     """
     ground = lay_groundwork(importance, size, config, masks=masks, photo=photo, salience=salience)
     return plan_target(ground, target, config)
@@ -123,18 +123,18 @@ def lay_groundwork(
     photo: Image | None = None,
     salience: Float32[Array, "_ _"] | None = None,
 ) -> Groundwork:
-    """Makes the maps that seams are found on, and removes what is marked for it.
+    """Makes the maps that seams are found on, and finds the seams that take what is marked for removal.
 
     Args:
       importance: S_l of each tap, float32 [h_l, w_l], without priors; padded or not.
-      size: the photo's (height, width).
-      config: options.
-      masks: what to protect and what to remove.
+      size: the photo's (height, width) in pixels.
+      config: the options, resolved for that size.
+      masks: what to protect and what to remove, bool [height, width].
       photo: float32 [H, W, 3] in [0, 255], for importance_percentile=auto: without it what joints break is not counted.
       salience: float32 [h, w] in [0, 2], of any resolution, covering the photo; None for no such prior.
 
     Raises:
-      ValueError: masks that leave nothing.
+      ValueError: the remove mask leaves less than a neuron of the deepest tap.
     """
     numbers, fixed = traced_numbers(config), program_config(config)
     shape = (importance[0].shape[0], importance[0].shape[1])
@@ -152,8 +152,8 @@ def plan_target(ground: Groundwork, target: tuple[int, int], config: RetargetCon
 
     Args:
       ground: from `lay_groundwork`, with the same config; it is left as it is, for further targets.
-      target: the (height, width) wanted.
-      config: options.
+      target: the (height, width) in pixels that is wanted.
+      config: the options.
     """
     maps, size = ground.maps, ground.size
     reach = seam_target(ground.left_size, target, config)
@@ -197,18 +197,18 @@ def find_moves(
     room: tuple[int, int] | None,
     config: RetargetConfig,
 ) -> Moves:
-    """Seams, and the warps of what they leave to do. Pure and traced.
+    """Finds the seams (Sec. 3.1, Eq. 2), and the warps that do what they leave (Eq. 3). Pure and traced.
 
     Args:
       maps: from `make_seam_maps`.
       size: their valid (height, width) in pixels.
       reach: the (height, width) that seams may lead to.
       target: the (height, width) wanted.
-      threshold: from `make_seam_maps`.
-      numbers: traced options.
-      rounds: from `find_rounds`.
-      room: for the grid warp, the (height, width) of arrays that hold the target.
-      config: static options.
+      threshold: the most mean importance of a deepest seam, from `make_seam_maps`.
+      numbers: the traced options.
+      rounds: the rounds of seams, from `find_rounds`.
+      room: for the grid warp, the (height, width) of arrays that hold the target; else None.
+      config: the static options.
     """
     passes, left, mid = find_passes(maps, size, reach, target, threshold, numbers, rounds=rounds, config=config)
     if config.warp == "proportional":
@@ -252,7 +252,7 @@ def _grid_warps(
 
 
 def apply_warps(image: Float32[Array, "_ _ c"], plan: Plan) -> Float32[Array, "_ _ c"]:
-    """Warps an image, float32 [H, W, C] valid in `plan.mid`, to the target in the corner of a canvas."""
+    """Warps an image, float32 [H, W, C] valid in `plan.mid`, to the target, in the corner of a larger array."""
     for side, warp in plan.warps.items():
         image = warp_side(image, warp, side, bucket_side(plan.target[AXES[side]]))
     return image
@@ -275,7 +275,10 @@ def too_wide(protect: Bool[np.ndarray, "h w"] | None, target: tuple[int, int]) -
 def warp_importance(
     maps: SeamMaps, size: AnySize, *, strides: tuple[int, ...], shape: tuple[int, int]
 ) -> Float32[Array, "_ _"]:
-    """The carved maps' normalised sum in pixels (mu of Eq. 3 before the mean over cells), float32 of `shape`."""
+    """The carved maps' normalised sum in pixels, mu of Eq. 3 before the mean over cells, float32 of `shape`.
+
+    `size` is the maps' valid (height, width) in pixels; what a mask protects is raised far above all else.
+    """
     sizes = tuple((size[0] // stride, size[1] // stride) for stride in strides)
     importance = aggregate(maps.maps, sizes, strides, shape)
     if maps.bias is None:
@@ -288,7 +291,7 @@ def warp_importance(
 
 @partial(jax.jit, static_argnames=("side", "length"))
 def warp_side(image: Float32[Array, "_ _ c"], warp: Warp, side: str, length: int) -> Float32[Array, "_ _ c"]:
-    """Warps one side of an image, float32 [H, W, C], to an array `length` long on that side."""
+    """Warps one `side`, "width" or "height", of an image, float32 [H, W, C]; the result is `length` long there."""
     if side == "width":
         return warp_width(image, warp, length)
     return jnp.swapaxes(warp_width(jnp.swapaxes(image, 0, 1), warp, length), 0, 1)

@@ -62,16 +62,17 @@ def plan_proportions(
     target: AnySize,
     most_crop: Number,
 ) -> tuple[Warp, Warp]:
-    """Crops, columns and rows that bring an image to the target.
+    """Plans the crop, the columns and the rows that bring an image to the target. Takes the place of Eq. 3.
 
     Args:
-      grid: what it holds.
-      size: its (height, width) in pixels.
-      target: the (height, width) wanted, in pixels.
-      most_crop: how much of what a side loses may be cropped, from 0 to 1.
+      grid: what the image holds, cell by cell.
+      size: the image's (height, width) in pixels.
+      target: the (height, width) in pixels that is wanted.
+      most_crop: the share, from 0 to 1, of what a side loses that may be cropped.
 
     Returns:
-      The warps of the width and of the height; what lies before the first old edge or past the last one is cropped.
+      The warps of the width and of the height, each of float32 [41] edges in pixels; what lies before the first old
+      edge or past the last one is cropped.
     """
     scale, ratios = _relative(size, target)
     first_is_height = _first_is_height(ratios)
@@ -102,9 +103,16 @@ def strain(
     size: AnySize,
     target: AnySize,
 ) -> Float32[Array, ""]:
-    """What a pair of warps, of the width and of the height, does to what the grid holds, float32.
+    """Measures what a pair of warps does to what the grid holds: a float32 scalar, 0 or more.
 
-    The sum over the cells of the side that changes most of c (s - 1)^2, or of c times the price of cropping.
+    It is the sum over the columns of the side that changes most, of `c (s - 1)^2` for one that is shown with scale s
+    and of `crop_price` for one that is cropped.
+
+    Args:
+      grid: what the image holds, cell by cell.
+      warps: the warps of the width and of the height, from `plan_proportions`.
+      size: the image's (height, width) in pixels.
+      target: the (height, width) in pixels that the warps lead to.
     """
     scale, ratios = _relative(size, target)
     first_is_height = _first_is_height(ratios)
@@ -151,7 +159,12 @@ def _column_weights(grid: Grid) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def crop_price(weights: Float32[Array, "40"], strongest: Float32[Array, "40"]) -> Float32[Array, "40"]:
-    """What each column costs that leaves the picture, float32 [40]."""
+    """What each column costs that leaves the picture, float32 [40].
+
+    Args:
+      weights: c of each column, float32 [40].
+      strongest: the mean of each column's strongest eighth, or its face where that is more, float32 [40] in [0, 1].
+    """
     return CROP_PRICE * weights + SECOND_PRICE * jnp.square(strongest)
 
 

@@ -75,19 +75,21 @@ def prepare(
     config: RetargetConfig,
     near_joints: bool,
 ) -> Prepared:
-    """Carves features and pixels by the seams found. Pure; traced in batches, piece by piece for single photos.
+    """Carves features and pixels by the seams found: F' and the start of Sec. 3.2.
+
+    Pure; traced as a whole in batches, piece by piece for single photos.
 
     Args:
-      network: whose features they are.
-      features: of the loss's taps, float32 [h_l, w_l, C], from `loss_features`.
-      photo: float32 [H, W, 3], the photo in the corner of its padded array.
-      passes: the seams.
-      size: the valid (height, width) of the photo.
-      mid: the (height, width) that the seams lead to.
-      numbers: traced options.
-      canvas: (height, width) of the arrays that hold the intermediate image.
-      config: static options.
-      near_joints: whether the parts near joints are looked for.
+      network: the network whose features are carved.
+      features: F_l of the loss's taps, float32 [h_l, w_l, C], from `loss_features`.
+      photo: float32 [H, W, 3] in [0, 255], the photo in the corner of its padded array.
+      passes: the rounds of seams, in order.
+      size: the valid (height, width) of the photo in pixels.
+      mid: the (height, width) in pixels that the seams lead to.
+      numbers: the traced options.
+      canvas: the (height, width) of the arrays that hold the intermediate image, at least `mid`.
+      config: the static options.
+      near_joints: whether the tiles near joints are looked for, so that only they are optimised.
     """
 
     def carve(array: Float32[Array, "_ _ c"], tap: str) -> Float32[Array, "_ _ c"]:
@@ -133,18 +135,23 @@ def render(
     watch: Watch | None = None,
     seconds: dict[str, float] | None = None,
 ) -> Rendering:
-    """Renders a photo by a plan, on the host: with progress, snapshots and no more work than there is.
+    """Renders a photo by a plan: reconstruction (Sec. 3.2, Eq. 4), refinement (Sec. 3.3), warp (Eq. 3).
+
+    Runs on the host, with progress, snapshots and no more work than there is.
 
     Args:
-      photo: float32 [*, *, 3], the photo in the corner of its padded array.
+      photo: float32 [H, W, 3] in [0, 255], the photo in the corner of its padded array.
       plan: from `make_plan`, of this photo or of the animation that it is a frame of.
-      config: options.
-      network: whose features the image is to have.
-      alpha: opacity, float32 [*, *], padded likewise; carved, sampled and warped as the pixels are.
+      config: the options, resolved for the photo's size.
+      network: the network whose features the image is to have.
+      alpha: opacity, float32 [H, W] in [0, 1], padded likewise; carved, sampled and warped as the pixels are.
       features: the photo's, from `loss_features`, where they are at hand; None to compute them if they are needed.
       progress: called as the long stages advance.
       watch: called during the reconstruction with a function that draws the image as it stands.
-      seconds: filled with seconds per stage.
+      seconds: filled with the seconds of each stage.
+
+    Raises:
+      FloatingPointError: the loss of an optimisation is not finite; says at which stage and step.
     """
     seconds = {} if seconds is None else seconds
     mid, canvas = plan.mid, plan.canvas
@@ -204,7 +211,7 @@ def render(
 
 
 def needs_features(plan: Plan, config: RetargetConfig) -> bool:
-    """Whether rendering by a plan takes more than a warp."""
+    """Whether rendering by a plan takes more than a warp: where no seam goes, the photo has its features already."""
     return config.init != "seam" or plan.has_seams
 
 
@@ -215,7 +222,7 @@ def only_near_joints(config: RetargetConfig, network: Network) -> bool:
 
 @partial(jax.jit, static_argnames=("shape",))
 def places(shape: tuple[int, int]) -> Float32[Array, "_ _ 2"]:
-    """The (row, column) of every element, float32 [*shape, 2]."""
+    """The (row, column) of every element of an array of `shape` (height, width), float32 [height, width, 2]."""
     return jnp.stack(jnp.meshgrid(*(jnp.arange(n, dtype=jnp.float32) for n in shape), indexing="ij"), -1)
 
 
@@ -232,7 +239,10 @@ def _warp_only(photo: jax.Array, plan: Plan, alpha: jax.Array | None, seconds: d
 
 @partial(jax.jit, static_argnames=("shape",))
 def noise_image(seed: Integer[Array, ""] | int, shape: tuple[int, int]) -> Image:
-    """Uniform noise in [0, 255], float32 [*shape, 3]; a pixel's value depends on its place, not on the shape."""
+    """Draws uniform noise in [0, 255], float32 [height, width, 3], for an array of `shape` (height, width).
+
+    A pixel's value depends on the seed and on its place, not on the shape.
+    """
 
     def pixel(row: jax.Array, column: jax.Array) -> jax.Array:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), row), column)
@@ -263,7 +273,7 @@ def _schedule(config: RetargetConfig, steps: int, rate: float) -> Schedule:
 def crop(
     array: Shaped[Array, "_ _ *c"] | Shaped[np.ndarray, "_ _ *c"], size: tuple[int, int]
 ) -> Shaped[np.ndarray, "_ _ *c"]:
-    """The valid top-left part of an array, on the host."""
+    """Cuts the valid top-left (height, width) `size` out of an array [H, W, ...], on the host."""
     return np.asarray(array)[: size[0], : size[1]]  # Cut on the host: a slice on the device compiles for every size.
 
 
