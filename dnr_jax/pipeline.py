@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
+from jaxtyping import Array, Float32
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
@@ -41,15 +42,19 @@ def retarget(
       image: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the stride of the deepest tap that is named;
         or [H, W], grey, which stays grey; or [H, W, 4], whose fourth channel is opacity in [0, 255], which follows the
         same seams, displacements and warp; or a PIL image.
-      target: (height, width), each from 1 to four times the photo's. What a mask removes comes off first.
-      config: options.
-      weights: from `load_weights`.
-      masks: what to protect and what to remove.
+      target: the (height, width) in pixels that is wanted, each from 1 to four times the photo's. What a mask removes
+        comes off first.
+      config: the options.
+      weights: the network, from `load_weights`.
+      masks: what to protect and what to remove, each bool [H, W].
       progress: called as the long stages advance.
+
+    Returns:
+      The image, of the photo's channels; uint8 for a uint8 photo, else float32 in [0, 255]; and how it came about.
 
     Raises:
       ValueError: an image, target or mask that cannot be served, or taps that the weights do not hold.
-      FloatingPointError: an optimisation diverged.
+      FloatingPointError: the loss of an optimisation is not finite.
 
     Example:
       >>> photo = np.full((32, 48, 3), 128, np.uint8)
@@ -80,9 +85,9 @@ def retarget_to_all(
 
     Args:
       image: as for `retarget`.
-      targets: (height, width) of each result, in any order; at least one.
-      config: options.
-      weights: from `load_weights`.
+      targets: the (height, width) in pixels of each result, in any order; at least one.
+      config: the options.
+      weights: the network, from `load_weights`.
       masks: what to protect and what to remove.
       progress: called as the long stages advance; with several targets their names begin with the size, "40x32 ".
 
@@ -190,7 +195,7 @@ def _retarget(
     sight, importance = look_at(pixels, size, config, network, masks, progress=progress, seconds=seconds)
     with timed(seconds, "seams"):
         salience = None if sight is None else jnp.asarray(sight.salience)
-        ground = lay_groundwork(importance, size, config, masks, photo=pixels[0], salience=salience)
+        ground = lay_groundwork(importance, size, config, masks=masks, photo=pixels[0], salience=salience)
     if progress is not None:
         progress("analysis", ANALYSES, ANALYSES)
     features = None
@@ -233,11 +238,17 @@ def _in_grey(result: Result) -> Result:
     return result._replace(image=np.rint(mean).astype(np.uint8) if result.image.dtype == np.uint8 else mean)
 
 
-def check_image(image: np.ndarray, config: RetargetConfig) -> tuple[jax.Array, jax.Array | None]:
-    """The photo's pixels, float32 [*, *, 3] in [0, 255], and its opacity, float32 [*, *] in [0, 1], padded.
+def check_image(
+    image: np.ndarray, config: RetargetConfig
+) -> tuple[Float32[Array, "h w 3"], Float32[Array, "h w"] | None]:
+    """Checks a photo, uint8 or float [H, W, 3 or 4] in [0, 255], and pads it to its bucket's shape.
+
+    Returns:
+      The pixels, float32 [H', W', 3] in [0, 255], and the opacity, float32 [H', W'] in [0, 1], None without a fourth
+      channel.
 
     Raises:
-      ValueError: another type, shape or range, or too small for the taps of a resolved config.
+      ValueError: the photo has another type, shape or range, or is too small for the taps of a resolved config.
     """
     if image.ndim != 3 or image.shape[-1] not in (3, 4) or not (image.dtype == np.uint8 or image.dtype.kind == "f"):
         raise ValueError(f"image is {image.dtype} {image.shape}: give uint8 or float [height, width, 3 or 4]")

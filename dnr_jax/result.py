@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_size
@@ -42,17 +43,17 @@ class Result(NamedTuple):
       ((32, 40), ['width'])
     """
 
-    image: np.ndarray
-    importance: tuple[np.ndarray, ...]
+    image: Float32[np.ndarray, "_ _ *c"] | UInt8[np.ndarray, "_ _ *c"]
+    importance: tuple[Float32[np.ndarray, "_ _"], ...]
     sight: Sight | None
-    objects: np.ndarray
+    objects: Float32[np.ndarray, "_ _"]
     passes: tuple[Pass, ...]
     warps: dict[str, Warp]
-    start: np.ndarray
-    reconstructed: np.ndarray
-    displacement: np.ndarray
-    refined: np.ndarray
-    snapshots: list[tuple[int, np.ndarray]]
+    start: Float32[np.ndarray, "h w 3"]
+    reconstructed: Float32[np.ndarray, "h w 3"]
+    displacement: Float32[np.ndarray, "h w 2"]
+    refined: Float32[np.ndarray, "h w 3"]
+    snapshots: list[tuple[int, Float32[np.ndarray, "h w 3"]]]
     record: dict[str, Any]
 
 

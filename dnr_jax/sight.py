@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
+from jaxtyping import Float, Float32
 
+from dnr_jax.arrays import Image, Maps
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.faces import find_faces
 from dnr_jax.networks.network import Network
@@ -31,7 +33,7 @@ class Sight(NamedTuple):
 
     Attributes:
       salience: what all of it counts, float32 [SIDE, SIDE] in [0, 2], which spans the photo; above 1 on faces.
-      objects: what the salience network sees, or was told, float32 [SIDE, SIDE] in [0, 1]; None where it was not asked.
+      objects: what the salience network sees, or the user gave, float32 [SIDE, SIDE] in [0, 1]; None for neither.
       face_map: float32 [SIDE, SIDE] in [0, 1]; None likewise.
       word_map: float32 [SIDE, SIDE] in [0, 1]; None likewise.
       faces: float32 [n, 4], boxes (top, left, bottom, right) in pixels.
@@ -40,14 +42,14 @@ class Sight(NamedTuple):
       word_scores: float32 [m] in [0, 1], falling.
     """
 
-    salience: np.ndarray
-    objects: np.ndarray | None = None
-    face_map: np.ndarray | None = None
-    word_map: np.ndarray | None = None
-    faces: np.ndarray = np.zeros((0, 4), np.float32)
-    face_scores: np.ndarray = np.zeros(0, np.float32)
-    words: np.ndarray = np.zeros((0, 4, 2), np.float32)
-    word_scores: np.ndarray = np.zeros(0, np.float32)
+    salience: Float32[np.ndarray, "320 320"]
+    objects: Float32[np.ndarray, "320 320"] | None = None
+    face_map: Float32[np.ndarray, "320 320"] | None = None
+    word_map: Float32[np.ndarray, "320 320"] | None = None
+    faces: Float32[np.ndarray, "n 4"] = np.zeros((0, 4), np.float32)
+    face_scores: Float32[np.ndarray, " n"] = np.zeros(0, np.float32)
+    words: Float32[np.ndarray, "m 4 2"] = np.zeros((0, 4, 2), np.float32)
+    word_scores: Float32[np.ndarray, " m"] = np.zeros(0, np.float32)
 
     def describe(self) -> dict[str, Any]:
         """Boxes and scores of what was looked for, ready for JSON."""
@@ -65,32 +67,35 @@ class Sight(NamedTuple):
         return found
 
 
-def see(photo: jax.Array, size: Size, config: RetargetConfig) -> Sight:
-    """Looks for what `config.keep` names.
+def see(photo: Image, size: Size, config: RetargetConfig) -> Sight:
+    """Looks for what `config.keep` names: objects, faces, words. The paper has no such prior (`objects=none`).
 
     Runs compiled programs and reads their results: it cannot be traced itself.
 
     Args:
       photo: float32 [H, W, 3] in [0, 255], the photo in the corner of its padded array.
-      size: its valid (height, width).
-      config: options.
+      size: the valid (height, width) of the photo in pixels, int32.
+      config: the options, of which `keep` and the three weights count.
     """
     lengths = int(size[0]), int(size[1])
     nothing = np.zeros((SIDE, SIDE), np.float32)
     sight = Sight(nothing)
     if "objects" in config.keep:
-        sight = sight._replace(objects=np.asarray(salience(read_u2netp()[0], photo, size)))
+        sight = sight._replace(objects=np.asarray(salience(read_u2netp()[0], photo, size=size)))
     if "faces" in config.keep:
-        boxes, scores = find_faces(read_faces()[0], photo, size)
+        boxes, scores = find_faces(read_faces()[0], photo, size=size)
         sight = sight._replace(faces=boxes, face_scores=scores, face_map=draw_faces(boxes, lengths))
     if "words" in config.keep:
-        lines, scores = find_words(read_words()[0], photo, size)
+        lines, scores = find_words(read_words()[0], photo, size=size)
         sight = sight._replace(words=lines, word_scores=scores, word_map=draw_words(lines, lengths))
     return sight._replace(salience=join(sight, config))
 
 
-def see_frames(frames: Sequence[jax.Array], size: Size, config: RetargetConfig) -> Sight:
-    """What stands out in any frame of an animation; boxes and scores are those of the first frame. See `see`."""
+def see_frames(frames: Sequence[Image], size: Size, config: RetargetConfig) -> Sight:
+    """Looks for what stands out in any frame of an animation, of which all frames have one size; see `see`.
+
+    Each map holds the most of all frames; boxes and scores are those of the first frame.
+    """
     sights = [see(frame, size, config) for frame in frames]
     names = ("objects", "face_map", "word_map", "salience")
     maps = {name: [getattr(sight, name) for sight in sights] for name in names}
@@ -98,15 +103,18 @@ def see_frames(frames: Sequence[jax.Array], size: Size, config: RetargetConfig) 
     return sights[0]._replace(**most)
 
 
-def told(objects: np.ndarray) -> Sight:
-    """What the user says is an object, float [H, W] in [0, 1], in place of all that the networks see."""
+def given_objects(objects: Float[np.ndarray, "h w"]) -> Sight:
+    """Puts what the user says is an object, float [H, W] in [0, 1], in place of all that the networks see."""
     given = PIL.Image.fromarray(objects.astype(np.float32))
     reduced = np.asarray(given.resize((SIDE, SIDE), PIL.Image.Resampling.BOX))
     return Sight(reduced, objects=reduced)
 
 
-def join(sight: Sight, config: RetargetConfig) -> np.ndarray:
-    """The largest of the maps at each place, each with its weight; faces count once more on top of that."""
+def join(sight: Sight, config: RetargetConfig) -> Float32[np.ndarray, "320 320"]:
+    """Joins the maps as salience, float32 [SIDE, SIDE] in [0, 2]: the largest at each place, each times its weight.
+
+    Faces count once more on top of that, times `config.face_weight`.
+    """
     # A face is an object in full, and what it counts beyond that lies above 1.
     as_object = 1.0 if config.face_weight > 0 else 0.0
     maps = (
@@ -128,11 +136,11 @@ class Seen(NamedTuple):
     """
 
     sight: Sight | None
-    importance: tuple[jax.Array, ...]
+    importance: Maps
 
 
 def look_at(
-    photos: Sequence[jax.Array],
+    photos: Sequence[Image],
     size: tuple[int, int],
     config: RetargetConfig,
     network: Network,
@@ -141,22 +149,23 @@ def look_at(
     progress: Progress | None = None,
     seconds: dict[str, float] | None = None,
 ) -> Seen:
-    """Runs the networks: what is known of a photo whatever its target, before what is protected or removed.
+    """Runs the networks, importance (Eq. 1) among them: all that is known of a photo whatever its target.
 
     Args:
-      photos: float32 [*, *, 3], the photo, or each frame, in the corner of its padded array, from `check_image`.
-      size: its (height, width).
-      config: options, resolved.
-      network: whose importance counts.
-      masks: of which the map of objects counts.
+      photos: the photo, or each frame, float32 [H, W, 3] in [0, 255], in the corner of its padded array, from
+        `check_image`.
+      size: the (height, width) of the photo in pixels.
+      config: the options, resolved for that size.
+      network: the network whose importance counts.
+      masks: what the user marked, of which the map of objects alone counts here.
       progress: called between the networks.
-      seconds: filled with seconds per stage.
+      seconds: filled with the seconds of each stage.
     """
     seconds = {} if seconds is None else seconds
     sight = None
     with timed(seconds, "objects"):
         if masks.objects is not None:
-            sight = told(masks.objects)
+            sight = given_objects(masks.objects)
         elif config.objects == "auto":
             sight = see_frames(photos, traced_size(size), config)
     if progress is not None:
@@ -165,7 +174,7 @@ def look_at(
         overview, small_shape = make_overview(size, network.importance_side)
         importance = None
         for photo in photos:
-            maps = analyse(network, photo, config.taps, (), overview, small_shape).importance
+            maps = analyse(network, photo, config.taps, (), overview=overview, small_shape=small_shape).importance
             importance = maps if importance is None else jax.tree.map(jnp.maximum, importance, maps)
         jax.block_until_ready(importance)
     assert importance is not None

@@ -195,7 +195,7 @@ def network_map(network: Any, taps: tuple[str, ...], side: int) -> "Callable[[Pa
 
     @jax.jit
     def maps(image: "jax.Array", size: "tuple[jax.Array, jax.Array]") -> "dict[str, jax.Array]":
-        return {tap: feature_norm(values) for tap, values in network.features(image, taps, size).items()}
+        return {tap: feature_norm(values) for tap, values in network.features(image, taps, size=size).items()}
 
     def make(path: Path, shape: tuple[int, ...]) -> "np.ndarray":
         photo = read_photo(path, side, 32)

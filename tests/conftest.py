@@ -9,7 +9,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 from signals import SIGNALS
+from type_checks import CHECKED
+
+# This has to come before anything of the package is imported.
+install_import_hook(CHECKED, "type_checks.check")
 
 from dnr_jax import compilation_cache
 from dnr_jax.networks.network import Network

@@ -16,7 +16,7 @@ CHANNELS = {1: 16, 2: 11, 3: 11, 4: 11, 5: 11}
 
 @jax.jit
 def all_taps(image: jax.Array, size: tuple[jax.Array, jax.Array] | None = None) -> dict[str, jax.Array]:
-    return NETWORK.features(image, TAPS, size)
+    return NETWORK.features(image, TAPS, size=size)
 
 
 def smooth_photo(height: int, width: int, seed: int = 0) -> jax.Array:
@@ -97,7 +97,7 @@ def test_the_bias_leaves_the_deeper_blocks_unbiased() -> None:
 def test_binomial(shape: tuple[int, int], dilation: int) -> None:
     x = np.random.default_rng(1).normal(size=(*shape, 2)).astype(np.float32)
     expected = oracles.binomial(x.astype(np.float64), dilation)
-    np.testing.assert_allclose(binomial(jnp.asarray(x), None, dilation), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(binomial(jnp.asarray(x), size=None, dilation=dilation), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (25, 13), (100, 25)])
@@ -159,7 +159,7 @@ def test_vmap_agrees() -> None:
     sizes = (jnp.asarray([40, 29]), jnp.asarray([27, 32]))
 
     def features(image: jax.Array, size: tuple[jax.Array, jax.Array]) -> dict[str, jax.Array]:
-        return NETWORK.features(image, taps, size)
+        return NETWORK.features(image, taps, size=size)
 
     batched, plain = jax.jit(jax.vmap(features))(images, sizes), jax.jit(features)
     for i in range(2):

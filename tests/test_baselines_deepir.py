@@ -41,10 +41,10 @@ def test_features_are_compared_by_direction() -> None:
 def test_principal_components_keep_distances_where_they_can() -> None:
     rng = np.random.default_rng(0)
     flat = (rng.normal(size=(30, 3)) @ rng.normal(size=(3, 9))).astype(np.float32)
-    kept = np.asarray(d.principal(flat.reshape(5, 6, 9), 3)).reshape(30, 3)
+    kept = np.asarray(d.principal(flat.reshape(5, 6, 9), channels=3)).reshape(30, 3)
     apart = [np.linalg.norm(x[:, None] - x[None], axis=-1) for x in (flat, kept)]
     np.testing.assert_allclose(apart[1], apart[0], atol=1e-3)
-    assert d.principal(flat.reshape(5, 6, 9), 9).shape == (5, 6, 9)
+    assert d.principal(flat.reshape(5, 6, 9), channels=9).shape == (5, 6, 9)
 
 
 @pytest.fixture(scope="module")

@@ -27,14 +27,14 @@ def test_similarity_against_every_assignment() -> None:
     for width, other, patch in ((4, 3, 3), (3, 5, 1), (4, 4, 3)):
         a, b = (rng.uniform(0, 255, (2, n, 3)).astype(np.float32) for n in (width, other))
         expected = oracle.bidirectional_warping(a, b, patch)
-        assert bidirectional_warping(a, b, patch) == pytest.approx(expected, rel=1e-4)
+        assert bidirectional_warping(a, b, patch=patch) == pytest.approx(expected, rel=1e-4)
 
 
 def test_similarity_knows_equals_and_what_is_missing() -> None:
     image = textured_photo(12, 16).astype(np.float32)
     assert bidirectional_warping(image, image) == 0
     doubled = image.repeat(2, 1)
-    assert bidirectional_warping(image, doubled, 1) == 0
+    assert bidirectional_warping(image, doubled, patch=1) == 0
     assert bidirectional_warping(image, image[:, :8]) > 0
     assert patch_distances(image, image[:, :8], 3).shape == (12, 16, 8)
 
@@ -115,7 +115,7 @@ def test_the_search_prefers_its_sequence_to_any_single_operator_on_a_photo(share
     """RetargetMe's multi-operator results come from other patches and steps, so only the size can be held to them."""
     image, size, published = photo(shared, "046"), target(shared, "046"), result(shared, "046", "multiop")
     factor = mo.SEARCH_SIDE / max(image.shape)
-    small = mo.scale(image.astype(np.float32), (round(image.shape[0] * factor), round(image.shape[1] * factor)))
+    small = mo.scale_pixels(image.astype(np.float32), (round(image.shape[0] * factor), round(image.shape[1] * factor)))
     width = round(size[1] * factor)
     found = mo.find_sequence(small, width, Context())
     for name in ("scale", "crop_left", "crop_right"):

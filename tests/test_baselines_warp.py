@@ -32,7 +32,7 @@ def test_even_saliency_scales_evenly() -> None:
 def test_against_the_dense_system(width: int, alignment: float) -> None:
     strength = np.random.default_rng(5).uniform(0.8, 1.2, (5, 8))
     np.testing.assert_allclose(
-        warp_edges(strength, width, alignment), oracle.warp_edges(strength, width, alignment), atol=1e-6
+        warp_edges(strength, width, alignment=alignment), oracle.warp_edges(strength, width, alignment), atol=1e-6
     )
 
 

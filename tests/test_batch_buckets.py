@@ -15,7 +15,7 @@ from dnr_jax.shapes import Round, bucket_side
 
 @pytest.mark.parametrize("per_octave", STEPS_PER_OCTAVE)
 def test_bucket_sides_hold_their_photos_and_are_few(per_octave: int) -> None:
-    sides = [bucket_side(n, per_octave) for n in range(1, 4097)]
+    sides = [bucket_side(n, per_octave=per_octave) for n in range(1, 4097)]
     assert all(side >= n and side % 32 == 0 for n, side in enumerate(sides, 1))
     assert sides == sorted(sides)
     # Padding is at most one step: a share of 1 / per_octave of the octave below, or 32 pixels.

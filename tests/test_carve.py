@@ -224,9 +224,9 @@ def test_alpha_scales_the_covered_region_alone_and_draws_the_seams_there() -> No
 def test_another_target_threshold_or_alpha_does_not_compile_again(monkeypatch: pytest.MonkeyPatch) -> None:
     traced = []
 
-    def counted(*args):
+    def counted(*args, **options):
         traced.append(args[0].shape)
-        return carve_find_seams(*args)
+        return carve_find_seams(*args, **options)
 
     carve_find_seams = carve.find_seams
     monkeypatch.setattr(carve, "find_seams", counted)

@@ -59,7 +59,7 @@ def test_dilation_reaches_further(dilation: int) -> None:
     spread = np.zeros((2 * dilation + 1, 2 * dilation + 1, 2, 3))
     spread[::dilation, ::dilation] = kernel
     padded = np.pad(np.asarray(x[0]), ((9, 9), (9, 9), (0, 0)))
-    value, pull = jax.vjp(lambda x, kernel: convolve(x, kernel, dilation), x, kernel)
+    value, pull = jax.vjp(lambda x, kernel: convolve(x, kernel, dilation=dilation), x, kernel)
     np.testing.assert_allclose(value[0], oracles.correlate_loop(padded, spread)[9:-9, 9:-9], rtol=1e-5, atol=1e-5)
     expected_pull = jax.vjp(lambda x, kernel: plain(x, kernel, dilation), x, kernel)[1]
     for gradient, expected in zip(pull(cotangent), expected_pull(cotangent), strict=True):

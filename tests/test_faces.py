@@ -76,12 +76,12 @@ def test_padding_does_not_matter_and_sizes_share_programs(shared: Path) -> None:
     padded[:height, :width] = photo
     network, _ = read_faces()
     alone = find_faces(network, jnp.asarray(photo))
-    found = find_faces(network, jnp.asarray(padded), (jnp.int32(height), jnp.int32(width)))
+    found = find_faces(network, jnp.asarray(padded), size=(jnp.int32(height), jnp.int32(width)))
     for expected, result in zip(alone, found, strict=True):
         np.testing.assert_allclose(result, expected, rtol=0, atol=0.05)
     cache_size = getattr(module.candidates, "_cache_size")  # noqa: B009
     held = cache_size()
-    find_faces(network, jnp.asarray(padded), (jnp.int32(height - 9), jnp.int32(width)))
+    find_faces(network, jnp.asarray(padded), size=(jnp.int32(height - 9), jnp.int32(width)))
     assert cache_size() == held
 
 

@@ -69,7 +69,7 @@ def test_resample_at_the_same_size_is_exact() -> None:
 @pytest.mark.parametrize("valid", [(5, 7), (3, 7), (4, 2), (1, 1)])
 def test_resample_reads_the_valid_part_alone(valid: tuple[int, int], junk: float) -> None:
     values = random_map(valid, 3)
-    found = resampled(padded_with(junk, values, (6, 8)), (13, 17), (0.5, 0.5), int32(*valid))
+    found = resampled(padded_with(junk, values, (6, 8)), (13, 17), (0.5, 0.5), size=int32(*valid))
     assert_close(found, oracles.resample(values, (13, 17), (0.5, 0.5)))
 
 

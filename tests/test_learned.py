@@ -60,7 +60,7 @@ def network(contrast: bool = True) -> Network:
 
 @jax.jit
 def all_taps(network: Network, image: jax.Array, size: tuple[jax.Array, jax.Array] | None = None):
-    return network.features(image, TAPS, size)
+    return network.features(image, TAPS, size=size)
 
 
 @pytest.mark.parametrize(("contrast", "gain"), [(True, 0.0), (True, 0.5), (False, 0.0), (False, 0.5)])

@@ -34,7 +34,7 @@ def test_padding_does_not_matter(junk: float) -> None:
     image = photo(90, 120)
     padded = np.full((96, 128, 3), junk, np.float32)
     padded[:90, :120] = image
-    alone, found = boxed(jnp.asarray(image)), boxed(jnp.asarray(padded), (jnp.int32(90), jnp.int32(120)))
+    alone, found = boxed(jnp.asarray(image)), boxed(jnp.asarray(padded), size=(jnp.int32(90), jnp.int32(120)))
     height, width = map(int, alone.size)
     assert tuple(map(int, found.size)) == (height, width)
     np.testing.assert_allclose(found.image[:height, :width], alone.image[:height, :width], rtol=0, atol=0.01)
@@ -55,7 +55,7 @@ def test_shapes_are_few_and_hold_every_photo() -> None:
 def test_a_photo_much_smaller_than_its_array_still_fits() -> None:
     padded = np.zeros((64, 512, 3), np.float32)
     padded[:64, :40] = 200
-    box = boxed(jnp.asarray(padded), (jnp.int32(64), jnp.int32(40)))
+    box = boxed(jnp.asarray(padded), size=(jnp.int32(64), jnp.int32(40)))
     assert int(box.size[0]) == box.image.shape[0]
     np.testing.assert_allclose(box.image[: int(box.size[0]), : int(box.size[1])], 200, rtol=1e-5)
 
@@ -72,9 +72,9 @@ def test_halves_and_sides() -> None:
 def test_eager_mapped_and_compiled_are_the_same() -> None:
     images = jnp.stack([jnp.asarray(photo(40, 60))] * 2)
     sizes = jnp.array([40, 30]), jnp.array([60, 60])
-    mapped = jax.jit(jax.vmap(letterbox))(images, sizes)
+    mapped = jax.jit(jax.vmap(letterbox))(images, size=sizes)
     for n in range(2):
-        alone = boxed(images[n], (sizes[0][n], sizes[1][n]))
+        alone = boxed(images[n], size=(sizes[0][n], sizes[1][n]))
         np.testing.assert_allclose(mapped.image[n], alone.image, rtol=0, atol=0.01)
     with jax.disable_jit():
         eager = letterbox(images[0])

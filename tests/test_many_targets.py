@@ -103,7 +103,7 @@ def test_results_come_one_by_one(embedded: Weights) -> None:
 
 
 def test_bad_targets_are_refused_before_any_work(embedded: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sight, "analyse", lambda *_: pytest.fail("there was work"))
+    monkeypatch.setattr(sight, "analyse", lambda *_, **__: pytest.fail("there was work"))
     with pytest.raises(ValueError, match="no target: give at least one"):
         retarget_to_all(textured_photo(64, 96), [], QUICK, embedded)
     with pytest.raises(ValueError, match="target width is 1000"):

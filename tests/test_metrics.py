@@ -128,7 +128,7 @@ def test_semantic_score_equals_the_plain_networks(small_vgg: Weights) -> None:
         norms.append({tap: np.sqrt((values**2).sum()) for tap, values in activations.items()})
     for tap in ("block3_conv1", SCORE_TAP):
         expected = norms[1][tap] / norms[0][tap]
-        assert semantic_score(original, retargeted, small_vgg, tap) == pytest.approx(expected, rel=1e-4)
+        assert semantic_score(original, retargeted, small_vgg, tap=tap) == pytest.approx(expected, rel=1e-4)
     assert semantic_score(original, original, small_vgg) == 1
 
 
@@ -137,7 +137,7 @@ def test_semantic_score_refuses_what_it_cannot_read(small_vgg: Weights, shared_t
     with pytest.raises(ValueError, match="8x40 pixels is smaller"):
         semantic_score(photo, photo[:, :8], small_vgg)
     with pytest.raises(ValueError, match="unknown tap"):
-        semantic_score(photo, photo, small_vgg, "block6_conv1")
+        semantic_score(photo, photo, small_vgg, tap="block6_conv1")
     with pytest.raises(ValueError, match="block5_conv1 needs layers that these weights lack"):
         semantic_score(photo, photo, shared_taps)
 
@@ -167,7 +167,7 @@ def test_the_papers_weights_are_known_by_their_numbers(shared: Path) -> None:
     provenance = weights.provenance._replace(source=source)
     assert is_papers_score(Weights(weights.network, provenance))
     assert "as in the paper's Table 1" in semantic_label(Weights(weights.network, provenance))
-    assert not is_papers_score(Weights(weights.network, provenance), "block4_conv1")
+    assert not is_papers_score(Weights(weights.network, provenance), tap="block4_conv1")
     assert weights.network.module.preprocessing == KERAS_PREPROCESSING  # pyright: ignore[reportAttributeAccessIssue]
     other = Network(weights.network.params, VGG(preprocessing=TORCHVISION_PREPROCESSING))
     assert not is_papers_score(Weights(other, provenance))

@@ -132,10 +132,10 @@ def test_aspect_ratio_similarity_equals_loops(photo: np.ndarray, history: str, b
     image = made(photo, history, columns)
     weights = np.random.default_rng(5).gamma(1, 1, SHAPE)
     expected = oracles.aspect_ratio(columns, SHAPE[1], block, weights, 0.3)
-    known = aspect_ratio_similarity(photo, image, weights, block=block, registration=in_place(columns))
+    known = aspect_ratio_similarity(photo, image, importance=weights, block=block, registration=in_place(columns))
     # Where positions jump at a block's edge, its neighbour takes half the jump.
     assert known == pytest.approx(expected, abs=0.02)
-    found = aspect_ratio_similarity(photo, image, weights, block=block)
+    found = aspect_ratio_similarity(photo, image, importance=weights, block=block)
     assert found == pytest.approx(known, abs=0.03)
 
 
@@ -155,20 +155,20 @@ def test_aspect_ratio_similarity_by_hand(photo: np.ndarray) -> None:
     right = in_place(np.broadcast_to(np.arange(80) + 80.0, (SHAPE[0], 80)))
     weights = np.zeros(SHAPE)
     weights[:, 100:] = 1
-    kept = aspect_ratio_similarity(photo, photo[:, 80:], weights, registration=right)
+    kept = aspect_ratio_similarity(photo, photo[:, 80:], importance=weights, registration=right)
     assert kept == pytest.approx(1)
-    lost = aspect_ratio_similarity(photo, photo[:, 80:], weights[:, ::-1], registration=right)
+    lost = aspect_ratio_similarity(photo, photo[:, 80:], importance=weights[:, ::-1], registration=right)
     assert lost == pytest.approx(math.exp(-0.3), abs=1e-3)
-    assert aspect_ratio_similarity(photo, photo[:, 80:], np.zeros(SHAPE), registration=right) == pytest.approx(
-        (1 + math.exp(-0.3)) / 2, abs=1e-3
-    )
+    assert aspect_ratio_similarity(
+        photo, photo[:, 80:], importance=np.zeros(SHAPE), registration=right
+    ) == pytest.approx((1 + math.exp(-0.3)) / 2, abs=1e-3)
 
 
 def test_importance_that_does_not_fit_is_refused(photo: np.ndarray) -> None:
     with pytest.raises(ValueError, match="importance is \\(3, 3\\)"):
-        aspect_ratio_similarity(photo, photo, np.ones((3, 3)))
+        aspect_ratio_similarity(photo, photo, importance=np.ones((3, 3)))
     with pytest.raises(ValueError, match="0 or more"):
-        aspect_ratio_similarity(photo, photo, -np.ones(SHAPE))
+        aspect_ratio_similarity(photo, photo, importance=-np.ones(SHAPE))
 
 
 def grey(values: np.ndarray) -> np.ndarray:

@@ -182,7 +182,7 @@ def test_the_centre_prior_is_a_gaussian_mixed_with_one() -> None:
 @pytest.mark.parametrize("stride", [1, 4])
 def test_the_centre_is_that_of_the_valid_part(stride: int) -> None:
     shape = (SHAPE[0] // stride, SHAPE[1] // stride)
-    found = centre_weight(shape, 0.6, stride, traced_size(SIZE))
+    found = centre_weight(shape, 0.6, stride=stride, size=traced_size(SIZE))
     np.testing.assert_allclose(found, oracles_planning.centre_weight(shape, 0.6, stride, SIZE), rtol=1e-5, atol=1e-6)
 
 

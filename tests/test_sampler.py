@@ -99,7 +99,7 @@ def test_size_clamps_at_the_valid_borders(size: tuple[int, int]) -> None:
     image, displacement = np.asarray(draw(7, 6, 8, 3)).copy(), draw(8, 6, 8, 2, scale=3.0)
     expected = oracles.sample(image[: size[0], : size[1]].astype(np.float64), np.asarray(displacement))
     image[size[0] :], image[:, size[1] :] = np.nan, np.nan  # What lies beyond must not be read, not even times 0.
-    sampled = jax.jit(sample)(jnp.asarray(image), displacement, (jnp.int32(size[0]), jnp.int32(size[1])))
+    sampled = jax.jit(sample)(jnp.asarray(image), displacement, size=(jnp.int32(size[0]), jnp.int32(size[1])))
     np.testing.assert_allclose(sampled, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -109,7 +109,7 @@ def test_size_clamps_gradients_too() -> None:
     size = (jnp.int32(4), jnp.int32(5))
 
     def loss(image: jax.Array, displacement: jax.Array) -> jax.Array:
-        return jnp.sum(sample(image, displacement, size)[:4, :5] * draw(10, 4, 5, 3))
+        return jnp.sum(sample(image, displacement, size=size)[:4, :5] * draw(10, 4, 5, 3))
 
     to_image, slopes = (np.asarray(g) for g in jax.grad(loss, (0, 1))(image, displacement))
     assert not to_image[4:].any()
@@ -124,10 +124,10 @@ def test_size_clamps_gradients_too() -> None:
 def test_jit_and_vmap_agree() -> None:
     images, displacements = draw(11, 3, 5, 6, 2), draw(12, 3, 5, 6, 2, scale=2.0)
     sizes = (jnp.asarray([5, 3, 4]), jnp.asarray([6, 6, 2]))
-    batched = jax.vmap(sample)(images, displacements, sizes)
+    batched = jax.vmap(sample)(images, displacements, size=sizes)
     compiled = jax.jit(sample)
     for i in range(3):
         size = (sizes[0][i], sizes[1][i])
-        plain = sample(images[i], displacements[i], size)
-        np.testing.assert_allclose(compiled(images[i], displacements[i], size), plain, rtol=1e-6, atol=1e-6)
+        plain = sample(images[i], displacements[i], size=size)
+        np.testing.assert_allclose(compiled(images[i], displacements[i], size=size), plain, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(batched[i], plain, rtol=1e-6, atol=1e-6)

@@ -51,9 +51,9 @@ def signed_map(shape: tuple[int, int], seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(0.0, 100.0, shape).astype(np.float32)
 
 
-def jitted(cost: np.ndarray, count: int, threshold: float = np.inf, size: tuple[int, int] | None = None) -> Seams:
+def jitted(cost: np.ndarray, count: int, *, threshold: float = np.inf, size: tuple[int, int] | None = None) -> Seams:
     """`find_seams` with the same argument types from everywhere, so that tests share its compilations."""
-    return compiled(cost, jnp.asarray(count, jnp.int32), jnp.asarray(threshold, jnp.float32), size)
+    return compiled(cost, jnp.asarray(count, jnp.int32), threshold=jnp.asarray(threshold, jnp.float32), size=size)
 
 
 MAPS = [random_map, tied_map, constant_map, signed_map]
@@ -78,7 +78,7 @@ def test_equals_loops_on_any_small_integers(data: st.DataObject) -> None:
     values = data.draw(st.lists(st.integers(-2, 2), min_size=25, max_size=25))
     count, threshold = data.draw(st.integers(0, 5)), data.draw(st.sampled_from([-1.0, 0.0, 0.6, np.inf]))
     cost = np.array(values, np.float32).reshape(5, 5)
-    check(jitted(cost, count, threshold), oracles.find_seams(cost, count, threshold))
+    check(jitted(cost, count, threshold=threshold), oracles.find_seams(cost, count, threshold))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -112,7 +112,7 @@ def test_threshold_stops_as_loops_do(make: Callable) -> None:
         cost = make((7, 9), seed)
         for threshold in np.percentile(cost, [0, 10, 20, 30, 50, 100]).astype(np.float32):
             expected = oracles.find_seams(cost, 8, threshold)
-            check(jitted(cost, 8, threshold), expected)
+            check(jitted(cost, 8, threshold=threshold), expected)
             stops.add(expected.removed)
     # Both a stop at the first seam and no stop were among the cases (a constant map never stops).
     assert 8 in stops
@@ -121,9 +121,9 @@ def test_threshold_stops_as_loops_do(make: Callable) -> None:
 
 @pytest.mark.parametrize("threshold", [-np.inf, -1.0, 0.0])
 def test_first_seam_goes_whatever_the_threshold(threshold: float) -> None:
-    found = jitted(random_map((7, 9), 0), 5, threshold)
+    found = jitted(random_map((7, 9), 0), 5, threshold=threshold)
     assert (int(found.removed), int(found.width)) == (1, 8)
-    assert int(jitted(random_map((7, 9), 0), 0, threshold).removed) == 0
+    assert int(jitted(random_map((7, 9), 0), 0, threshold=threshold).removed) == 0
 
 
 def test_a_mean_equal_to_the_threshold_goes() -> None:
@@ -132,8 +132,8 @@ def test_a_mean_equal_to_the_threshold_goes() -> None:
     cost[:, ::2] = (9 - np.arange(0, 9, 2)) / 2
     for k, mean in enumerate((0.5, 1.5, 2.5, 3.5, 4.5)):
         assert float(jitted(cost, 9).costs[k]) == mean
-        assert int(jitted(cost, 9, mean).removed) == k + 1
-        assert int(jitted(cost, 9, np.nextafter(np.float32(mean), np.float32(0))).removed) == max(k, 1)
+        assert int(jitted(cost, 9, threshold=mean).removed) == k + 1
+        assert int(jitted(cost, 9, threshold=np.nextafter(np.float32(mean), np.float32(0))).removed) == max(k, 1)
 
 
 @pytest.mark.parametrize("junk", [0.0, -1e30, 1e30, -1.0])
@@ -144,14 +144,14 @@ def test_padding_changes_nothing(make: Callable, junk: float) -> None:
         padded = np.full((8, 10), junk, np.float32)
         padded[: valid[0], : valid[1]] = cost
         for count, threshold in ((3, np.inf), (valid[1], np.inf), (4, float(np.percentile(cost, 30)))):
-            found = jitted(padded, count, threshold, valid)
+            found = jitted(padded, count, threshold=threshold, size=valid)
             check(found, oracles.find_seams(cost, count, threshold), valid)
 
 
 def test_a_count_beyond_the_valid_width_removes_it_all_and_no_more() -> None:
     padded = np.zeros((8, 10), np.float32)
     padded[:5, :6] = random_map((5, 6), 3)
-    found = jitted(padded, 9, np.inf, (5, 6))
+    found = jitted(padded, 9, size=(5, 6))
     check(found, oracles.find_seams(padded[:5, :6], 6), (5, 6))
 
 
@@ -161,21 +161,20 @@ def test_eager_jit_and_vmap_agree() -> None:
     sizes = np.array([[8, 10], [5, 6], [8, 7], [3, 10]], np.int32)
     # The second stops before its count, the others do not.
     thresholds = np.array([np.inf, 0.3, 2.5, np.inf], np.float32)
-    batch = jax.jit(jax.vmap(find_seams))(costs, counts, thresholds, (sizes[:, 0], sizes[:, 1]))
+    batch = jax.jit(jax.vmap(find_seams))(costs, counts, threshold=thresholds, size=(sizes[:, 0], sizes[:, 1]))
     removed = []
     for i in range(len(costs)):
         height, width = (int(n) for n in sizes[i])
         expected = oracles.find_seams(costs[i, :height, :width], int(counts[i]), float(thresholds[i]))
         removed.append(expected.removed)
         one = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
-        for found in (one, jitted(costs[i], int(counts[i]), float(thresholds[i]), (height, width))):
+        options = {"threshold": float(thresholds[i]), "size": (height, width)}
+        for found in (one, jitted(costs[i], int(counts[i]), **options)):
             check(found, expected, (height, width))
         # An eager call compiles its loop anew each time: one, with a stop, is enough.
         if i == 1:
-            size = (jnp.asarray(height), jnp.asarray(width))
-            check(
-                find_seams(jnp.asarray(costs[i]), int(counts[i]), float(thresholds[i]), size), expected, (height, width)
-            )
+            options["size"] = (jnp.asarray(height), jnp.asarray(width))
+            check(find_seams(jnp.asarray(costs[i]), int(counts[i]), **options), expected, (height, width))
     assert removed[1] < counts[1]
     assert removed[2] == counts[2]
 
@@ -185,7 +184,7 @@ def test_one_compilation_serves_all_counts_thresholds_and_sizes() -> None:
 
     def counted(cost: jax.Array, count: jax.Array, threshold: jax.Array, size: tuple[jax.Array, jax.Array]) -> Seams:
         traced.append(cost.shape)
-        return find_seams(cost, count, threshold, size)
+        return find_seams(cost, count, threshold=threshold, size=size)
 
     run = jax.jit(counted)
     cost = random_map((8, 10), 5)
@@ -232,7 +231,9 @@ def test_seams_are_connected_in_the_closed_up_map(make: Callable) -> None:
 
 def test_the_whole_map_is_the_default_size() -> None:
     cost = random_map((7, 9), 8)
-    for default, given_size in zip(jitted(cost, 5, 12.0), jitted(cost, 5, 12.0, (7, 9)), strict=True):
+    for default, given_size in zip(
+        jitted(cost, 5, threshold=12.0), jitted(cost, 5, threshold=12.0, size=(7, 9)), strict=True
+    ):
         np.testing.assert_array_equal(default, given_size)
 
 

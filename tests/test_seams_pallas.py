@@ -27,7 +27,7 @@ def test_maps_of_several_words_and_several_columns_a_thread(valid: tuple[int, in
     padded[: valid[0], : valid[1]] = cost
     size = (jnp.int32(valid[0]), jnp.int32(valid[1]))
     found = jax.jit(kernel.find_seams, static_argnames="shared_bytes")(
-        padded, jnp.int32(12), jnp.float32(np.inf), size, shared_bytes=shared_bytes
+        padded, jnp.int32(12), size=size, shared_bytes=shared_bytes
     )
     check(found, oracles.find_seams(cost, 12), valid)
 
@@ -38,7 +38,7 @@ def test_a_gpu_is_given_one_kernel_for_all_seams_of_all_maps(batch: tuple[int, .
     """The kernel lowers to Mosaic GPU, without a GPU: one launch, and no loop around it."""
 
     def find(cost: jax.Array, count: jax.Array, threshold: jax.Array) -> kernel.Seams:
-        return kernel.find_seams(cost, count, threshold, interpret=False, shared_bytes=shared_bytes)
+        return kernel.find_seams(cost, count, threshold=threshold, interpret=False, shared_bytes=shared_bytes)
 
     run = jax.vmap(find) if batch else find
     kinds = [((*batch, 48, 200), jnp.float32), (batch, jnp.int32), (batch, jnp.float32)]
@@ -58,9 +58,9 @@ def test_the_option_chooses_which_implementation_runs(small_vgg: Weights, monkey
     """Through the whole method; the images are the same to the last bit."""
     launched = []
 
-    def counted(*args: Any) -> kernel.Seams:
+    def counted(*args: Any, **options: Any) -> kernel.Seams:
         launched.append(args[0].shape)
-        return find(*args)
+        return find(*args, **options)
 
     find = kernel.find_seams
     monkeypatch.setattr(kernel, "find_seams", counted)

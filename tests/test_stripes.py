@@ -84,7 +84,7 @@ def test_the_embedded_networks_block_1_in_stripes(embedded: Weights) -> None:
     goal, image = random_image(96, 40, seed=1), random_image(96, 40, seed=2)
     valid = (jnp.int32(90), jnp.int32(33))
     targets = FeatureTargets(
-        embedded.network, (embedded.network.features(goal, taps, valid)["block1_conv2"],), valid, (1.0,)
+        embedded.network, (embedded.network.features(goal, taps, size=valid)["block1_conv2"],), valid, (1.0,)
     )
     whole = jax.jit(jax.value_and_grad(FeatureLoss(taps, limit=WHOLE)))(image, targets)
     striped = jax.jit(jax.value_and_grad(FeatureLoss(taps, limit=2**16)))(image, targets)

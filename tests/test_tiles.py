@@ -288,8 +288,8 @@ def test_optimised_tiles_are_the_whole_held_fixed(case: Case) -> None:
     whole = minimise(HeldLoss(SampledLoss(loss)), jnp.zeros((*SHAPE, 2)), data, schedule, stage="test")
     np.testing.assert_allclose(moved.losses[0], here.losses[-1], rtol=1e-5)
     np.testing.assert_allclose(moved.losses, whole.losses, rtol=1e-5)
-    refined = crop(sample(here.value, moved.value, pair(size)), size)
-    np.testing.assert_allclose(refined, crop(sample(here.value, whole.value, pair(size)), size), atol=0.01)
+    refined = crop(sample(here.value, moved.value, size=pair(size)), size)
+    np.testing.assert_allclose(refined, crop(sample(here.value, whole.value, size=pair(size)), size), atol=0.01)
     assert moved.losses[-1] < moved.losses[0]
     assert not crop(moved.value, size)[fixed].any()
     np.testing.assert_array_equal(refined[fixed], crop(here.value, size)[fixed])
@@ -395,4 +395,4 @@ def _evaluate(objective: Any, value: jax.Array, data: Any) -> tuple[jax.Array, j
     return jax.value_and_grad(objective)(value, data)
 
 
-_features = jax.jit(lambda network, image, taps, size=None: network.features(image, taps, size), static_argnums=2)
+_features = jax.jit(lambda network, image, taps, size=None: network.features(image, taps, size=size), static_argnums=2)

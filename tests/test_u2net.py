@@ -109,7 +109,7 @@ def test_the_module_is_the_same_eager_compiled_and_mapped() -> None:
 def test_the_shapes_are_those_that_the_module_makes(inner: int, channels: int) -> None:
     module = U2Net(inner, channels)
     made = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))["params"]
-    kernels = layer_shapes(inner, channels)
+    kernels = layer_shapes(inner=inner, channels=channels)
     biases = {f"{layer}/bias": shape[-1:] for layer, shape in kernels.items()}
     assert shapes_of(made) == biases | {f"{layer}/kernel": shape for layer, shape in kernels.items()}
 
@@ -134,7 +134,7 @@ def test_padding_does_not_matter(junk: float) -> None:
     padded[:53, :71] = image
     size = jnp.int32(53), jnp.int32(71)
     alone = network_input(jnp.asarray(image))
-    np.testing.assert_allclose(network_input(jnp.asarray(padded), size), alone, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(network_input(jnp.asarray(padded), size=size), alone, rtol=0, atol=1e-5)
 
 
 def test_salience_is_the_same_one_by_one_and_mapped() -> None:
@@ -142,7 +142,7 @@ def test_salience_is_the_same_one_by_one_and_mapped() -> None:
     for i, (height, width) in enumerate(sizes):
         padded[i, :height, :width] = photo(height, width, seed=i)
     traced = tuple(jnp.asarray(lengths, jnp.int32) for lengths in zip(*sizes, strict=True))
-    mapped = jax.jit(jax.vmap(salience, in_axes=(None, 0, 0)))(full_network(), padded, traced)
+    mapped = jax.jit(jax.vmap(salience, in_axes=(None, 0)))(full_network(), padded, size=traced)
     for i, (height, width) in enumerate(sizes):
         alone = salience(full_network(), jnp.asarray(padded[i, :height, :width]))
         assert (alone.shape, alone.dtype) == ((SIDE, SIDE), jnp.float32)
@@ -153,8 +153,8 @@ def test_salience_is_the_same_one_by_one_and_mapped() -> None:
 def test_the_input_is_the_same_eager_and_compiled() -> None:
     image, size = jnp.asarray(photo(30, 40)), (jnp.int32(25), jnp.int32(40))
     with jax.disable_jit():
-        eager = network_input(image, size)
-    np.testing.assert_allclose(eager, network_input(image, size), rtol=0, atol=1e-5)
+        eager = network_input(image, size=size)
+    np.testing.assert_allclose(eager, network_input(image, size=size), rtol=0, atol=1e-5)
 
 
 def test_another_size_does_not_compile_the_network_again() -> None:

@@ -23,7 +23,7 @@ SOME_TAPS = ("block1_conv2", "block2_conv2", "block3_conv4")
 def evaluate(
     network: Network, image: jax.Array, taps: tuple[str, ...], size: tuple[jax.Array, jax.Array] | None = None
 ) -> dict[str, jax.Array]:
-    return network.features(image, taps, size)
+    return network.features(image, taps, size=size)
 
 
 def photo(height: int, width: int, seed: int = 0) -> jax.Array:
@@ -112,7 +112,7 @@ def test_padding_has_no_gradient(small_vgg: Weights) -> None:
     @jax.jit
     def loss(image: jax.Array, size: tuple[jax.Array, jax.Array] | None) -> jax.Array:
         total = jnp.float32(0)
-        for features in small_vgg.network.features(image, SOME_TAPS, size).values():
+        for features in small_vgg.network.features(image, SOME_TAPS, size=size).values():
             # Not uniform over the map, or a neuron's place would not matter.
             rows, columns = jnp.arange(features.shape[0]), jnp.arange(features.shape[1])
             total += jnp.sum(jnp.square(features) * (1 + jnp.cos(rows[:, None, None] + 2.0 * columns[None, :, None])))
@@ -130,7 +130,7 @@ def test_padding_has_no_gradient(small_vgg: Weights) -> None:
 def test_padding_that_is_not_finite_is_kept_out(small_vgg: Weights) -> None:
     image = photo(20, 18)
     junk = jnp.full((32, 32, 3), jnp.nan).at[:20, :18].set(image)
-    masked = small_vgg.network.features(junk, ("block1_conv2",), (jnp.int32(20), jnp.int32(18)))["block1_conv2"]
+    masked = small_vgg.network.features(junk, ("block1_conv2",), size=(jnp.int32(20), jnp.int32(18)))["block1_conv2"]
     assert_close(masked[:20, :18], small_vgg.network.features(image, ("block1_conv2",))["block1_conv2"])
 
 
@@ -139,7 +139,7 @@ def test_jit_and_vmap_agree(small_vgg: Weights) -> None:
     sizes = (jnp.asarray([33, 21, 32]), jnp.asarray([34, 33, 18]))
 
     def features(image: jax.Array, size: tuple[jax.Array, jax.Array]) -> dict[str, jax.Array]:
-        return small_vgg.network.features(image, SOME_TAPS, size)
+        return small_vgg.network.features(image, SOME_TAPS, size=size)
 
     batched = jax.vmap(features)(images, sizes)
     compiled = jax.jit(features)
@@ -157,10 +157,10 @@ def test_a_traced_size_compiles_once(small_vgg: Weights) -> None:
     @jax.jit
     def features(network: Network, image: jax.Array, size: tuple[jax.Array, jax.Array]) -> jax.Array:
         traced.append(size)
-        return network.features(image, ("block2_conv1",), size)["block2_conv1"]
+        return network.features(image, ("block2_conv1",), size=size)["block2_conv1"]
 
     for height, width in ((20, 24), (17, 32), (32, 5)):
-        features(small_vgg.network, photo(32, 32), (jnp.int32(height), jnp.int32(width)))
+        features(small_vgg.network, photo(32, 32), size=(jnp.int32(height), jnp.int32(width)))
     assert len(traced) == 1
 
 

@@ -87,13 +87,13 @@ def test_padding_does_not_matter_and_sizes_share_programs() -> None:
     padded[:290, :392] = photo
     network, _ = read_words()
     alone = find_words(network, jnp.asarray(photo))
-    found = find_words(network, jnp.asarray(padded), (jnp.int32(290), jnp.int32(392)))
+    found = find_words(network, jnp.asarray(padded), size=(jnp.int32(290), jnp.int32(392)))
     assert len(alone[1]) == 1
     for expected, result in zip(alone, found, strict=True):
         np.testing.assert_allclose(result, expected, rtol=0, atol=0.05)
     cache_size = getattr(module._probability, "_cache_size")  # noqa: B009
     held = cache_size()
-    find_words(network, jnp.asarray(padded), (jnp.int32(281), jnp.int32(392)))
+    find_words(network, jnp.asarray(padded), size=(jnp.int32(281), jnp.int32(392)))
     assert cache_size() == held
 
 

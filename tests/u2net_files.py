@@ -15,7 +15,7 @@ def random_arrays(inner: int = 3, channels: int = 4) -> dict[str, np.ndarray]:
     """Seeded variance-preserving kernels, and biases that let something through, by their names in the file."""
     rng = np.random.default_rng(0)
     arrays = {}
-    for layer, shape in layer_shapes(inner, channels).items():
+    for layer, shape in layer_shapes(inner=inner, channels=channels).items():
         arrays[f"{layer}/kernel"] = rng.normal(0, (2 / np.prod(shape[:3])) ** 0.5, shape).astype(np.float32)
         arrays[f"{layer}/bias"] = rng.normal(0.05, 0.05, shape[-1:]).astype(np.float32)
     return arrays

@@ -12,12 +12,15 @@ Reference: M. Rubinstein, A. Shamir and S. Avidan, "Multi-operator media retarge
 """
 
 import numpy as np
+from jaxtyping import Float32
 
 PATCH = 7
 """Side of the patches in pixels."""
 
 
-def bidirectional_warping(source: np.ndarray, image: np.ndarray, patch: int = PATCH) -> float:
+def bidirectional_warping(
+    source: Float32[np.ndarray, "h _ c"], image: Float32[np.ndarray, "h _ c"], *, patch: int = PATCH
+) -> float:
     """BDW of two images float32 [H, W, C] and [H, W2, C]; 0 for equal ones, in squared grey levels.
 
     Args:
@@ -31,7 +34,7 @@ def bidirectional_warping(source: np.ndarray, image: np.ndarray, patch: int = PA
     return float(np.mean(there + back, dtype=np.float64))
 
 
-def warping_cost(distance: np.ndarray) -> np.ndarray:
+def warping_cost(distance: Float32[np.ndarray, "h _ _"]) -> Float32[np.ndarray, " h"]:
     """The least sum of distances over all assignments in order, float32 [H], one for each row.
 
     `P(i, j) = min(P(i, j-1), P(i-1, j) + d(i, j))`, the least cost of pixels 0..i with partners up to j.
@@ -45,7 +48,9 @@ def warping_cost(distance: np.ndarray) -> np.ndarray:
     return costs[:, -1]
 
 
-def patch_distances(a: np.ndarray, b: np.ndarray, patch: int) -> np.ndarray:
+def patch_distances(
+    a: Float32[np.ndarray, "h w c"], b: Float32[np.ndarray, "h v c"], patch: int
+) -> Float32[np.ndarray, "h w v"]:
     """Mean squared difference of the patches around pixels i of `a` and j of `b` in each row, float32 [H, W, W2].
 
     The sum over a patch runs over pixel distances of the rows above and below, and along the diagonal of (i, j).

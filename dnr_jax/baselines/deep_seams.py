@@ -9,6 +9,7 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float32
 
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.scaling import check_photo
@@ -20,7 +21,9 @@ from dnr_jax.planning.plan import make_plan
 from dnr_jax.rendering.render import crop
 
 
-def deep_seam_carving(image: np.ndarray, target: tuple[int, int], context: Context) -> np.ndarray:
+def deep_seam_carving(
+    image: Float32[np.ndarray, "_ _ c"], target: tuple[int, int], context: Context
+) -> Float32[np.ndarray, "_ _ c"]:
     """Seam carving on deep importance; see `Baseline`.
 
     Raises:

@@ -27,7 +27,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float32, Int32, Shaped
 
+from dnr_jax.arrays import Whole
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.scaling import check_photo
 from dnr_jax.networks.taps import tap_stride
@@ -46,7 +48,9 @@ REACH = 4
 """Random search looks at most this many neurons around a match, except at the deepest level, where all may match."""
 
 
-def deepir(image: np.ndarray, target: tuple[int, int], context: Context) -> np.ndarray:
+def deepir(
+    image: Float32[np.ndarray, "_ _ c"], target: tuple[int, int], context: Context
+) -> Float32[np.ndarray, "_ _ c"]:
     """Uniform sampling of deep features, and the photo warped after them; see `Baseline`.
 
     Raises:
@@ -73,13 +77,13 @@ def deepir(image: np.ndarray, target: tuple[int, int], context: Context) -> np.n
 
 
 @jax.jit
-def normalise(features: jax.Array) -> jax.Array:
+def normalise(features: Float32[Array, "h w c"]) -> Float32[Array, "h w c"]:
     """Features of unit length at every neuron (0 where there are none), [h, w, c] -> [h, w, c]."""
     return features / jnp.maximum(jnp.linalg.norm(features, axis=-1, keepdims=True), 1e-6)
 
 
 @partial(jax.jit, static_argnames=("channels",))
-def principal(features: jax.Array, channels: int = CHANNELS) -> jax.Array:
+def principal(features: Float32[Array, "h w _"], *, channels: int = CHANNELS) -> Float32[Array, "h w _"]:
     """The components of most energy of features [h, w, c], at most `channels` of them."""
     if features.shape[-1] <= channels:
         return features
@@ -89,7 +93,7 @@ def principal(features: jax.Array, channels: int = CHANNELS) -> jax.Array:
     return matmul(flat, vectors[:, -channels:]).reshape(*features.shape[:2], channels)
 
 
-def sampled_field(size: tuple[int, int], target: tuple[int, int]) -> jax.Array:
+def sampled_field(size: tuple[int, int], target: tuple[int, int]) -> Int32[Array, "_ _ 2"]:
     """Rows and columns at a constant rate: (row, column) of the source for each target neuron, int32 [h', w', 2]."""
     rows, columns = (
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.int32), old - 1)
@@ -99,7 +103,9 @@ def sampled_field(size: tuple[int, int], target: tuple[int, int]) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames=("target", "size"))
-def upsample_field(field: jax.Array, target: tuple[int, int], size: tuple[int, int]) -> jax.Array:
+def upsample_field(
+    field: Int32[Array, "_ _ 2"], target: tuple[int, int], size: tuple[int, int]
+) -> Int32[Array, "_ _ 2"]:
     """A field at twice the resolution: the four neurons below a match are matched one to one.
 
     Args:
@@ -122,13 +128,19 @@ def upsample_field(field: jax.Array, target: tuple[int, int], size: tuple[int, i
 
 
 @jax.jit
-def gather(values: jax.Array, field: jax.Array) -> jax.Array:
+def gather(values: Shaped[Array, "_ _ c"], field: Int32[Array, "h w 2"]) -> Shaped[Array, "h w c"]:
     """Values [h, w, c] at the places of a field int32 [h', w', 2]; [h', w', c]."""
     return values[field[..., 0], field[..., 1]]
 
 
 @jax.jit
-def match(wanted: jax.Array, source: jax.Array, field: jax.Array, reach: jax.Array | int, key: jax.Array) -> jax.Array:
+def match(
+    wanted: Float32[Array, "h w c"],
+    source: Float32[Array, "_ _ c"],
+    field: Int32[Array, "h w 2"],
+    reach: Whole,
+    key: jax.Array,
+) -> Int32[Array, "h w 2"]:
     """PatchMatch from a given field: no match ever gets worse.
 
     Each round propagates from the four neighbours at distances 4 and 1 (all neurons in parallel, as on
@@ -172,7 +184,9 @@ def match(wanted: jax.Array, source: jax.Array, field: jax.Array, reach: jax.Arr
 _NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
-def patch_cost(wanted: jax.Array, source: jax.Array, field: jax.Array) -> jax.Array:
+def patch_cost(
+    wanted: Float32[Array, "h w c"], source: Float32[Array, "_ _ c"], field: Int32[Array, "h w 2"]
+) -> Float32[Array, "h w"]:
     """Summed squared difference of the patch around each target neuron and the one around its match, float32 [h', w'].
 
     Both are cut at the edges by repeating them.
@@ -189,7 +203,7 @@ def patch_cost(wanted: jax.Array, source: jax.Array, field: jax.Array) -> jax.Ar
 
 
 @jax.jit
-def vote(image: jax.Array, field: jax.Array) -> jax.Array:
+def vote(image: Float32[Array, "_ _ c"], field: Int32[Array, "h w 2"]) -> Float32[Array, "h w c"]:
     """Each pixel as the mean of what the matched patches that overlap it hold there, float32 [h', w', c].
 
     Args:

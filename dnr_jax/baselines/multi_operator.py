@@ -22,11 +22,12 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float32
 
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.bidirectional_warping import bidirectional_warping
-from dnr_jax.baselines.scaling import scale
 from dnr_jax.baselines.seam_carving import carve_photo, find_pixel_seams, gradient_energy, luma
+from dnr_jax.photos.scaling import scale_pixels
 from dnr_jax.planning.carve import apply_width, insert_width
 
 SEARCH_SIDE = 64
@@ -49,18 +50,22 @@ class Sequence(NamedTuple):
     distance: float
 
 
-def multi_operator(image: np.ndarray, target: tuple[int, int], context: Context) -> np.ndarray:
+def multi_operator(
+    image: Float32[np.ndarray, "_ _ c"], target: tuple[int, int], context: Context
+) -> Float32[np.ndarray, "_ _ c"]:
     """Multi-operator retargeting; see `Baseline`."""
     image = retarget_width(image, target[1], context)
     return retarget_width(image.swapaxes(0, 1), target[0], context).swapaxes(0, 1)
 
 
-def retarget_width(image: np.ndarray, width: int, context: Context) -> np.ndarray:
+def retarget_width(image: Float32[np.ndarray, "h _ c"], width: int, context: Context) -> Float32[np.ndarray, "h _ c"]:
     """Brings an image float32 [H, W, C] to `width` columns by the best sequence."""
     if image.shape[1] == width:
         return image
     factor = min(1.0, SEARCH_SIDE / max(*image.shape[:2], width))
-    small = scale(image[..., :3], (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
+    small = scale_pixels(
+        image[..., :3].copy(), (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor)))
+    )
     found = find_sequence(small, max(1, round(width * factor)), context)
     return apply_sequence(image, width, found.operators)
 
@@ -70,7 +75,9 @@ def widths_along(length: int, width: int, steps: int) -> list[int]:
     return [round(length + (width - length) * n / steps) for n in range(steps + 1)]
 
 
-def find_sequence(source: np.ndarray, width: int, context: Context, steps: int = STEPS) -> Sequence:
+def find_sequence(
+    source: Float32[np.ndarray, "h w 3"], width: int, context: Context, *, steps: int = STEPS
+) -> Sequence:
     """The sequence whose result is most like the source, by dynamic programming over the resizing space.
 
     Args:
@@ -87,11 +94,11 @@ def find_sequence(source: np.ndarray, width: int, context: Context, steps: int =
     for step in range(steps):
         reached: dict[tuple[int, ...], tuple[float, np.ndarray, tuple[str, ...]]] = {}
         for (node, (_, image, path)), (axis, name) in product(layer.items(), enumerate(names)):
-            changed, told = _small_step(image, widths[step], widths[step + 1], name)
+            changed, taken = _small_step(image, widths[step], widths[step + 1], name)
             distance = bidirectional_warping(source, changed[:, : widths[step + 1]])
             goal = tuple(n + (i == axis) for i, n in enumerate(node))
             if goal not in reached or distance < reached[goal][0]:
-                reached[goal] = (distance, changed, (*path, told))
+                reached[goal] = (distance, changed, (*path, taken))
         layer = reached
         # The number of nodes grows with the square of the step.
         context.report("search", (step + 1) ** 3, steps**3)
@@ -99,14 +106,16 @@ def find_sequence(source: np.ndarray, width: int, context: Context, steps: int =
     return Sequence(path, distance)
 
 
-def apply_sequence(image: np.ndarray, width: int, operators: tuple[str, ...]) -> np.ndarray:
+def apply_sequence(
+    image: Float32[np.ndarray, "h _ c"], width: int, operators: tuple[str, ...]
+) -> Float32[np.ndarray, "h _ c"]:
     """Carries a sequence out on an image float32 [H, W, C], with steps that lead from its width to `width`."""
     widths = widths_along(image.shape[1], width, len(operators))
     step = 0
     for name, run in groupby(operators):
         step += len(list(run))
         if name == "scale":
-            image = scale(image, (image.shape[0], widths[step]))
+            image = scale_pixels(image.copy(), (image.shape[0], widths[step]))
         elif name == "seam":
             image = carve_photo(image, widths[step], "forward", _SILENT, canvas=max(widths))
         else:
@@ -122,7 +131,7 @@ def _small_step(image: np.ndarray, width: int, new_width: int, name: str) -> tup
     """
     canvas = image.shape[1]
     if name == "scale":
-        return _pad(scale(image[:, :width], (image.shape[0], new_width)), canvas), name
+        return _pad(scale_pixels(image[:, :width].copy(), (image.shape[0], new_width)), canvas), name
     if name == "crop":
         energy = np.asarray(_energy(luma(image))).sum(0)
         count = width - new_width

@@ -1,6 +1,7 @@
 """Cropping and uniform scaling: the two operators that look at no pixel's neighbourhood."""
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from dnr_jax.baselines import Context
 from dnr_jax.networks.network import Network
@@ -9,12 +10,16 @@ from dnr_jax.photos.scaling import scale_pixels
 from dnr_jax.planning.importance import aggregate, analyse
 
 
-def scale(image: np.ndarray, target: tuple[int, int], _: Context | None = None) -> np.ndarray:
+def scale(
+    image: Float32[np.ndarray, "_ _ c"], target: tuple[int, int], context: Context
+) -> Float32[np.ndarray, "_ _ c"]:
     """Scales both sides uniformly: bicubic, with the filter widened where the photo shrinks; see `Baseline`."""
     return scale_pixels(image.copy(), target)
 
 
-def crop(image: np.ndarray, target: tuple[int, int], context: Context) -> np.ndarray:
+def crop(
+    image: Float32[np.ndarray, "_ _ c"], target: tuple[int, int], context: Context
+) -> Float32[np.ndarray, "_ _ c"]:
     """Cuts out the window of the target's size that holds most importance; see `Baseline`.
 
     Importance is the sum over taps of the network's maps (Eq. 1), each divided by its mean. RetargetMe's crops were
@@ -23,10 +28,10 @@ def crop(image: np.ndarray, target: tuple[int, int], context: Context) -> np.nda
     size = (image.shape[0], image.shape[1])
     window = window_size(size, target)
     top, left = best_window(photo_importance(image, context), window)
-    return scale(image[top : top + window[0], left : left + window[1]], target)
+    return scale_pixels(image[top : top + window[0], left : left + window[1]].copy(), target)
 
 
-def photo_importance(image: np.ndarray, context: Context) -> np.ndarray:
+def photo_importance(image: Float32[np.ndarray, "h w _"], context: Context) -> Float32[np.ndarray, "h w"]:
     """The normalised sum of the network's importance maps of a photo, float32 [H, W].
 
     Raises:
@@ -61,7 +66,7 @@ def window_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, in
     return (min(size[0], max(1, round(target[0] / factor))), min(size[1], max(1, round(target[1] / factor))))
 
 
-def best_window(importance: np.ndarray, window: tuple[int, int]) -> tuple[int, int]:
+def best_window(importance: Float[np.ndarray, "h w"], window: tuple[int, int]) -> tuple[int, int]:
     """The (top, left) of the window of most summed importance.
 
     Among windows within a millionth of the best, the one whose centre is nearest to the photo's is taken (then the

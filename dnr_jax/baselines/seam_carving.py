@@ -15,7 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float32, Int32
 
+from dnr_jax.arrays import Whole
 from dnr_jax.baselines import Context
 from dnr_jax.planning.carve import insert_width
 from dnr_jax.planning.seams import Seams, cumulative_cost, trace_back
@@ -23,23 +25,31 @@ from dnr_jax.planning.seams import Seams, cumulative_cost, trace_back
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 
 
-def carve_gradient(image: np.ndarray, target: tuple[int, int], context: Context) -> np.ndarray:
+def carve_gradient(
+    image: Float32[np.ndarray, "_ _ c"], target: tuple[int, int], context: Context
+) -> Float32[np.ndarray, "_ _ c"]:
     """Seam carving with gradient energy, `|dI/dx| + |dI/dy|` of the grey photo; see `Baseline`."""
     return carve(image, target, "gradient", context)
 
 
-def carve_forward(image: np.ndarray, target: tuple[int, int], context: Context) -> np.ndarray:
+def carve_forward(
+    image: Float32[np.ndarray, "_ _ c"], target: tuple[int, int], context: Context
+) -> Float32[np.ndarray, "_ _ c"]:
     """Seam carving with forward energy: what a removal's new neighbours differ by; see `Baseline`."""
     return carve(image, target, "forward", context)
 
 
-def carve(image: np.ndarray, target: tuple[int, int], energy: str, context: Context) -> np.ndarray:
+def carve(
+    image: Float32[np.ndarray, "_ _ c"], target: tuple[int, int], energy: str, context: Context
+) -> Float32[np.ndarray, "_ _ c"]:
     """Removes or inserts seams until an image float32 [H, W, C] has the target's size, width first."""
     image = carve_photo(image, target[1], energy, context)
     return carve_photo(image.swapaxes(0, 1), target[0], energy, context).swapaxes(0, 1)
 
 
-def carve_photo(image: np.ndarray, width: int, energy: str, context: Context, canvas: int | None = None) -> np.ndarray:
+def carve_photo(
+    image: Float32[np.ndarray, "h _ c"], width: int, energy: str, context: Context, *, canvas: int | None = None
+) -> Float32[np.ndarray, "h _ c"]:
     """Brings an image float32 [H, W, C] to `width` columns.
 
     Seams are inserted as DNR inserts them: found as if to remove them, each followed by the mean of itself and its
@@ -65,7 +75,7 @@ def carve_photo(image: np.ndarray, width: int, energy: str, context: Context, ca
     return image
 
 
-def luma(image: np.ndarray) -> np.ndarray:
+def luma(image: Float32[np.ndarray, "h w _"]) -> Float32[np.ndarray, "h w"]:
     """Rec. 601 luma of an image float32 [H, W, C], float32 [H, W]."""
     return image[..., :3] @ np.array(_LUMA, np.float32)
 
@@ -77,7 +87,7 @@ class _State(NamedTuple):
     removed: jax.Array
 
 
-def find_pixel_seams(grey: np.ndarray, width: int, count: int, energy: str, context: Context) -> Seams:
+def find_pixel_seams(grey: Float32[np.ndarray, "h w"], width: int, count: int, energy: str, context: Context) -> Seams:
     """Finds `count` vertical seams, the energy computed anew after each removal.
 
     Args:
@@ -131,7 +141,7 @@ def _remove_until(state: _State, width: jax.Array | int, until: jax.Array | int,
     return lax.while_loop(lambda state: state.removed < until, remove_one, state)
 
 
-def gradient_energy(grey: jax.Array) -> jax.Array:
+def gradient_energy(grey: Float32[Array, "h w"]) -> Float32[Array, "h w"]:
     """`|dI/dx| + |dI/dy|` by 3x3 Sobel filters, edges repeated; float32 [H, W] -> [H, W]."""
     height, width = grey.shape
     padded = jnp.pad(grey, 1, mode="edge")
@@ -140,13 +150,13 @@ def gradient_energy(grey: jax.Array) -> jax.Array:
     return jnp.abs(across[:, 2:] - across[:, :width]) + jnp.abs(down[2:] - down[:height])
 
 
-def gradient_seam(grey: jax.Array, width: jax.Array) -> jax.Array:
+def gradient_seam(grey: Float32[Array, "h w"], width: Whole) -> Int32[Array, " h"]:
     """The seam of least gradient energy, int32 [H], of a map whose columns from `width` on repeat the last one."""
     columns = jnp.arange(grey.shape[1])[None, :]
     return trace_back(cumulative_cost(jnp.where(columns < width, gradient_energy(grey), jnp.inf), grey.shape[0]))
 
 
-def forward_seam(grey: jax.Array, width: jax.Array) -> jax.Array:
+def forward_seam(grey: Float32[Array, "h w"], width: Whole) -> Int32[Array, " h"]:
     """The seam of least forward energy, int32 [H], of a map whose columns from `width` on repeat the last one.
 
     `M(i, j) = C_U + min(M(i-1, j), M(i-1, j-1) + |I(i-1, j) - I(i, j-1)|, M(i-1, j+1) + |I(i-1, j) - I(i, j+1)|)`,

@@ -18,6 +18,7 @@ Reference: L. Wolf, M. Guttmann and D. Cohen-Or, "Non-homogeneous content-driven
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spl
+from jaxtyping import Float, Float32, Float64
 
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.seam_carving import luma
@@ -30,7 +31,9 @@ LARGEST_SIDE = 512
 """Larger photos are mapped on cells of several pixels, whose saliency is the root of the mean square."""
 
 
-def warp(image: np.ndarray, target: tuple[int, int], context: Context) -> np.ndarray:
+def warp(
+    image: Float32[np.ndarray, "_ _ c"], target: tuple[int, int], context: Context
+) -> Float32[np.ndarray, "_ _ c"]:
     """Wolf et al.'s warp; see `Baseline`."""
     if image.shape[1] != target[1]:
         image = warp_rows(image, warp_edges(saliency(image), target[1]))
@@ -42,14 +45,16 @@ def warp(image: np.ndarray, target: tuple[int, int], context: Context) -> np.nda
     return image
 
 
-def saliency(image: np.ndarray) -> np.ndarray:
+def saliency(image: Float32[np.ndarray, "h w _"]) -> Float64[np.ndarray, "h w"]:
     """The gradient magnitude of the grey image over its largest value, plus a floor; float64 [H, W]."""
     padded = np.pad(luma(image).astype(np.float64), 1, mode="edge")
     magnitude = np.hypot(padded[1:-1, 2:] - padded[1:-1, :-2], padded[2:, 1:-1] - padded[:-2, 1:-1])
     return magnitude / max(magnitude.max(), 1e-12) + FLOOR
 
 
-def warp_edges(saliency: np.ndarray, width: int, alignment: float = ALIGNMENT) -> np.ndarray:
+def warp_edges(
+    saliency: Float[np.ndarray, "h w"], width: int, *, alignment: float = ALIGNMENT
+) -> Float64[np.ndarray, "h w+1"]:
     """Where the pixels' edges go, float64 [H, W + 1], rising along each row from 0 to `width`.
 
     Args:
@@ -77,7 +82,9 @@ def warp_edges(saliency: np.ndarray, width: int, alignment: float = ALIGNMENT) -
     return np.clip(np.maximum.accumulate(solved, 1), 0, width)
 
 
-def solve_edges(spring: np.ndarray, rest: np.ndarray, width: int, alignment: float) -> np.ndarray:
+def solve_edges(
+    spring: Float64[np.ndarray, "h w"], rest: Float64[np.ndarray, " w"], width: int, alignment: float
+) -> Float64[np.ndarray, "h w+1"]:
     """Minimises `sum spring (x(i, j+1) - x(i, j) - rest(j))^2 + alignment^2 sum (x(i, j) - x(i+1, j))^2`.
 
     By its normal equations, solved directly.
@@ -116,7 +123,7 @@ def solve_edges(spring: np.ndarray, rest: np.ndarray, width: int, alignment: flo
     return edges
 
 
-def warp_rows(image: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def warp_rows(image: Float32[np.ndarray, "h w c"], edges: Float64[np.ndarray, "h w+1"]) -> Float32[np.ndarray, "h _ c"]:
     """Brings each row's pixels to their new edges, with the filter of `dnr_jax.planning.warp.warp_width`.
 
     An output pixel is the mean over what it covers of the row, or over one pixel where that is less. The means come

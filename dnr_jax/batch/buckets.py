@@ -64,7 +64,7 @@ def find_bucket(
     """
 
     def side(length: int) -> int:
-        return bucket_side(length, per_octave)
+        return bucket_side(length, per_octave=per_octave)
 
     shape = side(size[0]), side(size[1])
     # What shrinks may end anywhere between its size and the target, unless seams alone are known to bring it there.
@@ -72,8 +72,8 @@ def find_bucket(
         max(there, wanted) if seams_only or there > has else max(has, wanted)
         for has, there, wanted in zip(size, reach, target or reach, strict=True)
     ]
-    small = None if importance_side is None else largest_overview(shape, importance_side, per_octave)
-    rounds = find_rounds(size, reach, per_octave)
+    small = None if importance_side is None else largest_overview(shape, importance_side, per_octave=per_octave)
+    rounds = find_rounds(size, reach, per_octave=per_octave)
     return Bucket(shape, (side(longest[0]), side(longest[1])), small, rounds, opacity, protected)
 
 

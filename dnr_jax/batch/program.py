@@ -121,7 +121,9 @@ def retarget_padded(
     size, small, target, reach = (
         (pair[0], pair[1]) for pair in (padded.size, padded.small, padded.target, padded.reach)
     )
-    importance = analyse(network, padded.photo, config.taps, (), Overview(size, small), bucket.small).importance
+    importance = analyse(
+        network, padded.photo, config.taps, (), overview=Overview(size, small), small_shape=bucket.small
+    ).importance
     salience = padded.salience if config.objects == "auto" else None
     maps, threshold = make_seam_maps(
         importance, padded.photo, salience, padded.protect, None, size, numbers, config=config
@@ -211,9 +213,9 @@ def _render(
         built, *course, shift, shift_losses, shift_steps = lax.cond(worthwhile(tiles), near_joints, everywhere, tiles)
     opacity = None
     if padded.opacity is not None:
-        carved = replay(moves.passes, padded.opacity[..., None], 0, config, canvas)
-        opacity = sample(carved, shift, mid)[..., 0]
-    image = _warp(sample(built, shift, mid), opacity, moves, bucket.canvas)
+        carved = replay(moves.passes, padded.opacity[..., None], 0, config, shape=canvas)
+        opacity = sample(carved, shift, size=mid)[..., 0]
+    image = _warp(sample(built, shift, size=mid), opacity, moves, bucket.canvas)
     return Course(*course), Course(shift_losses, shift_steps), image
 
 

@@ -80,13 +80,13 @@ class Judge:
     @property
     def label(self) -> str:
         """Says of which layer, network and scale a semantic score is; it is printed beside every score."""
-        label = metrics.semantic_label(self.weights, self.tap)
+        label = metrics.semantic_label(self.weights, tap=self.tap)
         return label if self.scale == 1 else f"{label}, at scale {self.scale:g}, which Table 1 is not"
 
     @property
     def is_papers(self) -> bool:
         """Whether the semantic score is of the same kind as those in the paper's Table 1."""
-        return self.scale == 1 and metrics.is_papers_score(self.weights, self.tap)
+        return self.scale == 1 and metrics.is_papers_score(self.weights, tap=self.tap)
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -133,10 +133,10 @@ class Judge:
         """
         registration = metrics.register(original, retargeted)
         return measure_objects(objects, registration) | {
-            "semantic_score": metrics.semantic_score(original, retargeted, self.weights, self.tap),
+            "semantic_score": metrics.semantic_score(original, retargeted, self.weights, tap=self.tap),
             "bidirectional_similarity": metrics.bidirectional_similarity(original, retargeted),
             "aspect_ratio_similarity": metrics.aspect_ratio_similarity(
-                original, retargeted, importance, registration=registration
+                original, retargeted, importance=importance, registration=registration
             ),
             "seam_discontinuity": metrics.seam_discontinuity(original, retargeted, registration=registration),
         }

@@ -6,6 +6,7 @@ References:
 """
 
 import numpy as np
+from jaxtyping import Float64
 
 from dnr_jax.metrics.pairs import check_pair
 from dnr_jax.metrics.registration import Registration, register
@@ -19,8 +20,8 @@ _LEAST_SLOPE = 1e-3
 def aspect_ratio_similarity(
     original: np.ndarray,
     retargeted: np.ndarray,
-    importance: np.ndarray | None = None,
     *,
+    importance: np.ndarray | None = None,
     block: int = 16,
     alpha: float = SIZE_SENSITIVITY,
     registration: Registration | None = None,
@@ -63,7 +64,9 @@ def aspect_ratio_similarity(
     return float((block_weights * scores).sum() / block_weights.sum())
 
 
-def block_ratios(registration: Registration, size: tuple[int, ...], block: int) -> tuple[np.ndarray, np.ndarray]:
+def block_ratios(
+    registration: Registration, size: tuple[int, ...], block: int
+) -> tuple[Float64[np.ndarray, "down across"], Float64[np.ndarray, "down across"]]:
     """The new width and height of each block of the original, as shares of the old; float64 [blocks down, across].
 
     Args:

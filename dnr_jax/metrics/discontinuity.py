@@ -14,6 +14,7 @@ lowers second differences and costs nothing either: this measure is about one ar
 """
 
 import numpy as np
+from jaxtyping import Float32
 from scipy.ndimage import maximum_filter
 
 from dnr_jax.metrics.pairs import area_scale, check_pair, luma
@@ -57,8 +58,12 @@ def seam_discontinuity(
 
 
 def excess_map(
-    original: np.ndarray, retargeted: np.ndarray, registration: Registration, reach: int, axis: int
-) -> np.ndarray:
+    original: Float32[np.ndarray, "_ _ 3"],
+    retargeted: Float32[np.ndarray, "h w 3"],
+    registration: Registration,
+    reach: int,
+    axis: int,
+) -> Float32[np.ndarray, "h w"]:
     """Second differences along `axis` beyond what the photo explains, float32 [H', W'] in grey levels.
 
     Args:

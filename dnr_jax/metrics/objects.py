@@ -12,6 +12,7 @@ References:
 import math
 
 import numpy as np
+from jaxtyping import Bool
 
 from dnr_jax.metrics.registration import Registration
 
@@ -68,7 +69,7 @@ def object_aspect_distortion(objects: np.ndarray, registration: Registration) ->
     return float(np.mean([_distortion(mask, seen, registration) for mask, seen in zip(objects, held, strict=True)]))
 
 
-def carry(objects: np.ndarray, registration: Registration) -> np.ndarray:
+def carry(objects: np.ndarray, registration: Registration) -> Bool[np.ndarray, "n h w"]:
     """The objects in the result, bool [n, H', W']; arguments and errors as for `saliency_discard_ratio`."""
     if objects.ndim != 3 or objects.dtype != bool or not len(objects) or not objects.any((1, 2)).all():
         raise ValueError(

@@ -1,6 +1,7 @@
 """What the measures share: a pair of images made ready, CIE L*a*b*, luma and area scaling. NumPy on the host."""
 
 import numpy as np
+from jaxtyping import Float32, Num
 
 _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
@@ -10,7 +11,9 @@ _WHITE = _TO_XYZ.sum(1)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def check_pair(original: np.ndarray, retargeted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_pair(
+    original: np.ndarray, retargeted: np.ndarray
+) -> tuple[Float32[np.ndarray, "_ _ 3"], Float32[np.ndarray, "_ _ 3"]]:
     """Both images as float32 [H, W, 3].
 
     Args:
@@ -33,7 +36,7 @@ def check_pair(original: np.ndarray, retargeted: np.ndarray) -> tuple[np.ndarray
     return ready[0], ready[1]
 
 
-def to_lab(image: np.ndarray) -> np.ndarray:
+def to_lab(image: Num[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
     """sRGB in [0, 255] to CIE L*a*b* (D65), [H, W, 3] -> float32 [H, W, 3]; distances are CIE76 differences."""
     values = np.asarray(image, np.float64) / 255
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
@@ -43,12 +46,12 @@ def to_lab(image: np.ndarray) -> np.ndarray:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1).astype(np.float32)
 
 
-def luma(image: np.ndarray) -> np.ndarray:
+def luma(image: Num[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
     """Grey levels (BT.601), [H, W, 3] -> float32 [H, W] in [0, 255]."""
     return np.asarray(image, np.float32) @ _LUMA
 
 
-def area_scale(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def area_scale(image: Num[np.ndarray, "_ _ *c"], shape: tuple[int, int]) -> Num[np.ndarray, "_ _ *c"]:
     """Scales [H, W, ...] to `shape`, each new pixel the mean of the area that it covers; exact at the identity."""
     for axis, length in enumerate(shape):
         if image.shape[axis] != length:

@@ -9,6 +9,7 @@ References:
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float32
 from scipy.ndimage import map_coordinates, uniform_filter
 
 from dnr_jax.metrics.pairs import area_scale, check_pair, common_scale, scaled_shape, to_lab
@@ -32,8 +33,8 @@ class Registration(NamedTuple):
       columns: float32 [H', W'].
     """
 
-    rows: np.ndarray
-    columns: np.ndarray
+    rows: Float32[np.ndarray, "h w"]
+    columns: Float32[np.ndarray, "h w"]
 
 
 def register(original: np.ndarray, retargeted: np.ndarray, *, side: int = SIDE, sweeps: int = 2) -> Registration:

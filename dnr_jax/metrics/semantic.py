@@ -26,7 +26,7 @@ _FIRST_KERNEL_SHA256 = "4dfc08de3aa222ed819de4dce4adfa4d366e39ac165ccba188c00b1d
 """The digest of Keras's VGG19: its block1_conv1's kernel as float32, [3, 3, in, out] in memory order."""
 
 
-def semantic_score(original: np.ndarray, retargeted: np.ndarray, weights: Weights, tap: str = SCORE_TAP) -> float:
+def semantic_score(original: np.ndarray, retargeted: np.ndarray, weights: Weights, *, tap: str = SCORE_TAP) -> float:
     """Eq. 5: `||F(O)||_2 / ||F(I)||_2`, at full resolution.
 
     The score grows with the image's area: uniform activation on half the width scores sqrt(1/2). It says something
@@ -62,19 +62,19 @@ def semantic_score(original: np.ndarray, retargeted: np.ndarray, weights: Weight
 
 @partial(jax.jit, static_argnames=("tap",))
 def _norm(network: Network, image: jax.Array, size: tuple[jax.Array, jax.Array], tap: str) -> jax.Array:
-    return jnp.sqrt(jnp.sum(jnp.square(network.features(image, (tap,), size)[tap])))
+    return jnp.sqrt(jnp.sum(jnp.square(network.features(image, (tap,), size=size)[tap])))
 
 
-def semantic_label(weights: Weights, tap: str = SCORE_TAP) -> str:
+def semantic_label(weights: Weights, *, tap: str = SCORE_TAP) -> str:
     """What a score must be printed with: layer, weights, and whether the paper's Table 1 is of the same kind."""
     digest = weights.provenance.sha256
     name = f"{tap} of {weights.provenance.name}" + (f" {digest[:8]}" if digest else "")
-    if is_papers_score(weights, tap):
+    if is_papers_score(weights, tap=tap):
         return f"semantic score ({name}: VGG19 of Keras, as in the paper's Table 1)"
     return f"semantic score ({name}: not the paper's, not comparable with its Table 1)"
 
 
-def is_papers_score(weights: Weights, tap: str = SCORE_TAP) -> bool:
+def is_papers_score(weights: Weights, *, tap: str = SCORE_TAP) -> bool:
     """Whether a score is of the paper's kind: block5_conv1 of VGG19's Keras weights, unrounded.
 
     They are known by their architecture, preprocessing, the name of the file that they come from (which is fetched

@@ -7,6 +7,7 @@ References:
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float32, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dnr_jax.metrics.pairs import area_scale, check_pair, common_scale, scaled_shape, to_lab
@@ -87,7 +88,9 @@ def _compare(source: np.ndarray, target: np.ndarray, pixels: int) -> tuple[float
     return completeness / pixels, coherence / pixels
 
 
-def nearest_rows(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest_rows(
+    first: Float32[np.ndarray, "n k"], second: Float32[np.ndarray, "m k"]
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " m"]]:
     """For each row of one array the nearest row of the other (Euclidean), both ways, by matrix products in blocks.
 
     Args:

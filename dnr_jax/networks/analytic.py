@@ -13,12 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float32
 
+from dnr_jax.arrays import Image
 from dnr_jax.networks.convolution import convolve
 from dnr_jax.networks.network import FeatureModule
 from dnr_jax.networks.taps import tap_depth
 from dnr_jax.networks.vgg import max_pool
-from dnr_jax.padding import Size, valid_mask
+from dnr_jax.padding import AnySize, Size, valid_mask
 
 COLOUR_BIAS = 0.1  # The two halves of a colour pair overlap, so that no gradient vanishes where the sign flips.
 BORDER_SHARE = 0.08
@@ -39,7 +41,9 @@ class Embedded(FeatureModule):
     precision: str = "float32"
 
     @nn.compact
-    def __call__(self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None) -> dict[str, jax.Array]:
+    def __call__(
+        self, image: Image, taps: tuple[str, ...], size: Size | None = None
+    ) -> dict[str, Float32[Array, "_ _ _"]]:
         """Evaluates no further than the deepest of `taps`; arguments and result are those of `VGG.__call__`."""
         wanted, last = set(taps), max(tap_depth(tap) for tap in taps)
         activations = {}
@@ -50,10 +54,10 @@ class Embedded(FeatureModule):
                 activations[tap] = x if size is None else jnp.where(valid_mask(x.shape, size), x, 0)
             return tap_depth(tap) >= last
 
-        x = block1_conv1(image, size, self.precision)
+        x = block1_conv1(image, size=size, precision=self.precision)
         if keep("block1_conv1", x, size):
             return activations
-        x = block1_conv2(x, size, self.precision)
+        x = block1_conv2(x, size=size, precision=self.precision)
         if keep("block1_conv2", x, size):
             return activations
         x, size = max_pool(x), _halve(size)
@@ -63,30 +67,30 @@ class Embedded(FeatureModule):
         x = colour_and_energy(x)
         for block, convs in ((2, 2), (3, 4)):
             for conv in range(1, convs + 1):
-                x = binomial(x, size)
+                x = binomial(x, size=size)
                 if keep(f"block{block}_conv{conv}", x, size):
                     return activations
             x, size = max_pool(x), _halve(size)
             if keep(f"block{block}_pool", x, size):
                 return activations
 
-        x = border_contrast(x, size)
+        x = border_contrast(x, size=size)
         for conv in range(1, 5):
-            x = x if conv == 1 else binomial(x, size)
+            x = x if conv == 1 else binomial(x, size=size)
             if keep(f"block4_conv{conv}", 0.3 * x, size):
                 return activations
         x, size = max_pool(x), _halve(size)
         if keep("block4_pool", 0.3 * x, size):
             return activations
         for conv, dilation in enumerate((0, 1, 2, 1), 1):
-            x = binomial(x, size, dilation) if dilation else x
+            x = binomial(x, size=size, dilation=dilation) if dilation else x
             if keep(f"block5_conv{conv}", 0.3 * x, size):
                 return activations
         keep("block5_pool", 0.3 * max_pool(x), _halve(size))
         return activations
 
 
-def block1_conv1(image: jax.Array, size: Size | None = None, precision: str = "float32") -> jax.Array:
+def block1_conv1(image: Image, *, size: Size | None = None, precision: str = "float32") -> Float32[Array, "h w 16"]:
     """Half-wave pairs of opponent colours and of first and second derivatives, [H, W, 3] -> [H, W, 16].
 
     Channels: 0-5 intensity, red-green and blue-yellow, each with both signs, gain 1 and bias 0.1; 6-13 twice the
@@ -97,7 +101,9 @@ def block1_conv1(image: jax.Array, size: Size | None = None, precision: str = "f
     return nn.relu(_convolve_edges(image / 255 - 0.5, _conv1_kernel(), size, precision) + bias)
 
 
-def block1_conv2(x: jax.Array, size: Size | None = None, precision: str = "float32") -> jax.Array:
+def block1_conv2(
+    x: Float32[Array, "h w 16"], *, size: Size | None = None, precision: str = "float32"
+) -> Float32[Array, "h w 16"]:
     """Each derivative smoothed by [1 2 1] / 4 along its edge, all else as it is, [H, W, 16] -> [H, W, 16]."""
     return nn.relu(_convolve_edges(x, _conv2_kernel(), size, precision))
 
@@ -144,7 +150,7 @@ def _convolve_edges(x: jax.Array, kernel: np.ndarray, size: Size | None, precisi
     return convolve(padded[None], jnp.asarray(kernel), precision=precision)[0, 1:-1, 1:-1]
 
 
-def binomial(x: jax.Array, size: Size | None = None, dilation: int = 1) -> jax.Array:
+def binomial(x: Float32[Array, "h w c"], *, size: Size | None = None, dilation: int = 1) -> Float32[Array, "h w c"]:
     """The 3x3 binomial filter [1 2 1] x [1 2 1] / 16 of each channel, edges repeated; shape and dtype of `x`."""
     rows = _neighbours(x, size, dilation)
     x = (rows(-dilation, 0) + 2 * rows(0, 0) + rows(dilation, 0)) / 4
@@ -152,14 +158,14 @@ def binomial(x: jax.Array, size: Size | None = None, dilation: int = 1) -> jax.A
     return (columns(0, -dilation) + 2 * columns(0, 0) + columns(0, dilation)) / 4
 
 
-def border_contrast(x: jax.Array, size: Size | None = None) -> jax.Array:
+def border_contrast(x: Float32[Array, "h w 11"], *, size: Size | None = None) -> Float32[Array, "h w 11"]:
     """How far each place stands out from the image's border, [h, w, 11] from the colours and energies [h, w, 11].
 
     z-scores against a ring of 8 % of the size, of signed colours (each with both signs) and of root energies;
     rectified at 1.5 and compressed.
     """
     colour = 4 * (x[..., 0:6:2] - x[..., 1:6:2])
-    x = binomial(jnp.concatenate([colour, jnp.sqrt(x[..., 6:] + 1e-4)], -1), size)
+    x = binomial(jnp.concatenate([colour, jnp.sqrt(x[..., 6:] + 1e-4)], -1), size=size)
     ring = border_ring(x.shape, size)
     total = jnp.sum(ring)
     mean = jnp.sum(x * ring, (0, 1), keepdims=True) / total
@@ -170,13 +176,13 @@ def border_contrast(x: jax.Array, size: Size | None = None) -> jax.Array:
     return y / (1 + y / 3)
 
 
-def colour_and_energy(x: jax.Array) -> jax.Array:
+def colour_and_energy(x: Float32[Array, "h w 16"]) -> Float32[Array, "h w 11"]:
     """Six unbiased colour halves times 1/4 and five energies (both halves of a derivative) times 1/2."""
     colour = nn.relu(x[..., :6] - COLOUR_BIAS)
     return jnp.concatenate([0.25 * colour, 0.5 * (x[..., 6::2] + x[..., 7::2])], -1)
 
 
-def border_ring(shape: tuple[int, ...], size: Size | None) -> jax.Array:
+def border_ring(shape: tuple[int, ...], size: AnySize | None) -> Float32[Array, "_ _ 1"]:
     """A float32 [h, w, 1] that is 1 on the outer 8 % (at least one neuron) of the valid part."""
     height, width = (jnp.asarray(n, jnp.int32) for n in (size or shape[:2]))
     ring = [jnp.maximum(1, (n * BORDER_SHARE).astype(jnp.int32)) for n in (height, width)]

@@ -12,8 +12,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float32
 
 from dnr_jax.networks.mobile import Convolution, Depthwise, Size, divided, inside
+from dnr_jax.padding import AnySize
 
 STRIDE = 4
 """Pixels from one place of the result to the next."""
@@ -48,7 +50,7 @@ class BlazeBlock(nn.Module):
     block: Block
 
     @nn.compact
-    def __call__(self, x: jax.Array, size: Size | None) -> jax.Array:
+    def __call__(self, x: Float32[Array, "b _ _ _"], size: Size | None) -> Float32[Array, "b _ _ _"]:
         channels, inner, stride = self.block
         before, smaller = 1 if stride == 1 else 0, divided(size, stride)
         y = Depthwise(stride=stride, before=before, name="first")(x, size)
@@ -63,7 +65,9 @@ class BlazeFace(nn.Module):
     """The network; computes as the published one does where `size` is None and both sides are 192."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, size: Size | None = None) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, x: Float32[Array, "b _ _ 3"], size: Size | None = None
+    ) -> tuple[Float32[Array, "b h w"], Float32[Array, "b h w 16"]]:
         """Logits and boxes of a batch.
 
         Args:
@@ -92,7 +96,7 @@ class BlazeFace(nn.Module):
         return Convolution(1, name="score")(x)[..., 0], Convolution(VALUES, name="box")(x)
 
 
-def twice(x: jax.Array, size: Size | None) -> jax.Array:
+def twice(x: Float32[Array, "b _ _ c"], size: Size | None) -> Float32[Array, "b _ _ c"]:
     """Bilinear interpolation to twice both sides with half-pixel centres: [b, h, w, c] -> [b, 2h, 2w, c].
 
     The last valid row and column are repeated beyond the border, as the first ones are.
@@ -144,12 +148,12 @@ def layer_shapes() -> dict[str, tuple[int, ...]]:
     return shapes | {"score": (1, 1, channels, 1), "box": (1, 1, channels, VALUES)}
 
 
-def centres(shape: tuple[int, int]) -> np.ndarray:
+def centres(shape: tuple[int, int]) -> Float32[np.ndarray, "h w 2"]:
     """The centre (x, y) in pixels of every place of a result of `shape` (height, width), float32 [h, w, 2]."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     return (np.stack([x, y], -1) + 0.5) * STRIDE
 
 
-def valid_places(shape: tuple[int, int], size: Size) -> jax.Array:
+def valid_places(shape: tuple[int, int], size: AnySize) -> Bool[Array, "h w"]:
     """Which places of a result of `shape` (height, width) lie in the valid (height, width) in pixels, bool [h, w]."""
     return inside(shape, (-(-size[0] // STRIDE), -(-size[1] // STRIDE)))

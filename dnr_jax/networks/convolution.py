@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -12,7 +13,9 @@ _BITS = {"tensorfloat32": (8, 10), "bfloat16": (8, 7)}
 """Bits of the exponent and of the mantissa (without the leading one) that an input keeps."""
 
 
-def convolve(x: jax.Array, kernel: jax.Array, dilation: int = 1, precision: str = "float32") -> jax.Array:
+def convolve(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "_ _ c d"], *, dilation: int = 1, precision: str = "float32"
+) -> Float[Array, "b h w d"]:
     """A stride-1 convolution with SAME zero padding; sums in float32.
 
     The gradient with respect to `x` is written as a plain convolution with the flipped kernel: XLA's CPU backend has
@@ -39,7 +42,7 @@ def _rounded(x: jax.Array, kernel: jax.Array, dilation: int, precision: str) -> 
     return _convolve(round_to(x, precision), round_to(kernel, precision), dilation, precision)
 
 
-def round_to(x: jax.Array, precision: str) -> jax.Array:
+def round_to(x: Float[Array, "*shape"], precision: str) -> Float[Array, "*shape"]:
     """`x`, float32, rounded to the nearest number of `precision`, halves to even."""
     return x if precision == "float32" else lax.reduce_precision(x, *_BITS[precision])
 
@@ -69,7 +72,7 @@ def _convolve(x: jax.Array, kernel: jax.Array, dilation: int, precision: str) ->
 def _forward(
     x: jax.Array, kernel: jax.Array, dilation: int, precision: str
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return convolve(x, kernel, dilation, precision), (x, kernel)
+    return convolve(x, kernel, dilation=dilation, precision=precision), (x, kernel)
 
 
 def _backward(
@@ -81,7 +84,8 @@ def _backward(
     rounded = round_to(x, precision)
     # Kernels are constants to the method; their gradient takes the same rounded inputs at full precision.
     to_kernel = jax.linear_transpose(lambda k: _convolve(rounded, k, dilation, "float32"), kernel)
-    return convolve(cotangent, flipped, dilation, precision), to_kernel(round_to(cotangent, precision))[0]
+    to_input = convolve(cotangent, flipped, dilation=dilation, precision=precision)
+    return to_input, to_kernel(round_to(cotangent, precision))[0]
 
 
 _rounded.defvjp(_forward, _backward)

@@ -12,7 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float32
 
+from dnr_jax.arrays import Image
 from dnr_jax.networks.mobile import Convolution, Depthwise, Size, divided, masked, mean_place
 
 COARSEST = 32
@@ -67,7 +69,7 @@ class Gate(nn.Module):
     slope: float
 
     @nn.compact
-    def __call__(self, x: jax.Array, size: Size | None) -> jax.Array:
+    def __call__(self, x: Float32[Array, "b _ _ _"], size: Size | None) -> Float32[Array, "b _ _ _"]:
         means = mean_place(x, size)
         means = nn.relu(Convolution(x.shape[-1] // REDUCTION, name="squeeze")(means))
         return jnp.clip(self.slope * Convolution(x.shape[-1], name="excite")(means) + 0.5, 0, 1)
@@ -79,7 +81,7 @@ class BackboneBlock(nn.Module):
     block: Block
 
     @nn.compact
-    def __call__(self, x: jax.Array, size: Size | None) -> jax.Array:
+    def __call__(self, x: Float32[Array, "b _ _ _"], size: Size | None) -> Float32[Array, "b _ _ _"]:
         inner, channels, stride, gated = self.block
         x = Depthwise(stride=stride, name="spread")(x, size)
         if gated:
@@ -93,7 +95,7 @@ class TextDetector(nn.Module):
     """The network; computes as the published one does where `size` is None."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, size: Size | None = None) -> jax.Array:
+    def __call__(self, x: Float32[Array, "b h w 3"], size: Size | None = None) -> Float32[Array, "b h w"]:
         """The probability of text.
 
         Args:
@@ -123,7 +125,7 @@ class TextDetector(nn.Module):
         x = nn.relu(Enlargement(HEAD_CHANNELS, name="head2")(x))
         return nn.sigmoid(Enlargement(1, name="head3")(x)[..., 0])
 
-    def neck(self, levels: list[tuple[jax.Array, Size | None]]) -> jax.Array:
+    def neck(self, levels: list[tuple[jax.Array, Size | None]]) -> Float32[Array, "b _ _ 64"]:
         """All levels' features at the finest level's resolution, [b, h, w, NECK_CHANNELS]."""
 
         def gated(name: str, channels: int, x: jax.Array, size: Size | None) -> jax.Array:
@@ -146,7 +148,7 @@ class Enlargement(nn.Module):
     channels: int
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float32[Array, "b _ _ _"]) -> Float32[Array, "b _ _ _"]:
         batch, height, width, entering = x.shape
         kernel = self.param("kernel", nn.initializers.he_normal(), (2, 2, entering, self.channels))
         bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
@@ -154,7 +156,7 @@ class Enlargement(nn.Module):
         return blocks.reshape(batch, 2 * height, 2 * width, self.channels) + bias.reshape(1, 1, 1, -1)
 
 
-def network_input(image: jax.Array) -> jax.Array:
+def network_input(image: Image) -> Image:
     """A photo, float32 [H, W, 3], RGB in [0, 255], as the network sees it: normalised, blue first."""
     mean, std = (jnp.asarray(values, jnp.float32).reshape(1, 1, 3) for values in (MEAN, STD))
     return (image[..., ::-1] / 255 - mean) / std

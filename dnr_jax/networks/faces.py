@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Bool, Float32
 
+from dnr_jax.arrays import Image
 from dnr_jax.networks.blazeface import COARSEST, STRIDE, BlazeFace, centres
 from dnr_jax.networks.letterbox import LONGER, Letterbox, boxed, fit_letterbox, halved, rounded_up
 from dnr_jax.networks.mobile import Size, inside
@@ -51,11 +53,13 @@ class Faces(NamedTuple):
       scores: float32 [n], falling; 0 where there is no face.
     """
 
-    boxes: jax.Array
-    scores: jax.Array
+    boxes: Float32[Array, "n 4"]
+    scores: Float32[Array, " n"]
 
 
-def find_faces(network: FaceNetwork, image: jax.Array, size: Size | None = None) -> tuple[np.ndarray, np.ndarray]:
+def find_faces(
+    network: FaceNetwork, image: Image, *, size: Size | None = None
+) -> tuple[Float32[np.ndarray, "n 4"], Float32[np.ndarray, " n"]]:
     """The faces of a photo and how sure they are.
 
     A handful of compiled programs: three of the network (one of them for each of eleven shapes), and small ones.
@@ -70,7 +74,7 @@ def find_faces(network: FaceNetwork, image: jax.Array, size: Size | None = None)
       Boxes from the brows to the chin, float32 [n, 4], (top, left, bottom, right) in pixels, not beyond the photo's
       borders; and scores, float32 [n], from LEAST_SCORE to 1, falling. n is at most MOST_FACES.
     """
-    box = boxed(image, size)
+    box = boxed(image, size=size)
     levels = [candidates(network, level) for level in pyramid(box)]
     faces = merge(
         jnp.concatenate([level.boxes * 2**n for n, level in enumerate(levels)]),
@@ -109,7 +113,7 @@ def candidates(network: FaceNetwork, box: Letterbox) -> Faces:
 
 
 @partial(jax.jit, static_argnames=("most",))
-def merge(boxes: jax.Array, scores: jax.Array, *, most: int = MOST_FACES) -> Faces:
+def merge(boxes: Float32[Array, "n 4"], scores: Float32[Array, " n"], *, most: int = MOST_FACES) -> Faces:
     """One box for each face: the likeliest one and those that share its face, averaged with scores as weights.
 
     Args:
@@ -132,7 +136,7 @@ def merge(boxes: jax.Array, scores: jax.Array, *, most: int = MOST_FACES) -> Fac
     return lax.fori_loop(0, most, step, (left, nothing))[1]
 
 
-def same_face(box: jax.Array, boxes: jax.Array) -> jax.Array:
+def same_face(box: Float32[Array, "4"], boxes: Float32[Array, "n 4"]) -> Bool[Array, " n"]:
     """Which of `boxes` [n, 4] are of the same face as `box` [4], bool [n]."""
     shared = jnp.minimum(box[None, 2:], boxes[:, 2:]) - jnp.maximum(box[None, :2], boxes[:, :2])
     common = jnp.prod(jnp.maximum(shared, 0), -1)

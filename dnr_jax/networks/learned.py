@@ -12,6 +12,7 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float32
 
 from dnr_jax.networks.analytic import (
     COLOUR_BIAS,
@@ -46,10 +47,11 @@ class RectifiedConvolution(nn.Module):
     precision: str = "float32"
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float32[Array, "b h w _"]) -> Float32[Array, "b h w _"]:
         kernel = self.param("kernel", nn.initializers.he_normal(), (3, 3, x.shape[-1], self.channels))
         bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
-        return nn.relu(convolve(x, kernel, self.dilation, self.precision) + bias.reshape(1, 1, 1, -1))
+        convolved = convolve(x, kernel, dilation=self.dilation, precision=self.precision)
+        return nn.relu(convolved + bias.reshape(1, 1, 1, -1))
 
 
 class Learned(FeatureModule):
@@ -75,7 +77,9 @@ class Learned(FeatureModule):
     precision: str = "float32"
 
     @nn.compact
-    def __call__(self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None) -> dict[str, jax.Array]:
+    def __call__(
+        self, image: Float32[Array, "*b h w 3"], taps: tuple[str, ...], size: Size | None = None
+    ) -> dict[str, Float32[Array, "*b _ _ _"]]:
         """Evaluates no further than the deepest of `taps`.
 
         Arguments and result are those of `VGG.__call__`; a batch of images [B, H, W, 3] of one size gives batches.
@@ -87,7 +91,7 @@ class Learned(FeatureModule):
         activations = {}
 
         def each(function: Callable[..., jax.Array], values: jax.Array) -> jax.Array:
-            return jax.vmap(lambda one: function(one, size))(values)
+            return jax.vmap(lambda one: function(one, size=size))(values)
 
         for tap in TAPS[: last + 1]:
             block, conv = int(tap[5]), tap[7:]
@@ -125,7 +129,7 @@ class Learned(FeatureModule):
         return activations
 
 
-def border_score(x: jax.Array, size: Size | None = None) -> jax.Array:
+def border_score(x: Float32[Array, "h w c"], *, size: Size | None = None) -> Float32[Array, "h w c"]:
     """How many deviations each feature is from its mean along the photo's border, [h, w, c] -> [h, w, c], clipped.
 
     `z = (x - mu) / root(sigma^2 + (rms / 5)^2 + 1e-6)`; mu and sigma over a ring of 8 % of the size, rms over the map.
@@ -145,14 +149,14 @@ def _contrast(x: jax.Array, size: Size | None) -> jax.Array:
     x = colour_and_energy(x)
     for binomials in (2, 4):
         for _ in range(binomials):
-            x = binomial(x, size)
+            x = binomial(x, size=size)
         x = max_pool(x)
         size = None if size is None else (size[0] // 2, size[1] // 2)
-    return border_contrast(x, size)
+    return border_contrast(x, size=size)
 
 
 def _smoothed(x: jax.Array, size: Size | None, dilation: int) -> jax.Array:
-    return binomial(x, size, dilation)
+    return binomial(x, size=size, dilation=dilation)
 
 
 def _inside(x: jax.Array, size: Size | None) -> jax.Array:

@@ -9,13 +9,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float32
 
+from dnr_jax.arrays import Image, Whole
 from dnr_jax.networks.mobile import Size, inside
 from dnr_jax.padding import fit, valid_mask
 from dnr_jax.shapes import side_step
 
 LONGER = 768
-"""Pixels that the longer side of a photo gets, if not told otherwise."""
+"""Pixels that the longer side of a photo gets by default."""
 STEPS = 6
 """So many lengths the other side can have: as many shapes for each orientation, of which one is both."""
 MULTIPLE = 32
@@ -32,16 +34,18 @@ class Letterbox(NamedTuple):
       size: int32 (height, width) of the photo in it.
     """
 
-    image: jax.Array
+    image: Image
     size: Size
 
 
-def canvas_shape(shape: tuple[int, ...], longer: int = LONGER) -> tuple[int, int]:
+def canvas_shape(shape: tuple[int, ...], *, longer: int = LONGER) -> tuple[int, int]:
     """The (height, width) of the letterbox for photos in an array of `shape` [H, W, ...], multiples of 32.
 
     Example:
-      >>> canvas_shape((480, 640)), canvas_shape((640, 480)), canvas_shape((500, 3000)), canvas_shape((480, 640), 512)
-      ((640, 768), (768, 640), (256, 768), (448, 512))
+      >>> canvas_shape((480, 640)), canvas_shape((640, 480)), canvas_shape((500, 3000))
+      ((640, 768), (768, 640), (256, 768))
+      >>> canvas_shape((480, 640), longer=512)
+      (448, 512)
     """
 
     def length(side: int, other: int) -> int:
@@ -53,7 +57,7 @@ def canvas_shape(shape: tuple[int, ...], longer: int = LONGER) -> tuple[int, int
     return length(shape[0], shape[1]), length(shape[1], shape[0])
 
 
-def letterbox(image: jax.Array, size: Size | None = None, *, longer: int = LONGER) -> Letterbox:
+def letterbox(image: Image, *, size: Size | None = None, longer: int = LONGER) -> Letterbox:
     """Scales a photo so that its longer side has `longer` pixels, or MOST_ENLARGED times its own where that is less.
 
     Args:
@@ -65,7 +69,7 @@ def letterbox(image: jax.Array, size: Size | None = None, *, longer: int = LONGE
     lengths = tuple(jnp.int32(n) for n in image.shape[:2]) if size is None else size
     if size is not None:
         image = jnp.where(valid_mask(image.shape, size), image, 0)
-    canvas, scale = canvas_shape(image.shape, longer), jnp.minimum(MOST_ENLARGED, longer / jnp.maximum(*lengths))
+    canvas, scale = canvas_shape(image.shape, longer=longer), jnp.minimum(MOST_ENLARGED, longer / jnp.maximum(*lengths))
     for n, m in zip(canvas, lengths, strict=True):
         scale = jnp.minimum(scale, n / m)  # Fits in any case.
     height, width = (
@@ -82,12 +86,12 @@ boxed = jax.jit(letterbox, static_argnames=("longer",))
 """`letterbox`, compiled."""
 
 
-def triangle_weights(length: int, valid: jax.Array, count: int, wanted: jax.Array | int) -> jax.Array:
+def triangle_weights(length: int, valid: Whole, count: int, wanted: Whole) -> Float32[Array, "_ _"]:
     """A triangle filter, float32 [count, length], that scales `valid` elements to the first `wanted` of `count`.
 
     Wide enough not to alias where it shrinks; linear interpolation where it enlarges. Rows from `wanted` on are junk.
     """
-    wanted = jnp.asarray(wanted, jnp.int32)
+    valid, wanted = jnp.asarray(valid, jnp.int32), jnp.asarray(wanted, jnp.int32)
     # In whole numbers, of which 2 * wanted make an element: float32 would lose a distance's digits to a large centre.
     unit, last = 2 * wanted, valid - 1
     centres = jnp.clip((2 * jnp.arange(count) + 1) * valid - wanted, 0, unit * last)[:, None]

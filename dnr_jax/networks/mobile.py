@@ -6,11 +6,11 @@ takes what lies outside as zeros, so that inside everything is what the valid pa
 """
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Bool, Float32
 
-from dnr_jax.padding import Size
+from dnr_jax.padding import AnySize, Size
 
 
 class Convolution(nn.Module):
@@ -31,7 +31,7 @@ class Convolution(nn.Module):
     bias: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, size: Size | None = None) -> jax.Array:
+    def __call__(self, x: Float32[Array, "b _ _ _"], size: Size | None = None) -> Float32[Array, "b _ _ _"]:
         kernel = self.param("kernel", nn.initializers.he_normal(), (self.side, self.side, x.shape[-1], self.channels))
         if self.side == 1:
             result = jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0], precision=lax.Precision.HIGHEST)
@@ -63,7 +63,7 @@ class Depthwise(nn.Module):
     before: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, size: Size | None = None) -> jax.Array:
+    def __call__(self, x: Float32[Array, "b _ _ _"], size: Size | None = None) -> Float32[Array, "b _ _ _"]:
         channels = x.shape[-1]
         kernel = self.param("kernel", nn.initializers.he_normal(), (self.side, self.side, channels))
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
@@ -80,20 +80,20 @@ class Depthwise(nn.Module):
         return result
 
 
-def masked(x: jax.Array, size: Size | None) -> jax.Array:
+def masked(x: Float32[Array, "b h w c"], size: Size | None) -> Float32[Array, "b h w c"]:
     """[b, h, w, c] with zeros outside its valid part."""
     if size is None:
         return x
     return jnp.where(inside(x.shape[1:3], size)[None, :, :, None], x, 0)
 
 
-def inside(shape: tuple[int, ...], size: Size) -> jax.Array:
+def inside(shape: tuple[int, ...], size: AnySize) -> Bool[Array, "_ _"]:
     """Which places of an array of `shape` (height, width) are valid, bool [h, w]."""
     rows, columns = (jnp.arange(n) < m for n, m in zip(shape, size, strict=True))
     return rows[:, None] & columns[None, :]
 
 
-def mean_place(x: jax.Array, size: Size | None) -> jax.Array:
+def mean_place(x: Float32[Array, "b _ _ c"], size: Size | None) -> Float32[Array, "b 1 1 c"]:
     """The mean over the valid places, [b, h, w, c] -> [b, 1, 1, c]."""
     if size is None:
         return jnp.mean(x, (1, 2), keepdims=True)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import flax.linen as nn
 import flax.struct
-import jax
+from jaxtyping import Array, Float
 
 from dnr_jax.networks.taps import conv_layers_below, tap_depth
 from dnr_jax.padding import Size
@@ -31,14 +31,19 @@ class Network(flax.struct.PyTreeNode):
         pixels at which the network sees the whole photo for the importance of taps past block 1.
     """
 
-    params: dict[str, dict[str, jax.Array]]
+    params: dict[str, dict[str, Float[Array, "..."]]]
     module: FeatureModule = flax.struct.field(pytree_node=False)
     constant_layers: tuple[str, ...] = flax.struct.field(pytree_node=False, default=())
     importance_side: int | None = flax.struct.field(pytree_node=False, default=None)
 
     def features(
-        self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None, start: str | None = None
-    ) -> dict[str, jax.Array]:
+        self,
+        image: Float[Array, "h w c"],
+        taps: tuple[str, ...],
+        *,
+        size: Size | None = None,
+        start: str | None = None,
+    ) -> dict[str, Float[Array, "_ _ _"]]:
         """The activations of `taps` for an RGB `image`, float32 [H, W, 3] in [0, 255]; see `VGG.__call__`.
 
         `start` is for a VGG alone.

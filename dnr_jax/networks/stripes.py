@@ -11,7 +11,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float32, Int32
 
+from dnr_jax.arrays import Image, Whole
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import CONVS_PER_BLOCK, receptive_footprint, tap_depth
 from dnr_jax.padding import Size
@@ -42,12 +44,12 @@ class Stripes:
     stride: int
     height: int
 
-    def window_start(self, index: jax.Array) -> jax.Array:
+    def window_start(self, index: Whole) -> Int32[Array, ""]:
         """The first row of window number `index`, int32, a multiple of `stride`."""
         first = jnp.minimum(index * self.rows, self.height - self.rows) - self.halo - self.stride
         return jnp.clip(first, 0, self.height - self.window)
 
-    def band_start(self, index: jax.Array, stride: int, height: int) -> jax.Array:
+    def band_start(self, index: Whole, stride: int, height: int) -> Int32[Array, ""]:
         """The first row of band number `index` in an output of `height` rows that has `stride`, int32."""
         return jnp.minimum(index * self.rows // stride, height - self.rows // stride)
 
@@ -58,6 +60,7 @@ def cut(
     channels: int,
     taps: tuple[str, ...],
     limit: int,
+    *,
     start: str | None = None,
 ) -> Stripes | None:
     """Bands for reading `taps` with activations of at most about `limit` bytes.
@@ -82,12 +85,13 @@ def cut(
 
 def features(
     network: Network,
-    image: jax.Array,
+    image: Image,
     keep: tuple[str, ...],
     reduced: tuple[str, ...],
     reduce: Callable[[jax.Array], jax.Array],
+    *,
     size: Size | None = None,
-) -> dict[str, jax.Array]:
+) -> dict[str, Float32[Array, "_ _ ..."]]:
     """The activations of the taps in `keep`, and `reduce` of those in `reduced`, which are never held whole.
 
     Large blocks are evaluated in stripes, small ones and networks that see the whole image in one piece.
@@ -103,7 +107,7 @@ def features(
         return x if tap in keep else reduce(x)
 
     if network.module.whole_from is not None:
-        found = network.features(image, tuple(wanted), size)
+        found = network.features(image, tuple(wanted), size=size)
         return {tap: output(tap, found[tap]) for tap in wanted}
     results: dict[str, jax.Array] = {}
     x, start = image, None
@@ -136,10 +140,10 @@ def _read_block(
     """One block's pool and the `output` of its convolutions, in stripes where it is large."""
 
     def read(x: jax.Array, size: Size | None = None) -> dict[str, jax.Array]:
-        found = network.features(x, taps, size, start)
+        found = network.features(x, taps, size=size, start=start)
         return {tap: found[tap] if tap.endswith("pool") else output(tap, found[tap]) for tap in taps}
 
-    bands = cut(network, x.shape, channels, taps, FORWARD_BYTES, start)
+    bands = cut(network, x.shape, channels, taps, FORWARD_BYTES, start=start)
     if bands is None:
         return read(x, size)
     height, width = (jnp.int32(n) for n in x.shape[:2]) if size is None else size
@@ -163,7 +167,7 @@ def _read_block(
     return lax.scan(read_band, whole, jnp.arange(bands.count))[0]
 
 
-def pad_rows(x: jax.Array, height: int) -> jax.Array:
+def pad_rows(x: Float32[Array, "_ w *c"], height: int) -> Float32[Array, "_ w *c"]:
     """Adds rows of zeros up to `height`."""
     return jnp.pad(x, ((0, height - x.shape[0]), *((0, 0),) * (x.ndim - 1)))
 

@@ -14,6 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float32
+
+from dnr_jax.arrays import Image
+from dnr_jax.padding import Size
 
 SIDE = 320
 """Height and width in pixels at which the network sees a photo."""
@@ -58,7 +62,7 @@ class SalienceNetwork(flax.struct.PyTreeNode):
     params: dict[str, Any]
 
 
-def salience(network: SalienceNetwork, image: jax.Array, size: tuple[jax.Array, jax.Array] | None = None) -> jax.Array:
+def salience(network: SalienceNetwork, image: Image, *, size: Size | None = None) -> Float32[Array, "320 320"]:
     """How much each place of a photo belongs to an object that stands out: the mean of the network's seven outputs.
 
     Two compiled programs, so that a photo of another size compiles the scaling again and not the network.
@@ -73,7 +77,7 @@ def salience(network: SalienceNetwork, image: jax.Array, size: tuple[jax.Array, 
       float32 [SIDE, SIDE] in [0, 1], which spans the photo whatever its shape; photos of several sizes can be stacked
       under `jax.vmap`.
     """
-    return _mean_output(network, network_input(image, size))
+    return _mean_output(network, network_input(image, size=size))
 
 
 @jax.jit
@@ -83,7 +87,7 @@ def _mean_output(network: SalienceNetwork, scaled: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def network_input(image: jax.Array, size: tuple[jax.Array, jax.Array] | None = None) -> jax.Array:
+def network_input(image: Image, *, size: Size | None = None) -> Float32[Array, "320 320 3"]:
     """The photo scaled to [SIDE, SIDE, 3], divided by its maximum (if it has any light), normalised by MEAN and STD.
 
     Arguments are those of `salience`.
@@ -122,7 +126,7 @@ class Convolution(nn.Module):
     dilation: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float32[Array, "b h w _"]) -> Float32[Array, "b h w _"]:
         kernel = self.param("kernel", nn.initializers.he_normal(), (self.side, self.side, x.shape[-1], self.channels))
         bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
         convolved = lax.conv_general_dilated(
@@ -151,7 +155,7 @@ class ResidualUBlock(nn.Module):
     channels: int = STAGE_CHANNELS
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float32[Array, "b h w _"]) -> Float32[Array, "b h w _"]:
         height, dilated = self.stage.height, self.stage.dilated
 
         def layer(name: str, level: int, channels: int, x: jax.Array) -> jax.Array:
@@ -186,7 +190,7 @@ class U2Net(nn.Module):
     channels: int = STAGE_CHANNELS
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, ...]:
+    def __call__(self, x: Float32[Array, "b h w 3"]) -> tuple[Float32[Array, "b h w"], ...]:
         """The seven maps of a normalised batch.
 
         Args:
@@ -210,7 +214,7 @@ class U2Net(nn.Module):
         return tuple(nn.sigmoid(logits[..., 0]) for logits in (fused, *sides))
 
 
-def max_pool(x: jax.Array) -> jax.Array:
+def max_pool(x: Float32[Array, "b _ _ c"]) -> Float32[Array, "b _ _ c"]:
     """2x2 maxima, [b, h, w, c] -> [b, ceil(h / 2), ceil(w / 2), c]; an odd last row or column is pooled by itself."""
     _, height, width, _ = x.shape
     x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), constant_values=-jnp.inf)
@@ -221,7 +225,7 @@ def max_pool(x: jax.Array) -> jax.Array:
     )
 
 
-def enlarge(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def enlarge(x: Float32[Array, "b _ _ c"], shape: tuple[int, ...]) -> Float32[Array, "b _ _ c"]:
     """Bilinear interpolation to `shape` with half-pixel centres, edges repeated: [b, h, w, c] -> [b, *shape, c].
 
     As PyTorch's `interpolate(mode="bilinear", align_corners=False)`; neither side may shrink.
@@ -238,7 +242,7 @@ def enlarge(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return x
 
 
-def layer_shapes(inner: int = INNER_CHANNELS, channels: int = STAGE_CHANNELS) -> dict[str, tuple[int, ...]]:
+def layer_shapes(*, inner: int = INNER_CHANNELS, channels: int = STAGE_CHANNELS) -> dict[str, tuple[int, ...]]:
     """The kernel's shape (height, width, in, out) of every layer of a `U2Net`, by "stage/layer", in order of use.
 
     Plain arithmetic, because tracing the module takes seconds. A bias has the kernel's last length.

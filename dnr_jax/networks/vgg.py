@@ -8,8 +8,8 @@ through the same code.
 from typing import NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from dnr_jax.networks.convolution import convolve
 from dnr_jax.networks.network import FeatureModule
@@ -30,7 +30,7 @@ class Preprocessing(NamedTuple):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
-    def __call__(self, image: jax.Array) -> jax.Array:
+    def __call__(self, image: Float[Array, "*shape 3"]) -> Float[Array, "*shape 3"]:
         ordered = image[..., ::-1] if self.order == "bgr" else image
         mean = jnp.asarray(self.mean, jnp.float32).reshape((1,) * (image.ndim - 1) + (3,))
         std = jnp.asarray(self.std, jnp.float32).reshape(mean.shape)
@@ -41,7 +41,7 @@ KERAS_PREPROCESSING = Preprocessing("bgr", 1.0, (103.939, 116.779, 123.68), (1.0
 TORCHVISION_PREPROCESSING = Preprocessing("rgb", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def max_pool(x: jax.Array) -> jax.Array:
+def max_pool(x: Float[Array, "h w c"]) -> Float[Array, "_ _ c"]:
     """2x2 max pooling with stride 2 and VALID padding, [h, w, c] -> [h // 2, w // 2, c]."""
     height, width, channels = x.shape[0] // 2, x.shape[1] // 2, x.shape[2]
     return x[: 2 * height, : 2 * width].reshape(height, 2, width, 2, channels).max((1, 3))
@@ -54,7 +54,7 @@ class Convolution(nn.Module):
     precision: str = "float32"
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "h w _"]) -> Float[Array, "h w _"]:
         shape = (3, 3, x.shape[-1], self.channels)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
@@ -76,8 +76,12 @@ class VGG(FeatureModule):
 
     @nn.compact
     def __call__(
-        self, image: jax.Array, taps: tuple[str, ...], size: Size | None = None, start: str | None = None
-    ) -> dict[str, jax.Array]:
+        self,
+        image: Float[Array, "h w c"],
+        taps: tuple[str, ...],
+        size: Size | None = None,
+        start: str | None = None,
+    ) -> dict[str, Float[Array, "_ _ _"]]:
         """Evaluates no further than the deepest of `taps`.
 
         Args:

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float, Float32, Int
 from scipy import ndimage
 
+from dnr_jax.arrays import Image
 from dnr_jax.networks.dbnet import COARSEST, TextDetector, network_input
 from dnr_jax.networks.letterbox import Letterbox, boxed, rounded_up, triangle_weights
 from dnr_jax.networks.mobile import Size, inside
@@ -47,8 +49,8 @@ class WordNetwork(flax.struct.PyTreeNode):
 class Rectangle(NamedTuple):
     """A turned rectangle in pixels: its centre (x, y), half of its sides, and the direction of the first in radians."""
 
-    centre: np.ndarray
-    half: np.ndarray
+    centre: Float[np.ndarray, "2"]
+    half: Float[np.ndarray, "2"]
     angle: float
 
     def widened(self, share: float) -> "Rectangle":
@@ -56,7 +58,7 @@ class Rectangle(NamedTuple):
         width, height = 2 * self.half
         return self._replace(half=self.half + share * width * height / (2 * (width + height)))
 
-    def corners(self) -> np.ndarray:
+    def corners(self) -> Float32[np.ndarray, "4 2"]:
         """float32 [4, 2], (row, column), in the order of going round."""
         across = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * self.half
         cos, sin = np.cos(self.angle), np.sin(self.angle)
@@ -64,7 +66,9 @@ class Rectangle(NamedTuple):
         return np.stack([y, x], -1).astype(np.float32)
 
 
-def find_words(network: WordNetwork, image: jax.Array, size: Size | None = None) -> tuple[np.ndarray, np.ndarray]:
+def find_words(
+    network: WordNetwork, image: Image, *, size: Size | None = None
+) -> tuple[Float32[np.ndarray, "n 4 2"], Float32[np.ndarray, " n"]]:
     """The lines of text of a photo and how sure they are.
 
     Args:
@@ -77,19 +81,19 @@ def find_words(network: WordNetwork, image: jax.Array, size: Size | None = None)
       Corners of turned rectangles, float32 [n, 4, 2], (row, column) in pixels, which may lie a little beyond the photo;
       and scores, float32 [n], from LEAST_SCORE to 1, falling.
     """
-    boxes = word_boxes(image, size)
+    boxes = word_boxes(image, size=size)
     height, width = (int(n) for n in boxes[0].size)
     corners, scores = lines(np.asarray(text_probability(network, *boxes))[:height, :width])
     lengths = image.shape[:2] if size is None else size
     return corners * np.array([int(lengths[0]) / height, int(lengths[1]) / width], np.float32), scores
 
 
-def word_boxes(image: jax.Array, size: Size | None = None) -> tuple[Letterbox, Letterbox]:
+def word_boxes(image: Image, *, size: Size | None = None) -> tuple[Letterbox, Letterbox]:
     """The photo letterboxed at both resolutions; arguments are those of `find_words`."""
-    return boxed(image, size), boxed(image, size, longer=SECOND_LONGER)
+    return boxed(image, size=size), boxed(image, size=size, longer=SECOND_LONGER)
 
 
-def text_probability(network: WordNetwork, fine: Letterbox, coarse: Letterbox) -> jax.Array:
+def text_probability(network: WordNetwork, fine: Letterbox, coarse: Letterbox) -> Float32[Array, "_ _"]:
     """How likely each pixel of `fine` lies in the core of a line of text, float32 [Hc, Wc] in [0, 1].
 
     The mean over a photo's two letterboxes. What it holds outside the photo means nothing.
@@ -115,7 +119,9 @@ def _mean_at(fine: jax.Array, box: Letterbox, coarse: jax.Array, small: Letterbo
     return (fine + jnp.einsum("xw,yw->yx", columns, enlarged, precision=lax.Precision.HIGHEST)) / 2
 
 
-def lines(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def lines(
+    probability: Float32[np.ndarray, "h w"],
+) -> tuple[Float32[np.ndarray, "n 4 2"], Float32[np.ndarray, " n"]]:
     """Rectangles around the lines of text whose cores a map shows.
 
     Args:
@@ -142,7 +148,7 @@ def lines(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return corners, np.array([score for score, _ in found], np.float32)
 
 
-def smallest_rectangle(x: np.ndarray, y: np.ndarray) -> Rectangle:
+def smallest_rectangle(x: Int[np.ndarray, " n"], y: Int[np.ndarray, " n"]) -> Rectangle:
     """The rectangle of least area around pixels at whole (x, y), int [n], among directions three degrees apart."""
     cos, sin = np.cos(_ANGLES), np.sin(_ANGLES)
     along = np.outer(cos, x) + np.outer(sin, y)

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float32, Int32, Shaped
 
+from dnr_jax.arrays import Maps, Number, Whole
 from dnr_jax.networks.taps import Footprint, projected_footprint, receptive_footprint, tap_stride
-from dnr_jax.padding import Size
+from dnr_jax.padding import AnySize
 from dnr_jax.planning.seam_kernels import choose_seam_kernel
 from dnr_jax.planning.seams import Seams, find_seams
 
@@ -27,22 +29,22 @@ class Carving(NamedTuple):
     """
 
     levels: tuple[Seams, ...]
-    guided: tuple[jax.Array, ...]
-    width: jax.Array
+    guided: Maps
+    width: Int32[Array, ""]
 
 
 @partial(jax.jit, static_argnames=("taps", "region", "seam_kernel"))
 def carve_width(
-    importance: tuple[jax.Array, ...],
-    size: Size,
-    target_width: jax.Array | int,
-    threshold: jax.Array | float,
-    alpha: jax.Array | float,
+    importance: Maps,
+    size: AnySize,
+    target_width: Whole,
+    threshold: Number,
+    alpha: Number,
     *,
     taps: tuple[str, ...],
     region: str = "projected",
-    bias: tuple[jax.Array, ...] | None = None,
-    most_deep: jax.Array | int | None = None,
+    bias: Maps | None = None,
+    most_deep: Whole | None = None,
     seam_kernel: str = "auto",
 ) -> Carving:
     """Finds the seams of every level, each guided by the next deeper one.
@@ -76,7 +78,7 @@ def carve_width(
 
     most = jnp.abs(width // strides[-1] - target_width // strides[-1])
     allowed = most if most_deep is None else jnp.minimum(most, most_deep)
-    deepest = find(cost(len(taps) - 1, importance[-1]), allowed, threshold, sizes[-1])
+    deepest = find(cost(len(taps) - 1, importance[-1]), allowed, threshold=threshold, size=sizes[-1])
     mid_width = intermediate_width(width, target_width, deepest.removed, most, sizes[-1][1])
 
     levels, guided = [deepest], [importance[-1]]
@@ -86,7 +88,7 @@ def carve_width(
         covered = covered_region(removed, sizes[level + 1], importance[level].shape, footprint)
         guided.insert(0, jnp.where(covered, alpha * importance[level], importance[level]))
         count = jnp.abs(width // strides[level] - mid_width // strides[level])
-        levels.insert(0, find(cost(level, guided[0]), count, jnp.inf, sizes[level]))
+        levels.insert(0, find(cost(level, guided[0]), count, size=sizes[level]))
     return Carving(tuple(levels), tuple(guided), mid_width)
 
 
@@ -102,8 +104,8 @@ _FOOTPRINTS = {"projected": projected_footprint, "receptive": receptive_footprin
 
 
 def intermediate_width(
-    width: jax.Array, target_width: jax.Array, removed: jax.Array, most: jax.Array, deep_width: jax.Array
-) -> jax.Array:
+    width: Whole, target_width: Whole, removed: Whole, most: Whole, deep_width: Whole
+) -> Int32[Array, ""]:
     """W_mid, int32: the target where all deep seams went, else `W -+ round(W * n / w_L)` as far as the target.
 
     Halves are rounded up.
@@ -113,7 +115,9 @@ def intermediate_width(
     return jnp.where(removed == most, target_width, jnp.where(target_width < width, narrowed, widened))
 
 
-def covered_region(removed: jax.Array, size: Size, shape: tuple[int, ...], footprint: Footprint) -> jax.Array:
+def covered_region(
+    removed: Bool[Array, "_ _"], size: AnySize, shape: tuple[int, ...], footprint: Footprint
+) -> Bool[Array, "_ _"]:
     """The neurons of the finer level that removed neurons of the deeper level cover (Eq. 2), bool of `shape`.
 
     Rows and columns left over by VALID pooling belong to the last block.
@@ -138,13 +142,13 @@ def covered_region(removed: jax.Array, size: Size, shape: tuple[int, ...], footp
     return projected | reached
 
 
-def apply_width(array: jax.Array, kept: jax.Array) -> jax.Array:
+def apply_width(array: Shaped[Array, "h w *c"], kept: Int32[Array, "h _"]) -> Shaped[Array, "h _ *c"]:
     """Gathers the kept columns of each row (`F' = F` at K, all channels alike), [h, w] or [h, w, c] as `array`."""
     indices = kept if array.ndim == 2 else kept[..., None]
     return jnp.take_along_axis(array, indices, axis=1, mode="clip")
 
 
-def insert_width(array: jax.Array, seams: Seams, width: int) -> jax.Array:
+def insert_width(array: Float32[Array, "h w *c"], seams: Seams, width: int) -> Float32[Array, "h _ *c"]:
     """Inserts beside each seam neuron the mean of it and its right neighbour (itself at the right edge).
 
     Args:

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float32
 
-from dnr_jax.padding import Size
+from dnr_jax.arrays import Whole
+from dnr_jax.padding import AnySize
 
 CELLS = 40
 """Cells along each side."""
@@ -19,21 +21,21 @@ class Grid(NamedTuple):
       protected: bool [40, 40], what the user marked; it is never cropped, and outweighs everything else.
     """
 
-    objects: jax.Array
-    protected: jax.Array
+    objects: Float32[Array, "40 40"]
+    protected: Bool[Array, "40 40"]
 
     @property
-    def things(self) -> jax.Array:
+    def things(self) -> Float32[Array, "40 40"]:
         """Objects, float32 [40, 40] in [0, 1]."""
         return jnp.minimum(self.objects, 1)
 
     @property
-    def faces(self) -> jax.Array:
+    def faces(self) -> Float32[Array, "40 40"]:
         """How much of a face each cell holds, float32 [40, 40] in [0, 1]."""
         return jnp.maximum(self.objects - 1, 0)
 
 
-def make_grid(objects: jax.Array, protected: jax.Array | None, size: Size) -> Grid:
+def make_grid(objects: Float32[Array, "h w"], protected: Bool[Array, "h w"] | None, size: AnySize) -> Grid:
     """Means over cells of a map of objects, float32 [h, w] in [0, 2], and what is `protected`, bool [h, w].
 
     `size` is the valid (height, width) of both.
@@ -50,7 +52,7 @@ def make_grid(objects: jax.Array, protected: jax.Array | None, size: Size) -> Gr
     return Grid(held, means((protected & inside).astype(jnp.float32)) > 0)
 
 
-def _cell_means(length: int, valid: jax.Array | int) -> jax.Array:
+def _cell_means(length: int, valid: Whole) -> Float32[Array, "40 _"]:
     """Weights of each cell's mean, float32 [40, length], over the first `valid` of `length` places."""
     edges = jnp.arange(CELLS + 1, dtype=jnp.float32)[:, None] * (jnp.asarray(valid, jnp.float32) / CELLS)
     places = jnp.arange(length, dtype=jnp.float32)[None, :]

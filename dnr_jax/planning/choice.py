@@ -13,9 +13,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Bool, Float32, Int32
 
+from dnr_jax.arrays import Maps, Number, Whole
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import Size
+from dnr_jax.padding import AnySize
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.planning.cells import Grid, make_grid
 from dnr_jax.planning.damage import joint_damage, removal_damage
@@ -39,9 +41,9 @@ class Choice(NamedTuple):
     """
 
     carving: Carving
-    deep: jax.Array
-    counts: jax.Array
-    damage: jax.Array
+    deep: Int32[Array, ""]
+    counts: Int32[Array, " n"]
+    damage: Float32[Array, " n"]
 
 
 class Judged(NamedTuple):
@@ -53,9 +55,9 @@ class Judged(NamedTuple):
       look: from `look_of`, float32 [H, W, 4]; None where no level has the photo's resolution.
     """
 
-    objects: jax.Array
-    protected: jax.Array | None
-    look: jax.Array | None
+    objects: Float32[Array, "h w"]
+    protected: Bool[Array, "h w"] | None
+    look: Float32[Array, "_ _ 4"] | None
 
 
 _State = tuple[jax.Array, jax.Array, jax.Array, Carving]
@@ -64,35 +66,37 @@ _State = tuple[jax.Array, jax.Array, jax.Array, Carving]
 
 @partial(jax.jit, static_argnames=("taps", "region", "room", "seam_kernel"))
 def choose_width(
-    importance: tuple[jax.Array, ...],
-    bias: tuple[jax.Array, ...] | None,
+    importance: Maps,
+    bias: Maps | None,
     judged: Judged,
-    size: Size,
-    wanted: jax.Array | int,
-    target: Size,
-    alpha: jax.Array | float,
-    most_crop: jax.Array | float,
+    size: AnySize,
+    wanted: Whole,
+    target: AnySize,
+    alpha: Number,
+    most_crop: Number,
     *,
     taps: tuple[str, ...],
     region: str,
     room: int | None,
     seam_kernel: str,
 ) -> Choice:
-    """The seams across the width that, with the warp that follows, do least damage.
+    """Finds the seams across the width that do least damage together with the warp that follows them.
+
+    Differs from the paper, which leaves the stopping point to the user as a percentile of importance (Sec. 3.1, 4.7).
 
     Args:
       importance: S_l with its priors, float32 [h_l, w_l].
-      bias: what masks add to the costs; None without masks.
-      judged: what damage is counted on.
+      bias: what masks add to the costs, float32 [h_l, w_l]; None without masks.
+      judged: the maps on which damage is counted.
       size: the valid (height, width) in pixels.
-      wanted: the width that seams may lead to.
-      target: the (height, width) that the warp then leads to.
-      alpha: of Eq. 2.
-      most_crop: as for `plan_proportions`.
-      taps: the maps' taps.
-      region: as for `carve_width`.
-      room: columns that hold the map of objects after insertions; None where seams are removed.
-      seam_kernel: as for `carve_width`.
+      wanted: the width in pixels that seams may lead to.
+      target: the (height, width) in pixels that the warp then leads to.
+      alpha: the factor of Eq. 2.
+      most_crop: the share that may be cropped, as for `plan_proportions`, from 0 to 1.
+      taps: the taps that the maps belong to, shallow to deep.
+      region: which neurons of a finer level a removed one covers, as for `carve_width`.
+      room: how many columns hold the map of objects after insertions; None where seams are removed.
+      seam_kernel: which implementation finds the seams, as for `carve_width`.
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
     wanted = jnp.asarray(wanted, jnp.int32)
@@ -151,13 +155,21 @@ class Left(NamedTuple):
     """
 
     grid: Grid
-    damage: jax.Array
+    damage: Float32[Array, ""]
 
 
 def judge_seams(
-    carving: Carving, judged: Judged, size: Size, *, taps: tuple[str, ...], room: int | None = None
+    carving: Carving, judged: Judged, size: AnySize, *, taps: tuple[str, ...], room: int | None = None
 ) -> Left:
-    """What the seams of a carving leave, and the damage that they do themselves; arguments as for `choose_width`."""
+    """What the seams of a carving leave, and the damage that they do themselves.
+
+    Args:
+      carving: the seams of every level.
+      judged: the maps before the seams.
+      size: the valid (height, width) in pixels before the seams.
+      taps: the taps that the carving's levels belong to.
+      room: as for `choose_width`.
+    """
     height, width = size
     level = object_level(taps)
     seams, stride = carving.levels[level], tap_stride(taps[level])
@@ -177,6 +189,6 @@ def judge_seams(
     return Left(make_grid(objects, protected, new_valid), damage)
 
 
-def least_strain(grid: Grid, size: Size, target: Size, most_crop: jax.Array | float) -> jax.Array:
-    """The strain of the proportional warp from `size` to the target, float32."""
+def least_strain(grid: Grid, size: AnySize, target: AnySize, most_crop: Number) -> Float32[Array, ""]:
+    """The strain of the proportional warp from `size` to `target`, a float32 scalar; see `plan_proportions`."""
     return strain(grid, plan_proportions(grid, size, target, most_crop), size, target)

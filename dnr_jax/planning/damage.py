@@ -13,8 +13,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float32
 
-from dnr_jax.padding import Size, valid_mask
+from dnr_jax.arrays import Image, Whole
+from dnr_jax.padding import AnySize, valid_mask
 from dnr_jax.planning.carve import apply_width
 from dnr_jax.planning.cells import CELLS
 from dnr_jax.planning.proportions import CROP_PRICE, FLOOR, MEAN, OBJECT, PLAIN, STRONGEST
@@ -28,7 +30,7 @@ _NEIGHBOURHOOD = 9  # Pixels across which a contrast hides a joint.
 
 
 @jax.jit
-def look_of(photo: jax.Array, size: Size) -> jax.Array:
+def look_of(photo: Image, size: AnySize) -> Float32[Array, "h w 4"]:
     """What joints are judged by, float32 [H, W, 4]: the smoothed photo in [0, 1], and the largest contrast nearby.
 
     Args:
@@ -49,7 +51,9 @@ def look_of(photo: jax.Array, size: Size) -> jax.Array:
     return jnp.concatenate([smooth, nearby], -1)
 
 
-def joint_damage(look: jax.Array, objects: jax.Array, seams: Seams, size: Size) -> jax.Array:
+def joint_damage(
+    look: Float32[Array, "h w 4"], objects: Float32[Array, "_ _"], seams: Seams, size: AnySize
+) -> Float32[Array, ""]:
     """What the joints of vertical seams break, float32.
 
     Args:
@@ -72,12 +76,17 @@ def joint_damage(look: jax.Array, objects: jax.Array, seams: Seams, size: Size) 
     down = _beyond_usual(carved[:-1], carved[1:]) * counts[1:]
     total = jnp.sum(jnp.where(joined[..., None] & inside[:, 1:], across, 0))
     total += jnp.sum(jnp.where(sheared[..., None] & inside[1:], down, 0))
-    return JOINT_WEIGHT * total / size[0].astype(jnp.float32)
+    return JOINT_WEIGHT * total / jnp.asarray(size[0], jnp.float32)
 
 
 def removal_damage(
-    before: jax.Array, after: jax.Array, size: Size, new_size: Size, *, price: float = CROP_PRICE
-) -> jax.Array:
+    before: Float32[Array, "h _"],
+    after: Float32[Array, "h _"],
+    size: AnySize,
+    new_size: AnySize,
+    *,
+    price: float = CROP_PRICE,
+) -> Float32[Array, ""]:
     """What is lost with the neurons that seams removed, or doubled with those that they inserted, float32.
 
     Args:
@@ -88,7 +97,7 @@ def removal_damage(
       price: what ground costs as a share of what it counts; 1 for insertions, which are a stretch to twice the width.
     """
 
-    def total(objects: jax.Array, valid: Size) -> jax.Array:
+    def total(objects: jax.Array, valid: AnySize) -> jax.Array:
         counts = FLOOR + (MEAN + STRONGEST) * objects
         counts = jnp.where(objects < PLAIN, price * counts, counts + OBJECT * jnp.square(objects))
         return jnp.sum(jnp.where(valid_mask(objects.shape, valid)[..., 0], counts, 0))
@@ -97,7 +106,7 @@ def removal_damage(
     return CELLS * jnp.abs(total(before, size) - total(after, new_size)) / neurons
 
 
-def _smooth(image: jax.Array, width: jax.Array) -> jax.Array:
+def _smooth(image: jax.Array, width: Whole) -> jax.Array:
     """[1 2 1] / 4 along the columns of an image, float32 [H, W, C] valid in `width`, edges repeated."""
     columns = jnp.arange(image.shape[1])
     pick = partial(jnp.take, image, axis=1, mode="clip")

@@ -6,8 +6,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float32
 
-from dnr_jax.padding import Size, valid_mask
+from dnr_jax.arrays import Maps
+from dnr_jax.padding import AnySize, valid_mask
 
 _HALO = 2
 """Pixels by which a remove mask grows: features of block 1 next to an object still show its edge."""
@@ -31,9 +33,9 @@ class Masks(NamedTuple):
       True
     """
 
-    protect: np.ndarray | None = None
-    remove: np.ndarray | None = None
-    objects: np.ndarray | None = None
+    protect: Bool[np.ndarray, "h w"] | None = None
+    remove: Bool[np.ndarray, "h w"] | None = None
+    objects: Float32[np.ndarray, "h w"] | None = None
 
 
 NO_MASKS = Masks()
@@ -67,13 +69,13 @@ def check_objects(objects: np.ndarray, size: tuple[int, int]) -> None:
 
 @partial(jax.jit, static_argnames=("strides",))
 def mask_bias(
-    importance: tuple[jax.Array, ...],
-    protect: jax.Array | None,
-    remove: jax.Array | None,
-    size: Size,
+    importance: Maps,
+    protect: Bool[Array, "h w"] | None,
+    remove: Bool[Array, "h w"] | None,
+    size: AnySize,
     *,
     strides: tuple[int, ...],
-) -> tuple[jax.Array, ...]:
+) -> Maps:
     """What masks add to the cost of each level, float32 [h_l, w_l].
 
     A neuron is marked where any marked pixel projects onto it. One protected neuron outweighs every seam without any;
@@ -99,13 +101,13 @@ def mask_bias(
     for values, stride in zip(importance, strides, strict=True):
         neurons = (size[0] // stride, size[1] // stride)
         highest = jnp.max(jnp.where(valid_mask(values.shape, neurons)[..., 0], values, 0))
-        weight = 2 * neurons[0].astype(jnp.float32) * highest + 1
-        marks = [sign * project_mask(mask, stride, size).astype(jnp.float32) for sign, mask in signed]
+        weight = 2 * jnp.asarray(neurons[0], jnp.float32) * highest + 1
+        marks = [sign * project_mask(mask, stride, size=size).astype(jnp.float32) for sign, mask in signed]
         biases.append(weight * sum(marks, jnp.zeros(values.shape, jnp.float32)))
     return tuple(biases)
 
 
-def project_mask(mask: jax.Array, stride: int, size: Size | None = None) -> jax.Array:
+def project_mask(mask: Bool[Array, "h w"], stride: int, *, size: AnySize | None = None) -> Bool[Array, "_ _"]:
     """Where any marked pixel projects, bool [H // stride, W // stride]; leftovers belong to the last block.
 
     `size` is the valid (height, width) of the mask, outside which nothing is marked; None for all of it.
@@ -121,11 +123,11 @@ def project_mask(mask: jax.Array, stride: int, size: Size | None = None) -> jax.
     return counts > 0
 
 
-def widest(marked: np.ndarray) -> int:
+def widest(marked: Bool[np.ndarray, "h w"]) -> int:
     """The most marked pixels in any row of a bool [H, W]: the seams that it takes to remove them."""
     return int(marked.sum(1).max(initial=0))
 
 
-def protect_importance(importance: jax.Array, bias: jax.Array) -> jax.Array:
+def protect_importance(importance: Float32[Array, "h w"], bias: Float32[Array, "h w"]) -> Float32[Array, "h w"]:
     """The warp's importance with protected pixels raised far above all others, float32 [H, W]."""
     return importance + _WARP_PROTECTION * (bias > 0)

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float32, UInt32
 
 from dnr_jax.config import RetargetConfig
 
@@ -24,15 +24,15 @@ class Numbers(NamedTuple):
       seed: the seed of the noise that init=noise starts from, uint32.
     """
 
-    percentile: jax.Array
-    alpha: jax.Array
-    centre_prior: jax.Array
-    most_crop: jax.Array
-    reconstruct_rate: jax.Array
-    refine_rate: jax.Array
-    tolerance: jax.Array
-    loss_weights: tuple[jax.Array, ...]
-    seed: jax.Array
+    percentile: Float32[Array, ""]
+    alpha: Float32[Array, ""]
+    centre_prior: Float32[Array, ""]
+    most_crop: Float32[Array, ""]
+    reconstruct_rate: Float32[Array, ""]
+    refine_rate: Float32[Array, ""]
+    tolerance: Float32[Array, ""]
+    loss_weights: tuple[Float32[Array, ""], ...]
+    seed: UInt32[Array, ""]
 
 
 def traced_numbers(config: RetargetConfig) -> Numbers:

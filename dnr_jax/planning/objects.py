@@ -9,9 +9,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float32
 
+from dnr_jax.arrays import Maps, Number
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import Size
+from dnr_jax.padding import AnySize
 from dnr_jax.planning.importance import percentile, resample
 
 CENTRE_SIGMA = 0.3
@@ -36,13 +38,13 @@ def object_level(taps: tuple[str, ...]) -> int:
 
 @partial(jax.jit, static_argnames=("taps",))
 def weigh_importance(
-    importance: tuple[jax.Array, ...],
-    objects: jax.Array | None,
-    centre_prior: jax.Array | float,
-    size: Size,
+    importance: Maps,
+    objects: Float32[Array, "_ _"] | None,
+    centre_prior: Number,
+    size: AnySize,
     *,
     taps: tuple[str, ...],
-) -> tuple[jax.Array, ...]:
+) -> Maps:
     """Importance with its priors: each map divided by its mean and times (0.1 + objects), and the centre's weight.
 
     Args:
@@ -58,16 +60,16 @@ def weigh_importance(
         if objects is not None:
             mean = _mean(values, (size[0] // stride, size[1] // stride))
             step, coarse = stride / own, (size[0] // own, size[1] // own)
-            held = resample(objects, (values.shape[0], values.shape[1]), (step, step), coarse, antialias=True)
+            held = resample(objects, (values.shape[0], values.shape[1]), (step, step), size=coarse, antialias=True)
             values = values / jnp.where(mean > 0, mean, 1) * (OBJECT_FLOOR + held)
-        weighted.append(values * centre_weight(values.shape, centre_prior, stride, size))
+        weighted.append(values * centre_weight(values.shape, centre_prior, stride=stride, size=size))
     return tuple(weighted)
 
 
 @partial(jax.jit, static_argnames=("taps",))
 def object_map(
-    importance: tuple[jax.Array, ...], salience: jax.Array | None, size: Size, *, taps: tuple[str, ...]
-) -> jax.Array:
+    importance: Maps, salience: Float32[Array, "_ _"] | None, size: AnySize, *, taps: tuple[str, ...]
+) -> Float32[Array, "_ _"]:
     """What the photo is of, float32 [h_l, w_l] in [0, 2] at `object_level`.
 
     The larger of salience and 0.35 times the level's own importance, without priors, over its 98th percentile;
@@ -83,7 +85,7 @@ def object_map(
     level = object_level(taps)
     stride = tap_stride(taps[level])
     values, valid = importance[level], (size[0] // stride, size[1] // stride)
-    highest = percentile(values, _OUTSTANDING, valid)
+    highest = percentile(values, _OUTSTANDING, size=valid)
     own = jnp.clip(values / jnp.where(highest > 0, highest, 1), 0, 1)
     if salience is None:
         return own
@@ -91,8 +93,8 @@ def object_map(
 
 
 def centre_weight(
-    shape: tuple[int, ...], prior: jax.Array | float, stride: int = 1, size: Size | None = None
-) -> jax.Array:
+    shape: tuple[int, ...], prior: Number, *, stride: int = 1, size: AnySize | None = None
+) -> Float32[Array, "_ _"]:
     """`1 - p + p exp(-(y^2 + x^2) / (2 0.3^2))`, y and x from the centre in shares of the side; float32 of `shape`.
 
     Args:
@@ -107,13 +109,13 @@ def centre_weight(
     return 1 - prior + prior * jnp.exp(-distance / (2 * CENTRE_SIGMA**2))
 
 
-def _on_level(salience: jax.Array, shape: tuple[int, ...], size: Size, stride: int) -> jax.Array:
+def _on_level(salience: jax.Array, shape: tuple[int, ...], size: AnySize, stride: int) -> jax.Array:
     """Salience at the neurons of a level, float32 of `shape`: neuron i sits at pixel (i + 1/2) * stride."""
     steps = [n * stride / jnp.asarray(length, jnp.float32) for n, length in zip(salience.shape, size, strict=True)]
     return resample(salience, (shape[0], shape[1]), (steps[0], steps[1]), antialias=True)
 
 
-def _mean(values: jax.Array, size: Size) -> jax.Array:
+def _mean(values: jax.Array, size: AnySize) -> jax.Array:
     rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
     inside = (rows < size[0]) & (columns < size[1])
     return jnp.sum(jnp.where(inside, values, 0)) / jnp.maximum(1, size[0] * size[1]).astype(jnp.float32)

@@ -13,10 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Bool, Float32, Int32, Shaped
 
+from dnr_jax.arrays import Number
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import AnySize, fit
+from dnr_jax.padding import AnySize, Size, fit
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.planning.choice import Judged, choose_width
 from dnr_jax.planning.masks import widest
@@ -53,10 +55,10 @@ class Pass:
     side: str
     room: int
     carving: Carving
-    size: AnySize
-    new_size: AnySize
+    size: tuple[Any, Any]
+    new_size: tuple[Any, Any]
     wanted: Any
-    tried: tuple[jax.Array, jax.Array] | None = None
+    tried: tuple[Int32[Array, " n"], Float32[Array, " n"]] | None = None
 
     @property
     def grow(self) -> bool:
@@ -84,15 +86,15 @@ class Pass:
 
 def find_passes(
     maps: SeamMaps,
-    size: AnySize,
+    size: Size,
     reach: AnySize,
     end: AnySize,
-    threshold: jax.Array,
+    threshold: Number,
     numbers: Numbers,
     *,
     rounds: tuple[Round, ...],
     config: RetargetConfig,
-) -> tuple[tuple[Pass, ...], SeamMaps, AnySize]:
+) -> tuple[tuple[Pass, ...], SeamMaps, Size]:
     """The rounds of seams, one after the other. Pure and traced; one that is not needed changes nothing.
 
     Args:
@@ -174,7 +176,7 @@ def _run_pass(
     this: Round,
     wanted: jax.Array,
     end: AnySize,
-    threshold: jax.Array,
+    threshold: Number,
     numbers: Numbers,
     config: RetargetConfig,
 ) -> Pass:
@@ -234,11 +236,12 @@ def _leave(maps: SeamMaps, step: Pass, config: RetargetConfig) -> SeamMaps:
 
 def replay(
     passes: Sequence[Pass],
-    array: jax.Array,
+    array: Shaped[Array, "_ _ *c"],
     level: int,
     config: RetargetConfig,
+    *,
     shape: tuple[int, int] | None = None,
-) -> jax.Array:
+) -> Shaped[Array, "_ _ *c"]:
     """Removes or inserts in an array of one level, [h_l, w_l] or [h_l, w_l, c], what the passes did there.
 
     A removal keeps the array's shape; an insertion gives it that of a canvas which holds the new size. With `shape` the
@@ -252,14 +255,19 @@ def replay(
     for number, step in enumerate(passes, 1):
         room = step.room // stride if step.grow else None
         seams, last = step.carving.levels[level], number == len(passes)
-        array = replay_seams(array, seams, step.side == "height", room, shape if last else None)
+        array = replay_seams(array, seams, turned=step.side == "height", room=room, shape=shape if last else None)
     return array
 
 
 @partial(jax.jit, static_argnames=("turned", "room", "shape"))
 def replay_seams(
-    array: jax.Array, seams: Seams, turned: bool, room: int | None = None, shape: tuple[int, int] | None = None
-) -> jax.Array:
+    array: Shaped[Array, "_ _ *c"],
+    seams: Seams,
+    *,
+    turned: bool,
+    room: int | None = None,
+    shape: tuple[int, int] | None = None,
+) -> Shaped[Array, "_ _ *c"]:
     """Removes seams from an array of their level, transposed if `turned`; with `room` inserts into so many columns.
 
     With `shape` it is cut or padded to that in the same program, so that no whole copy lies between.
@@ -273,7 +281,7 @@ def replay_seams(
     return array if shape is None else fit(array, shape)
 
 
-def _marked(maps: SeamMaps, size: tuple[int, int]) -> np.ndarray | None:
+def _marked(maps: SeamMaps, size: tuple[int, int]) -> Bool[np.ndarray, "h w"] | None:
     """What is still to be removed at the finest level, bool [H, W]; None for nothing."""
     if maps.bias is None:
         return None

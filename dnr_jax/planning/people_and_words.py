@@ -7,6 +7,7 @@ larger of the three at each place can stand wherever salience does. That is fine
 """
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64
 
 from dnr_jax.networks.u2net import SIDE
 
@@ -18,7 +19,7 @@ WORD_MARGIN, WORD_EDGE = 0.1, 0.4
 """Shares of a line's height by which its rectangle is widened, and over which its map then falls to 0."""
 
 
-def draw_faces(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def draw_faces(boxes: Float[np.ndarray, "n 4"], size: tuple[int, int]) -> Float32[np.ndarray, "320 320"]:
     """The map of faces: 1 in an ellipse as wide as each box and higher, for hair and neck, falling to 0 around it.
 
     Args:
@@ -38,7 +39,7 @@ def draw_faces(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return result
 
 
-def draw_words(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def draw_words(corners: Float[np.ndarray, "n 4 2"], size: tuple[int, int]) -> Float32[np.ndarray, "320 320"]:
     """The map of words: 1 in each rectangle and a little beyond, falling to 0 around it.
 
     Args:
@@ -62,7 +63,7 @@ def draw_words(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return result
 
 
-def places(size: tuple[int, int]) -> np.ndarray:
+def places(size: tuple[int, int]) -> Float64[np.ndarray, "2"]:
     """Rows and columns of pixels from one place of a map to the next, float64 [2]."""
     return np.array(size, np.float64) / SIDE
 

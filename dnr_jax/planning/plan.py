@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Bool, Float32
 
+from dnr_jax.arrays import Image, Maps, Number, Whole
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import AnySize, fit, pad, traced_size
+from dnr_jax.padding import AnySize, Size, fit, pad, traced_size
 from dnr_jax.planning.cells import make_grid
 from dnr_jax.planning.importance import aggregate
 from dnr_jax.planning.masks import NO_MASKS, Masks, protect_importance, widest
@@ -35,7 +37,7 @@ class Moves(NamedTuple):
     """
 
     passes: tuple[Pass, ...]
-    mid: AnySize
+    mid: Size
     warps: tuple[Warp, Warp]
 
 
@@ -50,7 +52,7 @@ class Plan(NamedTuple):
       passes: the seams, in order.
       warps: the warp of each side that the seams did not bring to its target, or that follows the other.
       threshold: the most mean importance that a deepest seam could have.
-      notes: what the user should be told.
+      notes: what the user should know, one line each.
       importance: S_l of each tap with its priors, float32 [h_l, w_l].
       objects: what the proportional warp goes by, float32 [h_l, w_l] in [0, 2] at `object_level`.
     """
@@ -63,8 +65,8 @@ class Plan(NamedTuple):
     warps: dict[str, Warp]
     threshold: float
     notes: list[str]
-    importance: tuple[jax.Array, ...]
-    objects: jax.Array
+    importance: Maps
+    objects: Float32[Array, "_ _"]
 
     @property
     def has_seams(self) -> bool:
@@ -87,51 +89,52 @@ class Groundwork(NamedTuple):
 
     size: tuple[int, int]
     maps: SeamMaps
-    threshold: jax.Array
+    threshold: Float32[Array, ""]
     removals: list[Pass]
     left: SeamMaps
     left_size: tuple[int, int]
-    protect: np.ndarray | None
+    protect: Bool[np.ndarray, "h w"] | None
 
 
 def make_plan(
-    importance: tuple[jax.Array, ...],
+    importance: Maps,
     size: tuple[int, int],
     target: tuple[int, int],
     config: RetargetConfig,
-    masks: Masks = NO_MASKS,
     *,
-    photo: jax.Array | None = None,
-    salience: jax.Array | None = None,
+    masks: Masks = NO_MASKS,
+    photo: Image | None = None,
+    salience: Float32[Array, "_ _"] | None = None,
 ) -> Plan:
-    """Finds seams and warps of one photo for one target, (height, width).
+    """Finds the seams and warps that bring one photo to one target, a (height, width) in pixels.
 
-    The other arguments, and what is raised, are those of `lay_groundwork`.
+    The other arguments, and the errors raised, are those of `lay_groundwork`.
     """
-    return plan_target(lay_groundwork(importance, size, config, masks, photo=photo, salience=salience), target, config)
+    ground = lay_groundwork(importance, size, config, masks=masks, photo=photo, salience=salience)
+    return plan_target(ground, target, config)
 
 
 def lay_groundwork(
-    importance: tuple[jax.Array, ...],
+    importance: Maps,
     size: tuple[int, int],
     config: RetargetConfig,
-    masks: Masks = NO_MASKS,
     *,
-    photo: jax.Array | None = None,
-    salience: jax.Array | None = None,
+    masks: Masks = NO_MASKS,
+    photo: Image | None = None,
+    salience: Float32[Array, "_ _"] | None = None,
 ) -> Groundwork:
-    """Makes the maps that seams are found on, and removes what is marked for it.
+    """Makes the maps that seams are found on, and finds the seams that take what is marked for removal.
 
     Args:
       importance: S_l of each tap, float32 [h_l, w_l], without priors; padded or not.
-      size: the photo's (height, width).
-      config: options.
-      masks: what to protect and what to remove.
+      size: the photo's (height, width) in pixels.
+      config: the options, resolved for that size.
+      masks: what to protect and what to remove, bool [height, width].
       photo: float32 [H, W, 3] in [0, 255], for importance_percentile=auto: without it what joints break is not counted.
       salience: float32 [h, w] in [0, 2], of any resolution, covering the photo; None for no such prior.
 
     Raises:
-      ValueError: masks that leave nothing.
+      ValueError: the remove mask leaves less than a neuron of the deepest tap.
     """
     numbers, fixed = traced_numbers(config), program_config(config)
     shape = (importance[0].shape[0], importance[0].shape[1])
@@ -149,8 +152,8 @@ def plan_target(ground: Groundwork, target: tuple[int, int], config: RetargetCon
 
     Args:
       ground: from `lay_groundwork`, with the same config; it is left as it is, for further targets.
-      target: the (height, width) wanted.
-      config: options.
+      target: the (height, width) in pixels that is wanted.
+      config: the options.
     """
     maps, size = ground.maps, ground.size
     reach = seam_target(ground.left_size, target, config)
@@ -184,28 +187,28 @@ def plan_target(ground: Groundwork, target: tuple[int, int], config: RetargetCon
 
 def find_moves(
     maps: SeamMaps,
-    size: AnySize,
+    size: Size,
     reach: AnySize,
     target: AnySize,
-    threshold: jax.Array,
+    threshold: Number,
     numbers: Numbers,
     *,
     rounds: tuple[Round, ...],
     room: tuple[int, int] | None,
     config: RetargetConfig,
 ) -> Moves:
-    """Seams, and the warps of what they leave to do. Pure and traced.
+    """Finds the seams (Sec. 3.1, Eq. 2), and the warps that do what they leave (Eq. 3). Pure and traced.
 
     Args:
       maps: from `make_seam_maps`.
       size: their valid (height, width) in pixels.
       reach: the (height, width) that seams may lead to.
       target: the (height, width) wanted.
-      threshold: from `make_seam_maps`.
-      numbers: traced options.
-      rounds: from `find_rounds`.
-      room: for the grid warp, the (height, width) of arrays that hold the target.
-      config: static options.
+      threshold: the most mean importance of a deepest seam, from `make_seam_maps`.
+      numbers: the traced options.
+      rounds: the rounds of seams, from `find_rounds`.
+      room: for the grid warp, the (height, width) of arrays that hold the target; else None.
+      config: the static options.
     """
     passes, left, mid = find_passes(maps, size, reach, target, threshold, numbers, rounds=rounds, config=config)
     if config.warp == "proportional":
@@ -223,7 +226,7 @@ def find_moves(
 _find_moves = jax.jit(find_moves, static_argnames=("rounds", "room", "config"))
 
 
-def _still_if(still: jax.Array, warp: Warp, length: jax.Array | int) -> Warp:
+def _still_if(still: Bool[Array, ""], warp: Warp, length: Whole) -> Warp:
     """The warp, or the identity of a side of `length` pixels."""
     same = jnp.linspace(0, 1, warp.old_edges.shape[0]) * jnp.asarray(length, jnp.float32)
     return Warp(jnp.where(still, same, warp.old_edges), jnp.where(still, same, warp.new_edges))
@@ -248,14 +251,14 @@ def _grid_warps(
     return across, down
 
 
-def apply_warps(image: jax.Array, plan: Plan) -> jax.Array:
-    """Warps an image, float32 [H, W, C] valid in `plan.mid`, to the target in the corner of a canvas."""
+def apply_warps(image: Float32[Array, "_ _ c"], plan: Plan) -> Float32[Array, "_ _ c"]:
+    """Warps an image, float32 [H, W, C] valid in `plan.mid`, to the target, in the corner of a larger array."""
     for side, warp in plan.warps.items():
         image = warp_side(image, warp, side, bucket_side(plan.target[AXES[side]]))
     return image
 
 
-def too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:
+def too_wide(protect: Bool[np.ndarray, "h w"] | None, target: tuple[int, int]) -> list[str]:
     """One line for each side on which the protect mask does not fit into the target."""
     if protect is None:
         return []
@@ -269,8 +272,13 @@ def too_wide(protect: np.ndarray | None, target: tuple[int, int]) -> list[str]:
 
 
 @partial(jax.jit, static_argnames=("strides", "shape"))
-def warp_importance(maps: SeamMaps, size: AnySize, *, strides: tuple[int, ...], shape: tuple[int, int]) -> jax.Array:
-    """The carved maps' normalised sum in pixels (mu of Eq. 3 before the mean over cells), float32 of `shape`."""
+def warp_importance(
+    maps: SeamMaps, size: AnySize, *, strides: tuple[int, ...], shape: tuple[int, int]
+) -> Float32[Array, "_ _"]:
+    """The carved maps' normalised sum in pixels, mu of Eq. 3 before the mean over cells, float32 of `shape`.
+
+    `size` is the maps' valid (height, width) in pixels; what a mask protects is raised far above all else.
+    """
     sizes = tuple((size[0] // stride, size[1] // stride) for stride in strides)
     importance = aggregate(maps.maps, sizes, strides, shape)
     if maps.bias is None:
@@ -282,8 +290,8 @@ def warp_importance(maps: SeamMaps, size: AnySize, *, strides: tuple[int, ...], 
 
 
 @partial(jax.jit, static_argnames=("side", "length"))
-def warp_side(image: jax.Array, warp: Warp, side: str, length: int) -> jax.Array:
-    """Warps one side of an image, float32 [H, W, C], to an array `length` long on that side."""
+def warp_side(image: Float32[Array, "_ _ c"], warp: Warp, side: str, length: int) -> Float32[Array, "_ _ c"]:
+    """Warps one `side`, "width" or "height", of an image, float32 [H, W, C]; the result is `length` long there."""
     if side == "width":
         return warp_width(image, warp, length)
     return jnp.swapaxes(warp_width(jnp.swapaxes(image, 0, 1), warp, length), 0, 1)

@@ -22,7 +22,10 @@ and bounds make both problems convex and separable but for one multiplier, which
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float32
 
+from dnr_jax.arrays import Number, Whole
+from dnr_jax.padding import AnySize
 from dnr_jax.planning.cells import CELLS, Grid
 from dnr_jax.planning.warp import Warp
 
@@ -55,20 +58,21 @@ _STEPS = 40  # Of bisection: float32 has 24 bits.
 
 def plan_proportions(
     grid: Grid,
-    size: tuple[jax.Array | int, jax.Array | int],
-    target: tuple[jax.Array | int, jax.Array | int],
-    most_crop: jax.Array | float,
+    size: AnySize,
+    target: AnySize,
+    most_crop: Number,
 ) -> tuple[Warp, Warp]:
-    """Crops, columns and rows that bring an image to the target.
+    """Plans the crop, the columns and the rows that bring an image to the target. Takes the place of Eq. 3.
 
     Args:
-      grid: what it holds.
-      size: its (height, width) in pixels.
-      target: the (height, width) wanted, in pixels.
-      most_crop: how much of what a side loses may be cropped, from 0 to 1.
+      grid: what the image holds, cell by cell.
+      size: the image's (height, width) in pixels.
+      target: the (height, width) in pixels that is wanted.
+      most_crop: the share, from 0 to 1, of what a side loses that may be cropped.
 
     Returns:
-      The warps of the width and of the height; what lies before the first old edge or past the last one is cropped.
+      The warps of the width and of the height, each of float32 [41] edges in pixels; what lies before the first old
+      edge or past the last one is cropped.
     """
     scale, ratios = _relative(size, target)
     first_is_height = _first_is_height(ratios)
@@ -96,18 +100,25 @@ def plan_proportions(
 def strain(
     grid: Grid,
     warps: tuple[Warp, Warp],
-    size: tuple[jax.Array | int, jax.Array | int],
-    target: tuple[jax.Array | int, jax.Array | int],
-) -> jax.Array:
-    """What a pair of warps, of the width and of the height, does to what the grid holds, float32.
+    size: AnySize,
+    target: AnySize,
+) -> Float32[Array, ""]:
+    """Measures what a pair of warps does to what the grid holds: a float32 scalar, 0 or more.
 
-    The sum over the cells of the side that changes most of c (s - 1)^2, or of c times the price of cropping.
+    It is the sum over the columns of the side that changes most, of `c (s - 1)^2` for one that is shown with scale s
+    and of `crop_price` for one that is cropped.
+
+    Args:
+      grid: what the image holds, cell by cell.
+      warps: the warps of the width and of the height, from `plan_proportions`.
+      size: the image's (height, width) in pixels.
+      target: the (height, width) in pixels that the warps lead to.
     """
     scale, ratios = _relative(size, target)
     first_is_height = _first_is_height(ratios)
     weights, _, strongest = _column_weights(Grid(*(jnp.where(first_is_height, values.T, values) for values in grid)))
 
-    def along(warp: Warp, length: jax.Array | int) -> tuple[jax.Array, jax.Array]:
+    def along(warp: Warp, length: Whole) -> tuple[jax.Array, jax.Array]:
         cell = jnp.asarray(length, jnp.float32) / CELLS
         edges = jnp.arange(CELLS + 1, dtype=jnp.float32) * cell
         places = jnp.interp(edges, warp.old_edges, warp.new_edges)
@@ -119,9 +130,7 @@ def strain(
     return jnp.sum(jnp.where(shown, weights * jnp.square(scales - 1), crop_price(weights, strongest)))
 
 
-def _relative(
-    size: tuple[jax.Array | int, jax.Array | int], target: tuple[jax.Array | int, jax.Array | int]
-) -> tuple[jax.Array, jax.Array]:
+def _relative(size: AnySize, target: AnySize) -> tuple[jax.Array, jax.Array]:
     """The scale that both sides share, and each side's ratio beyond it, float32 [2] (height, width)."""
     ratios = jnp.stack([jnp.asarray(n, jnp.float32) for n in target]) / jnp.stack(
         [jnp.asarray(n, jnp.float32) for n in size]
@@ -149,12 +158,17 @@ def _column_weights(grid: Grid) -> tuple[jax.Array, jax.Array, jax.Array]:
     return weights + PROTECTED * jnp.any(grid.protected, 0), mean, strongest
 
 
-def crop_price(weights: jax.Array, strongest: jax.Array) -> jax.Array:
-    """What each column costs that leaves the picture, float32 [40]."""
+def crop_price(weights: Float32[Array, "40"], strongest: Float32[Array, "40"]) -> Float32[Array, "40"]:
+    """What each column costs that leaves the picture, float32 [40].
+
+    Args:
+      weights: c of each column, float32 [40].
+      strongest: the mean of each column's strongest eighth, or its face where that is more, float32 [40] in [0, 1].
+    """
     return CROP_PRICE * weights + SECOND_PRICE * jnp.square(strongest)
 
 
-def _plan_first(grid: Grid, total: jax.Array, most_crop: jax.Array | float) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _plan_first(grid: Grid, total: jax.Array, most_crop: Number) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The window of cells that stay, first to before last, and each one's scale, float32 [40], 0 outside."""
     weights, mean, strongest = _column_weights(grid)
     near = _near(strongest)
@@ -239,7 +253,7 @@ def _share_out(
     def clipped(multiplier: jax.Array) -> jax.Array:
         return jnp.where(inside, jnp.clip(wanted - multiplier / weights, low, high), 0)
 
-    def halve(_: int, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def halve(_: Whole, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         below, above = bounds
         middle = (below + above) / 2
         too_much = jnp.sum(clipped(middle)) > total

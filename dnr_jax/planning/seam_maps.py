@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float32
 
+from dnr_jax.arrays import Image, Maps, Number
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import Size
+from dnr_jax.padding import AnySize
 from dnr_jax.planning.damage import look_of
 from dnr_jax.planning.importance import percentile
 from dnr_jax.planning.masks import mask_bias
@@ -27,28 +29,28 @@ class SeamMaps(NamedTuple):
         to be chosen, or no level has the photo's resolution.
     """
 
-    maps: tuple[jax.Array, ...]
-    bias: tuple[jax.Array, ...] | None = None
-    objects: jax.Array | None = None
-    look: jax.Array | None = None
+    maps: Maps
+    bias: Maps | None = None
+    objects: Float32[Array, "_ _"] | None = None
+    look: Float32[Array, "_ _ 4"] | None = None
 
-    def protected(self, taps: tuple[str, ...]) -> jax.Array | None:
+    def protected(self, taps: tuple[str, ...]) -> Bool[Array, "_ _"] | None:
         """What a mask protects, bool at `object_level`; None without masks."""
         return None if self.bias is None else self.bias[object_level(taps)] > 0
 
 
 @partial(jax.jit, static_argnames=("config",))
 def make_seam_maps(
-    importance: tuple[jax.Array, ...],
-    photo: jax.Array | None,
-    salience: jax.Array | None,
-    protect: jax.Array | None,
-    remove: jax.Array | None,
-    size: Size,
+    importance: Maps,
+    photo: Image | None,
+    salience: Float32[Array, "_ _"] | None,
+    protect: Bool[Array, "_ _"] | None,
+    remove: Bool[Array, "_ _"] | None,
+    size: AnySize,
     numbers: Numbers,
     *,
     config: RetargetConfig,
-) -> tuple[SeamMaps, jax.Array]:
+) -> tuple[SeamMaps, Float32[Array, ""]]:
     """Puts together what is known of a photo before any seam goes.
 
     Args:
@@ -74,11 +76,14 @@ def make_seam_maps(
     judges = config.importance_percentile == "auto" and photo is not None and tap_stride(taps[0]) == 1
     look = look_of(photo, size) if judges and photo is not None else None
     deepest = tap_stride(taps[-1])
-    threshold = importance_threshold(weighted[-1], numbers.percentile, (size[0] // deepest, size[1] // deepest))
+    neurons = (size[0] // deepest, size[1] // deepest)
+    threshold = importance_threshold(weighted[-1], numbers.percentile, size=neurons)
     return SeamMaps(weighted, bias, objects, look), threshold
 
 
-def importance_threshold(deepest: jax.Array, q: float | jax.Array, size: Size | None = None) -> jax.Array:
+def importance_threshold(
+    deepest: Float32[Array, "h w"], q: Number, *, size: AnySize | None = None
+) -> Float32[Array, ""]:
     """The most mean importance of a deepest seam: the q-th percentile of S_L, and no limit at all for 100.
 
     Args:
@@ -86,7 +91,7 @@ def importance_threshold(deepest: jax.Array, q: float | jax.Array, size: Size | 
       q: from 0 to 100.
       size: the valid (height, width) of the map; None for all of it.
     """
-    return jnp.where(jnp.asarray(q) < 100, percentile(deepest, q, size), jnp.inf)
+    return jnp.where(jnp.asarray(q) < 100, percentile(deepest, q, size=size), jnp.inf)
 
 
 @jax.jit

@@ -9,8 +9,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float32, Int32
 
-from dnr_jax.padding import Size
+from dnr_jax.arrays import Number, Whole
+from dnr_jax.padding import AnySize
 
 
 class Seams(NamedTuple):
@@ -25,11 +27,11 @@ class Seams(NamedTuple):
       width: int32, how many columns are left.
     """
 
-    order: jax.Array
-    kept: jax.Array
-    costs: jax.Array
-    removed: jax.Array
-    width: jax.Array
+    order: Int32[Array, "h w"]
+    kept: Int32[Array, "h w"]
+    costs: Float32[Array, " w"]
+    removed: Int32[Array, ""]
+    width: Int32[Array, ""]
 
 
 class _State(NamedTuple):
@@ -42,10 +44,11 @@ class _State(NamedTuple):
 
 
 def find_seams(
-    cost: jax.Array,
-    count: jax.Array | int,
-    threshold: jax.Array | float = jnp.inf,
-    size: Size | None = None,
+    cost: Float32[Array, "h w"],
+    count: Whole,
+    *,
+    threshold: Number = jnp.inf,
+    size: AnySize | None = None,
 ) -> Seams:
     """Removes 8-connected top-to-bottom seams of minimal summed cost, one after the other (Sec. 3.1).
 
@@ -97,7 +100,7 @@ def find_seams(
     return Seams(state.order, kept, state.costs, state.removed, left)
 
 
-def cumulative_cost(cost: jax.Array, valid_height: jax.Array | int) -> jax.Array:
+def cumulative_cost(cost: Float32[Array, "h w"], valid_height: Whole) -> Float32[Array, "h w"]:
     """The least cost of a seam from the top row to each place, float32 [H, W]; rows past the last valid one repeat it.
 
     `M(i, j) = cost(i, j) + min(M(i-1, j), M(i-1, j-1), M(i-1, j+1))`.
@@ -116,7 +119,7 @@ def cumulative_cost(cost: jax.Array, valid_height: jax.Array | int) -> jax.Array
     return jnp.concatenate([cost[:1], totals])
 
 
-def trace_back(totals: jax.Array) -> jax.Array:
+def trace_back(totals: Float32[Array, "h w"]) -> Int32[Array, " h"]:
     """The cheapest seam's column in each row, int32 [H], from cumulative costs float32 [H, W]."""
     padded = jnp.pad(totals, ((0, 0), (1, 1)), constant_values=jnp.inf)
 

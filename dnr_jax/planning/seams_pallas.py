@@ -24,8 +24,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
+from jaxtyping import Array, Float32
 
-from dnr_jax.padding import Size
+from dnr_jax.arrays import Number, Whole
+from dnr_jax.padding import AnySize
 from dnr_jax.planning.seams import Seams
 
 LANES = 128
@@ -36,11 +38,11 @@ SHARED_BYTES = 200 * 1024
 
 
 def find_seams(
-    cost: jax.Array,
-    count: jax.Array | int,
-    threshold: jax.Array | float = jnp.inf,
-    size: Size | None = None,
+    cost: Float32[Array, "h w"],
+    count: Whole,
     *,
+    threshold: Number = jnp.inf,
+    size: AnySize | None = None,
     interpret: bool | None = None,
     shared_bytes: int = SHARED_BYTES,
 ) -> Seams:

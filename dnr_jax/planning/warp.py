@@ -9,6 +9,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float32
+
+from dnr_jax.arrays import Whole
+from dnr_jax.padding import AnySize
 
 
 class Warp(NamedTuple):
@@ -20,15 +24,15 @@ class Warp(NamedTuple):
       new_edges: float32 [cells + 1], where they go, from 0 to the target width.
     """
 
-    old_edges: jax.Array
-    new_edges: jax.Array
+    old_edges: Float32[Array, " edges"]
+    new_edges: Float32[Array, " edges"]
 
 
 @partial(jax.jit, static_argnames=("cell",))
 def plan_warp(
-    importance: jax.Array,
-    size: tuple[jax.Array | int, jax.Array | int],
-    target_width: jax.Array | int,
+    importance: Float32[Array, "h w"],
+    size: AnySize,
+    target_width: Whole,
     cell: int,
 ) -> Warp:
     """Shares the target width out over the cells by their importance (Eq. 3).
@@ -89,14 +93,14 @@ def _grow(shares: jax.Array, old: jax.Array, target: jax.Array) -> jax.Array:
     return old + (target - jnp.sum(old)) * added / jnp.sum(added)
 
 
-def uniform_warp(width: jax.Array | int, target_width: jax.Array | int) -> Warp:
+def uniform_warp(width: Whole, target_width: Whole) -> Warp:
     """The warp of one cell: uniform scaling of `width` columns to `target_width`."""
     ends = [jnp.asarray([0, n], jnp.float32) for n in (width, target_width)]
     return Warp(ends[0], ends[1])
 
 
 @partial(jax.jit, static_argnames=("width",))
-def warp_width(image: jax.Array, warp: Warp, width: int) -> jax.Array:
+def warp_width(image: Float32[Array, "h _ c"], warp: Warp, width: int) -> Float32[Array, "h _ c"]:
     """Scales each cell linearly, with a box filter over what an output pixel covers, or over one pixel where that is
     less (linear interpolation); exact at the identity.
 

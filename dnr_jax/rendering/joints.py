@@ -11,9 +11,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Bool, Float32, Int32
 
 from dnr_jax.networks.taps import receptive_footprint, tap_depth, tap_stride
-from dnr_jax.padding import Size, valid_mask
+from dnr_jax.padding import AnySize, valid_mask
 
 TILE = 16
 """Least side of a tile in pixels. Smaller tiles follow joints more closely, but more of a window is halo."""
@@ -33,9 +34,9 @@ class Tiles(NamedTuple):
       free: bool [H, W, 1], the pixels that only neurons of active tiles see: those that are optimised.
     """
 
-    order: jax.Array
-    active: jax.Array
-    free: jax.Array
+    order: Int32[Array, " tiles"]
+    active: Int32[Array, ""]
+    free: Bool[Array, "h w 1"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Grid:
         """The (height, width) of the array that windows are cut from."""
         return max(self.rows * self.tile, self.window), max(self.columns * self.tile, self.window)
 
-    def places(self, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def places(self, numbers: Int32[Array, " n"]) -> tuple[Int32[Array, "n 2"], Int32[Array, "n 2"]]:
         """The first (row, column) of tiles and of their windows, int32 [n, 2].
 
         As in stripes, a window never leaves the image: at its borders the borders are the image's own.
@@ -78,8 +79,12 @@ def cut_tiles(shape: tuple[int, ...], taps: tuple[str, ...]) -> Grid:
 
 @jax.jit
 def find_joints(
-    pixels: jax.Array, size: Size, photo_size: Size, *, neurons: dict[str, jax.Array] | None = None
-) -> jax.Array:
+    pixels: Int32[Array, "h w 2"] | Float32[Array, "h w 2"],
+    size: AnySize,
+    photo_size: AnySize,
+    *,
+    neurons: dict[str, Int32[Array, "_ _ 2"] | Float32[Array, "_ _ 2"]] | None = None,
+) -> Bool[Array, "h w"]:
     """Where pixels of a carved image lie beside what they did not lie beside in the photo.
 
     Args:
@@ -121,7 +126,7 @@ def find_joints(
 
 
 @partial(jax.jit, static_argnames=("taps", "margin"))
-def active_tiles(joints: jax.Array, taps: tuple[str, ...], *, margin: int = MARGIN) -> Tiles:
+def active_tiles(joints: Bool[Array, "h w"], taps: tuple[str, ...], *, margin: int = MARGIN) -> Tiles:
     """The tiles from which a joint is as near as a neuron of the deepest tap sees, and `margin` pixels.
 
     Args:
@@ -144,7 +149,7 @@ def active_tiles(joints: jax.Array, taps: tuple[str, ...], *, margin: int = MARG
     return Tiles(order, jnp.sum(active, dtype=jnp.int32), free)
 
 
-def worthwhile(tiles: Tiles) -> jax.Array:
+def worthwhile(tiles: Tiles) -> Bool[Array, ""]:
     """Whether optimising the active tiles is cheaper than the image in one piece, a bool scalar."""
     return tiles.active <= SHARE * tiles.order.shape[0]
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jaxtyping import Array, Float32, Int32
 
+from dnr_jax.arrays import Number
 from dnr_jax.progress import StepProgress
 
 PATIENCE = 10
@@ -17,14 +19,15 @@ PATIENCE = 10
 _CAPACITY = 256  # Loss records come in multiples of this, so that other step counts compile nothing.
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A loss to minimise: hashable, so that an equal one does not compile again; all its data are traced."""
 
-    def __call__(self, value: jax.Array, data: Any) -> jax.Array:
+    def __call__(self, value: Float32[Array, "..."], data: Any) -> Float32[Array, ""]:
         """The scalar float32 loss at `value`."""
         ...
 
-    def project(self, value: jax.Array) -> jax.Array:
+    def project(self, value: Float32[Array, "*shape"]) -> Float32[Array, "*shape"]:
         """The nearest allowed value."""
         ...
 
@@ -35,9 +38,9 @@ class Schedule(NamedTuple):
     """How an optimisation runs: most steps, learning rate, whether it falls along a cosine, relative tolerance."""
 
     steps: int
-    rate: float | jax.Array
+    rate: Number
     cosine: bool
-    tolerance: float | jax.Array
+    tolerance: Number
 
 
 class Minimum(NamedTuple):
@@ -49,9 +52,9 @@ class Minimum(NamedTuple):
       snapshots: (step, value) on the host, on request.
     """
 
-    value: jax.Array
-    losses: np.ndarray
-    snapshots: list[tuple[int, np.ndarray]]
+    value: Float32[Array, "*shape"]
+    losses: Float32[np.ndarray, " steps"]
+    snapshots: list[tuple[int, Float32[np.ndarray, "*shape"]]]
 
     @property
     def steps(self) -> int:
@@ -69,7 +72,7 @@ class _State(NamedTuple):
 
 def minimise(
     objective: Objective,
-    start: jax.Array,
+    start: Float32[Array, "..."],
     data: Any,
     schedule: Schedule,
     *,
@@ -124,8 +127,8 @@ def minimise(
 
 
 def minimise_traced(
-    objective: Objective, start: jax.Array, data: Any, schedule: Schedule
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+    objective: Objective, start: Float32[Array, "*shape"], data: Any, schedule: Schedule
+) -> tuple[Float32[Array, "*shape"], Float32[Array, " capacity"], Int32[Array, ""]]:
     """`minimise` inside a compiled program, for `jax.vmap`: each member of a batch stops where it would alone.
 
     Args:

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Bool, Float
 
+from dnr_jax.arrays import Image, Number
 from dnr_jax.networks import stripes
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
@@ -27,9 +29,9 @@ class FeatureTargets(NamedTuple):
     """
 
     network: Network
-    features: tuple[jax.Array, ...]
+    features: tuple[Float[Array, "_ _ _"], ...]
     size: Size
-    loss_weights: tuple[float | jax.Array, ...]
+    loss_weights: tuple[Number, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,7 @@ class FeatureLoss:
     kind: str = "norm"
     limit: int = stripes.LOSS_BYTES
 
-    def __call__(self, value: jax.Array, data: FeatureTargets) -> jax.Array:
+    def __call__(self, value: Float[Array, "h w 3"], data: FeatureTargets) -> Float[Array, ""]:
         """The loss of an image `value`, float32 [H, W, 3], whose valid part is `data.size`; a float32 scalar."""
         channels = max(target.shape[-1] for target in data.features)
         bands = stripes.cut(data.network, value.shape, channels, self.taps, self.limit)
@@ -55,10 +57,10 @@ class FeatureLoss:
 
     def from_parts(
         self,
-        value: jax.Array,
-        weights: tuple[float | jax.Array, ...],
+        value: Float[Array, "h w c"],
+        weights: tuple[Number, ...],
         sum_parts: Callable[[jax.Array | None], tuple[jax.Array, jax.Array]],
-    ) -> jax.Array:
+    ) -> Float[Array, ""]:
         """The loss at `value`, with its gradient, where both are sums over parts that are evaluated one by one.
 
         Args:
@@ -81,28 +83,28 @@ class FeatureLoss:
         # A term that is zero and whose gradient is the one just found: nothing is kept for a backward pass.
         return self._combine(squares, weights) + jnp.sum(gradient * (value - lax.stop_gradient(value)))
 
-    def _combine(self, squares: jax.Array, weights: tuple[float | jax.Array, ...]) -> jax.Array:
+    def _combine(self, squares: jax.Array, weights: tuple[Number, ...]) -> Float[Array, ""]:
         """The loss from each tap's sum of squares, float32 [taps]."""
         terms = squares if self.kind == "squared" else _root(squares)
         return jnp.sum(terms * jnp.stack([jnp.asarray(weight, jnp.float32) for weight in weights]))
 
     def _squares(self, value: jax.Array, data: FeatureTargets) -> jax.Array:
         """Each tap's sum of squared differences, float32 [taps]."""
-        activations = data.network.features(value, self.taps, data.size)
+        activations = data.network.features(value, self.taps, size=data.size)
         insides = [
             valid_mask(target.shape, (data.size[0] // stride, data.size[1] // stride))
             for target, stride in zip(data.features, map(tap_stride, self.taps), strict=True)
         ]
         return sum_squares([activations[tap] for tap in self.taps], data.features, insides)
 
-    def project(self, value: jax.Array) -> jax.Array:
+    def project(self, value: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
         """Clips an image to [0, 255]."""
         return jnp.clip(value, 0, 255)
 
 
 def reconstruct(
     loss: Objective,
-    start: jax.Array,
+    start: Image,
     targets: Any,
     schedule: Schedule,
     *,
@@ -127,8 +129,10 @@ def reconstruct(
 
 
 def sum_squares(
-    activations: Sequence[jax.Array], targets: Sequence[jax.Array], insides: Sequence[jax.Array]
-) -> jax.Array:
+    activations: Sequence[Float[Array, "_ _ _"]],
+    targets: Sequence[Float[Array, "_ _ _"]],
+    insides: Sequence[Bool[Array, "_ _ 1"]],
+) -> Float[Array, " taps"]:
     """Each tap's sum of squared differences, float32 [taps], over the neurons that are inside."""
     return jnp.stack(
         [
@@ -149,7 +153,7 @@ def _sum_bands(
         first = bands.window_start(index)
 
         def band_squares(window: jax.Array) -> jax.Array:
-            found = data.network.features(window, loss.taps, (data.size[0] - first, data.size[1]))
+            found = data.network.features(window, loss.taps, size=(data.size[0] - first, data.size[1]))
             activations, targets, insides = [], [], []
             for tap, target in zip(loss.taps, data.features, strict=True):
                 stride = tap_stride(tap)

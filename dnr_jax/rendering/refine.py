@@ -3,9 +3,10 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float32
 
+from dnr_jax.arrays import Image
 from dnr_jax.progress import StepProgress
 from dnr_jax.rendering.optimise import Minimum, Schedule, minimise
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
@@ -15,7 +16,7 @@ from dnr_jax.rendering.sampler import sample
 class SampledTargets(NamedTuple):
     """The reconstructed image O, float32 [H, W, 3], and what `G(O)` is compared with."""
 
-    image: jax.Array
+    image: Image
     targets: FeatureTargets
 
 
@@ -25,18 +26,18 @@ class SampledLoss:
 
     loss: FeatureLoss
 
-    def __call__(self, value: jax.Array, data: SampledTargets) -> jax.Array:
+    def __call__(self, value: Float32[Array, "h w 2"], data: SampledTargets) -> Float32[Array, ""]:
         """The loss for displacements `value`, float32 [H, W, 2] in pixels; a float32 scalar."""
-        return self.loss(sample(data.image, value, data.targets.size), data.targets)
+        return self.loss(sample(data.image, value, size=data.targets.size), data.targets)
 
-    def project(self, value: jax.Array) -> jax.Array:
+    def project(self, value: Float32[Array, "h w 2"]) -> Float32[Array, "h w 2"]:
         """Every displacement is allowed: the sampler clamps at the borders."""
         return value
 
 
 def refine(
     loss: FeatureLoss,
-    image: jax.Array,
+    image: Image,
     targets: FeatureTargets,
     schedule: Schedule,
     *,

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float32, Integer, Shaped
 
+from dnr_jax.arrays import Image
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import AnySize, traced_size
+from dnr_jax.padding import AnySize, Size, traced_size
 from dnr_jax.planning.importance import Overview, analyse
 from dnr_jax.planning.numbers import Numbers, traced_numbers
 from dnr_jax.planning.passes import Pass, replay
@@ -38,12 +40,12 @@ class Rendering(NamedTuple):
       refined: the sampled image, before the warp.
     """
 
-    image: np.ndarray
-    alpha: np.ndarray | None
-    start: np.ndarray
+    image: Float32[np.ndarray, "_ _ 3"]
+    alpha: Float32[np.ndarray, "_ _"] | None
+    start: Float32[np.ndarray, "h w 3"]
     reconstruction: Minimum
     refinement: Minimum
-    refined: np.ndarray
+    refined: Float32[np.ndarray, "h w 3"]
 
 
 class Prepared(NamedTuple):
@@ -56,42 +58,44 @@ class Prepared(NamedTuple):
     """
 
     targets: FeatureTargets
-    start: jax.Array
+    start: Image
     tiles: Tiles | None
 
 
 def prepare(
     network: Network,
-    features: dict[str, jax.Array],
-    photo: jax.Array,
+    features: dict[str, Float32[Array, "_ _ _"]],
+    photo: Float32[Array, "_ _ 3"],
     passes: Sequence[Pass],
     size: AnySize,
-    mid: AnySize,
+    mid: Size,
     numbers: Numbers,
     *,
     canvas: tuple[int, int],
     config: RetargetConfig,
     near_joints: bool,
 ) -> Prepared:
-    """Carves features and pixels by the seams found. Pure; traced in batches, piece by piece for single photos.
+    """Carves features and pixels by the seams found: F' and the start of Sec. 3.2.
+
+    Pure; traced as a whole in batches, piece by piece for single photos.
 
     Args:
-      network: whose features they are.
-      features: of the loss's taps, float32 [h_l, w_l, C], from `loss_features`.
-      photo: float32 [H, W, 3], the photo in the corner of its padded array.
-      passes: the seams.
-      size: the valid (height, width) of the photo.
-      mid: the (height, width) that the seams lead to.
-      numbers: traced options.
-      canvas: (height, width) of the arrays that hold the intermediate image.
-      config: static options.
-      near_joints: whether the parts near joints are looked for.
+      network: the network whose features are carved.
+      features: F_l of the loss's taps, float32 [h_l, w_l, C], from `loss_features`.
+      photo: float32 [H, W, 3] in [0, 255], the photo in the corner of its padded array.
+      passes: the rounds of seams, in order.
+      size: the valid (height, width) of the photo in pixels.
+      mid: the (height, width) in pixels that the seams lead to.
+      numbers: the traced options.
+      canvas: the (height, width) of the arrays that hold the intermediate image, at least `mid`.
+      config: the static options.
+      near_joints: whether the tiles near joints are looked for, so that only they are optimised.
     """
 
-    def carve(array: jax.Array, tap: str) -> jax.Array:
+    def carve(array: Float32[Array, "_ _ c"], tap: str) -> Float32[Array, "_ _ c"]:
         stride = tap_stride(tap)
         shape = (canvas[0] // stride, canvas[1] // stride)
-        return replay(passes, array, config.taps.index(tap), config, shape)
+        return replay(passes, array, config.taps.index(tap), config, shape=shape)
 
     carved = tuple(carve(features[tap], tap) for tap in config.loss_taps)
     targets = FeatureTargets(network, carved, mid, numbers.loss_weights)
@@ -112,35 +116,42 @@ def prepare(
     return Prepared(targets, start, active_tiles(joints, config.loss_taps))
 
 
-def loss_features(network: Network, photo: jax.Array, size: AnySize, config: RetargetConfig) -> dict[str, jax.Array]:
+def loss_features(
+    network: Network, photo: Image, size: Size, config: RetargetConfig
+) -> dict[str, Float32[Array, "_ _ _"]]:
     """F_l of the loss's taps, float32 [h_l, w_l, C], of a photo, float32 [H, W, 3], valid in `size`."""
-    return analyse(network, photo, (), config.loss_taps, Overview(size, size)).features
+    return analyse(network, photo, (), config.loss_taps, overview=Overview(size, size)).features
 
 
 def render(
-    photo: jax.Array,
+    photo: Image,
     plan: Plan,
     config: RetargetConfig,
     network: Network,
     *,
-    alpha: jax.Array | None = None,
-    features: dict[str, jax.Array] | None = None,
+    alpha: Float32[Array, "h w"] | None = None,
+    features: dict[str, Float32[Array, "_ _ _"]] | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
     seconds: dict[str, float] | None = None,
 ) -> Rendering:
-    """Renders a photo by a plan, on the host: with progress, snapshots and no more work than there is.
+    """Renders a photo by a plan: reconstruction (Sec. 3.2, Eq. 4), refinement (Sec. 3.3), warp (Eq. 3).
+
+    Runs on the host, with progress, snapshots and no more work than there is.
 
     Args:
-      photo: float32 [*, *, 3], the photo in the corner of its padded array.
+      photo: float32 [H, W, 3] in [0, 255], the photo in the corner of its padded array.
       plan: from `make_plan`, of this photo or of the animation that it is a frame of.
-      config: options.
-      network: whose features the image is to have.
-      alpha: opacity, float32 [*, *], padded likewise; carved, sampled and warped as the pixels are.
+      config: the options, resolved for the photo's size.
+      network: the network whose features the image is to have.
+      alpha: opacity, float32 [H, W] in [0, 1], padded likewise; carved, sampled and warped as the pixels are.
       features: the photo's, from `loss_features`, where they are at hand; None to compute them if they are needed.
       progress: called as the long stages advance.
       watch: called during the reconstruction with a function that draws the image as it stands.
-      seconds: filled with seconds per stage.
+      seconds: filled with the seconds of each stage.
+
+    Raises:
+      FloatingPointError: the loss of an optimisation is not finite; says at which stage and step.
     """
     seconds = {} if seconds is None else seconds
     mid, canvas = plan.mid, plan.canvas
@@ -169,11 +180,13 @@ def render(
         del features
 
     loss = FeatureLoss(config.loss_taps, config.loss)
-    told = {stage: None if progress is None else partial(progress, stage) for stage in ("reconstruction", "refinement")}
+    reports = {
+        stage: None if progress is None else partial(progress, stage) for stage in ("reconstruction", "refinement")
+    }
     with timed(seconds, "reconstruction"):
         rates = _schedule(config, config.reconstruct_steps, config.reconstruct_rate)
         shown = None if watch is None else lambda value: watch(lambda: crop(apply_warps(value, plan), plan.target))
-        options: Any = {"snapshot_every": config.snapshot_every, "progress": told["reconstruction"], "watch": shown}
+        options: Any = {"snapshot_every": config.snapshot_every, "progress": reports["reconstruction"], "watch": shown}
         # Where joints are nearly everywhere, the image in one piece costs no more than its tiles.
         if tiles is None or not worthwhile(tiles):
             tiled, built = None, reconstruct(loss, start, targets, rates, **options)
@@ -183,22 +196,22 @@ def render(
     with timed(seconds, "refinement"):
         rates = _schedule(config, config.refine_steps, config.refine_rate)
         if tiled is None:
-            shifted = refine(loss, built.value, targets, rates, progress=told["refinement"])
+            shifted = refine(loss, built.value, targets, rates, progress=reports["refinement"])
         else:
-            shifted = refine_tiles(loss, built.value, tiled, rates, progress=told["refinement"])
-        refined = jax.block_until_ready(_sample(built.value, shifted.value, valid))
+            shifted = refine_tiles(loss, built.value, tiled, rates, progress=reports["refinement"])
+        refined = jax.block_until_ready(_sample(built.value, shifted.value, size=valid))
     with timed(seconds, "warp"):
         image = crop(apply_warps(refined, plan), plan.target)
         if alpha is not None:
-            opacity = replay(plan.passes, alpha[..., None], 0, config, canvas)
-            opacity = crop(apply_warps(_sample(opacity, shifted.value, valid), plan), plan.target)[..., 0]
+            opacity = replay(plan.passes, alpha[..., None], 0, config, shape=canvas)
+            opacity = crop(apply_warps(_sample(opacity, shifted.value, size=valid), plan), plan.target)[..., 0]
         else:
             opacity = None
     return Rendering(image, opacity, crop(start, mid), built, shifted, crop(refined, mid))
 
 
 def needs_features(plan: Plan, config: RetargetConfig) -> bool:
-    """Whether rendering by a plan takes more than a warp."""
+    """Whether rendering by a plan takes more than a warp: where no seam goes, the photo has its features already."""
     return config.init != "seam" or plan.has_seams
 
 
@@ -208,8 +221,8 @@ def only_near_joints(config: RetargetConfig, network: Network) -> bool:
 
 
 @partial(jax.jit, static_argnames=("shape",))
-def places(shape: tuple[int, int]) -> jax.Array:
-    """The (row, column) of every element, float32 [*shape, 2]."""
+def places(shape: tuple[int, int]) -> Float32[Array, "_ _ 2"]:
+    """The (row, column) of every element of an array of `shape` (height, width), float32 [height, width, 2]."""
     return jnp.stack(jnp.meshgrid(*(jnp.arange(n, dtype=jnp.float32) for n in shape), indexing="ij"), -1)
 
 
@@ -225,8 +238,11 @@ def _warp_only(photo: jax.Array, plan: Plan, alpha: jax.Array | None, seconds: d
 
 
 @partial(jax.jit, static_argnames=("shape",))
-def noise_image(seed: int | jax.Array, shape: tuple[int, int]) -> jax.Array:
-    """Uniform noise in [0, 255], float32 [*shape, 3]; a pixel's value depends on its place, not on the shape."""
+def noise_image(seed: Integer[Array, ""] | int, shape: tuple[int, int]) -> Image:
+    """Draws uniform noise in [0, 255], float32 [height, width, 3], for an array of `shape` (height, width).
+
+    A pixel's value depends on the seed and on its place, not on the shape.
+    """
 
     def pixel(row: jax.Array, column: jax.Array) -> jax.Array:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), row), column)
@@ -236,11 +252,11 @@ def noise_image(seed: int | jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 
 def scaled_image(
-    photo: jax.Array,
+    photo: Float32[Array, "_ _ 3"],
     size: AnySize,
     mid: AnySize,
     canvas: tuple[int, int],
-) -> jax.Array:
+) -> Image:
     """A photo, float32 [H, W, 3] valid in `size`, scaled uniformly to `mid` in the corner of [*canvas, 3].
 
     Rounded to 1/1024 grey level: what is flat stays exactly flat, and Adam, which looks at a gradient's sign more than
@@ -254,8 +270,10 @@ def _schedule(config: RetargetConfig, steps: int, rate: float) -> Schedule:
     return Schedule(steps, rate, config.rate_schedule == "cosine", config.tolerance)
 
 
-def crop(array: jax.Array | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The valid top-left part of an array, on the host."""
+def crop(
+    array: Shaped[Array, "_ _ *c"] | Shaped[np.ndarray, "_ _ *c"], size: tuple[int, int]
+) -> Shaped[np.ndarray, "_ _ *c"]:
+    """Cuts the valid top-left (height, width) `size` out of an array [H, W, ...], on the host."""
     return np.asarray(array)[: size[0], : size[1]]  # Cut on the host: a slice on the device compiles for every size.
 
 

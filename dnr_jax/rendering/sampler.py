@@ -2,11 +2,15 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from dnr_jax.padding import Size
+from dnr_jax.arrays import Whole
+from dnr_jax.padding import AnySize
 
 
-def sample(image: jax.Array, displacement: jax.Array, size: Size | None = None) -> jax.Array:
+def sample(
+    image: Float[Array, "_ _ c"], displacement: Float[Array, "h w 2"], *, size: AnySize | None = None
+) -> Float[Array, "h w c"]:
     """`G(O)(i, j) = O(i + dy, j + dx)`, bilinear between pixels, clamped to the borders.
 
     The gradient with respect to a coordinate is the slope of the bilinear cell it lies in (of the cell to the right or
@@ -31,7 +35,7 @@ def sample(image: jax.Array, displacement: jax.Array, size: Size | None = None) 
     return above * (1 - y) + below * y
 
 
-def _cell(coordinates: jax.Array, length: int | jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _cell(coordinates: jax.Array, length: Whole) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The two pixels around each coordinate and how far it is from the first to the second, in [0, 1]."""
     last = jnp.asarray(length, jnp.int32) - 1
     edge = last.astype(jnp.float32)

@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float32
 
+from dnr_jax.arrays import Image
 from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import fit, valid_mask
 from dnr_jax.progress import StepProgress
@@ -41,13 +43,13 @@ class TiledTargets(NamedTuple):
 
     targets: FeatureTargets
     tiles: Tiles
-    rest: jax.Array
+    rest: Float32[Array, " taps"]
 
 
 class TiledImage(NamedTuple):
     """The reconstructed image O, float32 [H, W, 3], and what `G(O)` is compared with."""
 
-    image: jax.Array
+    image: Image
     targets: TiledTargets
 
 
@@ -57,11 +59,11 @@ class TiledLoss:
 
     loss: FeatureLoss
 
-    def __call__(self, value: jax.Array, data: TiledTargets) -> jax.Array:
+    def __call__(self, value: Image, data: TiledTargets) -> Float32[Array, ""]:
         """The loss of an image `value`, float32 [H, W, 3], that has its start's pixels where none are free."""
         return _evaluate(self.loss, value, data, lambda window, first: window)
 
-    def project(self, value: jax.Array) -> jax.Array:
+    def project(self, value: Image) -> Image:
         """Clips an image to [0, 255]."""
         return self.loss.project(value)
 
@@ -72,24 +74,24 @@ class TiledSampledLoss:
 
     loss: FeatureLoss
 
-    def __call__(self, value: jax.Array, data: TiledImage) -> jax.Array:
+    def __call__(self, value: Float32[Array, "h w 2"], data: TiledImage) -> Float32[Array, ""]:
         """The loss for displacements `value`, float32 [H, W, 2] in pixels, that are 0 where no pixel is free."""
 
         def shift(window: jax.Array, first: jax.Array) -> jax.Array:
             here = jnp.stack(jnp.meshgrid(*(jnp.arange(n) for n in window.shape[:2]), indexing="ij"), -1)
             # Rounded where the whole image's coordinates are, so that they are the same to the bit.
             there = (here + first.reshape(1, 1, 2)).astype(jnp.float32) + window
-            return sample(data.image, there - here.astype(jnp.float32), data.targets.targets.size)
+            return sample(data.image, there - here.astype(jnp.float32), size=data.targets.targets.size)
 
         return _evaluate(self.loss, value, data.targets, shift)
 
-    def project(self, value: jax.Array) -> jax.Array:
+    def project(self, value: Float32[Array, "h w 2"]) -> Float32[Array, "h w 2"]:
         """Every displacement is allowed: the sampler clamps at the borders."""
         return value
 
 
 @partial(jax.jit, static_argnames=("loss",))
-def tile_targets(loss: FeatureLoss, start: jax.Array, targets: FeatureTargets, tiles: Tiles) -> TiledTargets:
+def tile_targets(loss: FeatureLoss, start: Image, targets: FeatureTargets, tiles: Tiles) -> TiledTargets:
     """The targets of an image, float32 [H, W, 3], of which only free pixels will change."""
     grid = cut_tiles(start.shape, loss.taps)
     features = tuple(
@@ -104,7 +106,7 @@ def tile_targets(loss: FeatureLoss, start: jax.Array, targets: FeatureTargets, t
 
 def reconstruct_tiles(
     loss: FeatureLoss,
-    start: jax.Array,
+    start: Image,
     targets: TiledTargets,
     schedule: Schedule,
     *,
@@ -119,7 +121,7 @@ def reconstruct_tiles(
 
 def refine_tiles(
     loss: FeatureLoss,
-    image: jax.Array,
+    image: Image,
     targets: TiledTargets,
     schedule: Schedule,
     *,
@@ -180,7 +182,7 @@ def _sum_tiles(
         window: jax.Array, tile: jax.Array, first: jax.Array, counted: jax.Array, *targets: jax.Array
     ) -> jax.Array:
         size = (data.size[0] - first[0], data.size[1] - first[1])
-        found = data.network.features(paint(window, first), loss.taps, size)
+        found = data.network.features(paint(window, first), loss.taps, size=size)
         insides = []
         for target, stride in zip(targets, strides, strict=True):
             own = [

@@ -74,7 +74,7 @@ class Analyst:
             seen.importance,
             photo.size,
             config,
-            masks,
+            masks=masks,
             photo=pixels,
             salience=None if seen.sight is None else jnp.asarray(seen.sight.salience),
         )

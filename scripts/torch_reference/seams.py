@@ -117,7 +117,7 @@ def _carve(
     """Finds the seams of every level, from the deepest to the shallowest; gives them, and W_mid."""
     strides = [stride(tap) for tap in taps]
     most = width // strides[-1] - target // strides[-1]
-    kept = find_seams(importance[-1], most, threshold)
+    kept = find_seams(importance[-1], most, threshold=threshold)
     found, deep_width = importance[-1].shape[1] - kept.shape[1], importance[-1].shape[1]
     # W * n / w_L, halves rounded up.
     mid = target if found == most else max(target, width - (2 * width * found + deep_width) // (2 * deep_width))
