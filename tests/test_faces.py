@@ -10,7 +10,16 @@ import pytest
 from u2net_files import real_photo
 
 from dnr_jax.networks import faces as module
-from dnr_jax.networks.faces import LEAST_SCORE, LEAST_VOTE, MOST_FACES, find_faces, merge
+from dnr_jax.networks.faces import (
+    LEAST_SCORE,
+    LEAST_VOTE,
+    MOST_FACES,
+    find_faces,
+    merge,
+    mirrored,
+    mirrored_boxes,
+)
+from dnr_jax.networks.letterbox import Letterbox
 from dnr_jax.weights.detectors import read_faces
 
 
@@ -49,6 +58,43 @@ def test_merging_nothing_and_mapped() -> None:
     mapped = jax.jit(jax.vmap(merge))(*(jnp.asarray(np.stack(parts)) for parts in zip(*both, strict=True)))
     for n, (boxes, scores) in enumerate(both):
         np.testing.assert_allclose(mapped.boxes[n], merge(jnp.asarray(boxes), jnp.asarray(scores)).boxes, rtol=1e-5)
+
+
+def test_the_mirror_exchanges_left_and_right_of_the_photo_alone() -> None:
+    image = np.zeros((4, 7, 3), np.float32)
+    image[:3, :5] = np.random.default_rng(0).uniform(0, 255, (3, 5, 3))
+    turned = mirrored(Letterbox(jnp.asarray(image), (jnp.int32(3), jnp.int32(5))))
+    np.testing.assert_array_equal(turned.image[:3, :5], image[:3, 4::-1])
+    assert not np.any(turned.image[3:])
+    assert not np.any(turned.image[:, 5:])
+    # The columns 1 to 3 of the photo are 2 to 4 of its mirror image.
+    box = mirrored_boxes(jnp.asarray([[0.0, 1, 2, 3]]), (jnp.int32(3), jnp.int32(5)))
+    np.testing.assert_array_equal(box, [[0, 2, 2, 4]])
+
+
+def test_what_is_seen_in_the_mirror_counts(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = real_photo(shared, "046")
+    network, _ = read_faces()
+    both = find_faces(network, photo)
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def kept(boxes: jax.Array, scores: jax.Array) -> module.Faces:
+        seen.append((np.asarray(boxes), np.asarray(scores)))
+        return merge(boxes, scores)
+
+    monkeypatch.setattr(module, "merge", kept)
+    find_faces(network, photo)
+    boxes, scores = seen[0]
+    plain, turned = (
+        slice(256 + 256 * n, 512 + 256 * n) for n in (0, 2)
+    )  # The middle resolution, and its mirror image.
+    best, best_turned = (boxes[view][np.argmax(scores[view])] for view in (plain, turned))
+    # One face, in one place, seen twice; and the answer heeds both.
+    np.testing.assert_allclose(best_turned, best, rtol=0, atol=20)
+    assert np.max(scores[turned]) > LEAST_VOTE
+    without = merge(jnp.asarray(boxes[:768]), jnp.asarray(scores[:768])).boxes[0]
+    scale = both[0][0] / merge(jnp.asarray(boxes), jnp.asarray(scores)).boxes[0]
+    assert np.max(np.abs(without * scale - both[0][0])) > 0.01
 
 
 def test_a_real_face_is_found_at_any_size(shared: Path) -> None:

@@ -2,8 +2,9 @@
 
 The network (`blazeface`) was trained on 192 pixels. It is run on the whole photo at three resolutions, 768, 384 and 192
 pixels on the longer side: it consists of convolutions alone, so that one run on the finest one sees what overlapping
-tiles of 192 pixels would, without tiles' seams and at 0.7 of their cost. Boxes found at several places and
-resolutions are merged.
+tiles of 192 pixels would, without tiles' seams and at 0.7 of their cost. The middle resolution is looked at in the mirror
+too, because what the network makes of a turned head depends on the side it is turned to. Boxes found at several places,
+resolutions and in the mirror are merged.
 """
 
 from functools import partial
@@ -21,8 +22,8 @@ from dnr_jax.networks.blazeface import COARSEST, STRIDE, BlazeFace, centres
 from dnr_jax.networks.letterbox import LONGER, Letterbox, boxed, fit_letterbox, halved, rounded_up
 from dnr_jax.networks.mobile import Size, inside
 
-LEVELS = 3
-"""Resolutions, each half the one before."""
+LEVELS, MIRRORED = 3, 1
+"""Resolutions, each half the one before, and the one that is looked at in the mirror too."""
 MOST_FACES = 64
 """So many faces of a photo at most; the likeliest ones."""
 MOST_CANDIDATES = 256
@@ -75,11 +76,13 @@ def find_faces(
       borders; and scores, float32 [n], from LEAST_SCORE to 1, falling. n is at most MOST_FACES.
     """
     box = boxed(image, size=size)
-    levels = [candidates(network, level) for level in pyramid(box)]
-    faces = merge(
-        jnp.concatenate([level.boxes * 2**n for n, level in enumerate(levels)]),
-        jnp.concatenate([level.scores for level in levels]),
-    )
+    levels = pyramid(box)
+    found = [candidates(network, level) for level in levels]
+    views = [(faces.boxes * 2**n, faces.scores) for n, faces in enumerate(found)]
+    turned = candidates(network, mirrored(levels[MIRRORED]))
+    views.append((mirrored_boxes(turned.boxes, levels[MIRRORED].size) * 2**MIRRORED, turned.scores))
+    boxes, scores = (jnp.concatenate(parts) for parts in zip(*views, strict=True))
+    faces = merge(boxes, scores)
     boxes, scores = np.asarray(faces.boxes), np.asarray(faces.scores)
     lengths = np.array([int(n) for n in (image.shape[:2] if size is None else size)] * 2, np.float32)
     scale = lengths / np.array([int(n) for n in box.size] * 2, np.float32)
@@ -93,6 +96,19 @@ def pyramid(box: Letterbox) -> tuple[Letterbox, ...]:
     for n in range(1, LEVELS):
         levels.append(fit_letterbox(halved(levels[-1]), (LONGER >> n, LONGER >> n)))
     return tuple(levels)
+
+
+@jax.jit
+def mirrored(box: Letterbox) -> Letterbox:
+    """The letterbox with left and right of its photo exchanged; what lies outside the photo stays outside."""
+    width = box.image.shape[1]
+    return Letterbox(jnp.roll(box.image[:, ::-1], box.size[1] - width, axis=1), box.size)
+
+
+def mirrored_boxes(boxes: Float32[Array, "n 4"], size: Size) -> Float32[Array, "n 4"]:
+    """Boxes of a mirrored photo of (height, width) `size` where they are in the photo itself."""
+    top, left, bottom, right = boxes.T
+    return jnp.stack([top, size[1] - right, bottom, size[1] - left], 1)
 
 
 @jax.jit

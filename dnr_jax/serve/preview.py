@@ -6,7 +6,6 @@ small, with the photo at the size of a screen, and pictures of what the networks
 
 import base64
 import io
-from collections import OrderedDict
 from typing import Any
 
 import jax
@@ -29,6 +28,7 @@ from dnr_jax.progress import Progress
 from dnr_jax.serve.attempts import photo_grid, try_seams
 from dnr_jax.serve.engine import Engine
 from dnr_jax.serve.fields import Order
+from dnr_jax.serve.recent import Recent
 from dnr_jax.serve.uploads import Form
 from dnr_jax.sight import Seen, look_at
 
@@ -44,12 +44,12 @@ class Analyst:
     Args:
       engine: reads the photos and holds the networks.
 
-    `analyse` must be called by one thread at a time.
+    Any number of threads may call `analyse`.
     """
 
     def __init__(self, engine: Engine):
         self._engine = engine
-        self._seen: OrderedDict[Any, Seen] = OrderedDict()
+        self._seen: Recent[Seen] = Recent(_REMEMBERED)
 
     def analyse(self, form: Form, order: Order, report: Progress) -> dict[str, Any]:
         """The analysis of a request's photo, ready for JSON (see docs/pages/how-to/server.md).
@@ -114,14 +114,13 @@ class Analyst:
         weights = (config.object_weight, config.face_weight, config.word_weight)
         objects = form.files.get("objects")
         key = (form.files["photo"].data, objects and objects.data, seers, weights)
-        if key not in self._seen:
+
+        def look() -> Seen:
             network = self._engine.weights.network.at_precision(config.precision)
             network.check_taps(config.taps)
-            self._seen[key] = look_at([pixels], size, config, network, masks, progress=report)
-        self._seen.move_to_end(key)
-        while len(self._seen) > _REMEMBERED:
-            self._seen.popitem(last=False)
-        return self._seen[key]
+            return look_at([pixels], size, config, network, masks, progress=report)
+
+        return self._seen.get(key, look)
 
 
 def rules() -> dict[str, float | list[float]]:
