@@ -162,7 +162,8 @@ def test_a_network_with_weights_seams_alone_and_a_scaled_start(small_vgg: Weight
 
 
 def test_the_defaults_whose_seams_are_chosen(embedded: Weights) -> None:
-    config = RetargetConfig(reconstruct_steps=3, refine_steps=2, optimise="everywhere", init="linear")
+    taps = ("block1_conv2", "block3_conv4", "block5_pool")
+    config = RetargetConfig(taps=taps, reconstruct_steps=3, refine_steps=2, optimise="everywhere", init="linear")
     case = Case(embedded, config, ((97, 129),) * 3, ((97, 70), (97, 120), (90, 129)))
     assert_equal(case)
 
