@@ -16,7 +16,7 @@ from dnr_jax.inspection import drawing
 from dnr_jax.inspection.curve import curve_svg, draw_curve
 from dnr_jax.inspection.page import Chapter, Figure, render_page
 from dnr_jax.inspection.table import count, show_size, stop_reason, table_rows
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.padding import traced_size
 from dnr_jax.planning.importance import aggregate
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.passes import AXES, Pass, replay
@@ -109,10 +109,10 @@ def _objects(photo: np.ndarray, result: Result, config: RetargetConfig) -> Secti
                 whole = PIL.Image.fromarray(values).resize(size[::-1], PIL.Image.Resampling.BILINEAR)
                 caption = f"{title}, from {values.min():.2f} (blue) to {values.max():.2f}"
                 pictures.append(Picture(f"2_{name}", drawing.colour_map(np.asarray(whole)), caption))
-    tap = config.taps[object_level(config.taps)]
-    drawn = drawing.spread(drawing.colour_map(result.objects), tap_stride(tap), size)
+    level = object_level(config.taps)
+    drawn = drawing.spread(drawing.colour_map(result.objects), level.stride, size)
     pictures.append(
-        Picture("2_objects", drawn, f"What the proportional warp goes by: all of these, and {tap}'s importance")
+        Picture("2_objects", drawn, f"What the proportional warp goes by: all of these, and {level.tap}'s importance")
     )
     text = (
         "What the photo is of. Salience, faces and words multiply every map of importance; with what the network"
@@ -124,10 +124,12 @@ def _objects(photo: np.ndarray, result: Result, config: RetargetConfig) -> Secti
 def _importance(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
     size = (photo.shape[0], photo.shape[1])
     pictures = []
-    for tap, values in zip(config.taps, result.importance, strict=True):
-        drawn = drawing.spread(drawing.colour_map(values), tap_stride(tap), size)
-        caption = f"{tap}: {show_size(values.shape)} neurons, from {values.min():.4g} (blue) to {values.max():.4g}"
-        pictures.append(Picture(f"2_importance_{tap}", drawn, caption))
+    for level, values in zip(config.levels, result.importance, strict=True):
+        drawn = drawing.spread(drawing.colour_map(values), level.stride, size)
+        caption = (
+            f"{level.tap}: {show_size(values.shape)} neurons, from {values.min():.4g} (blue) to {values.max():.4g}"
+        )
+        pictures.append(Picture(f"2_importance_{level.tap}", drawn, caption))
     if not result.passes:
         drawn = drawing.colour_map(effective_map(result.importance, config.taps, size))
         pictures.append(Picture("2_effective", drawn, "Effective importance: the sum of the maps"))
@@ -155,9 +157,7 @@ def effective_map(maps: tuple[np.ndarray, ...], taps: tuple[str, ...], size: tup
       taps: the names of the taps.
       size: the (height, width) of the image that the seams were found in.
     """
-    strides = tuple(tap_stride(tap) for tap in taps)
-    sizes = tuple((jnp.int32(size[0] // stride), jnp.int32(size[1] // stride)) for stride in strides)
-    return np.asarray(_aggregate(maps, sizes, strides=strides, shape=size))
+    return np.asarray(_aggregate(maps, traced_size(size), taps=taps, shape=size))
 
 
 def _seams(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
@@ -167,16 +167,15 @@ def _seams(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section
         recorded = result.record["passes"][number - 1]
         reason = stop_reason(recorded, result.record["importance_threshold"], config)
         title = f"Pass {number}, seams to {recorded['action']} from the {step.side}"
-        for tap, seams in reversed(list(zip(config.taps, step.carving.levels, strict=True))):
+        for level, seams in reversed(list(zip(config.levels, step.carving.levels, strict=True))):
             removed = int(seams.removed)
             ranks = np.where(np.asarray(seams.order) < removed, np.asarray(seams.order), -1)
-            stride = tap_stride(tap)
             # Past the valid part of a map no seam can pass; what pooling left over belongs to the last neuron.
-            valid = [max(1, n // stride) for n in ground.shape[:2]]
+            valid = [max(1, n) for n in level.size(ground.shape[:2])]
             ranks = _turned(step.side, (ranks,))[0][: valid[0], : valid[1]]
-            detail = reason if tap == config.taps[-1] else f"{tap}: {count(removed, 'seam')}"
-            drawn = drawing.draw_seams(ground, ranks, stride)
-            pictures.append(Picture(f"3_seams_{number}_{step.side}_{tap}", drawn, f"{title}, {detail}"))
+            detail = reason if level == config.levels[-1] else f"{level.tap}: {count(removed, 'seam')}"
+            drawn = drawing.draw_seams(ground, ranks, level.stride)
+            pictures.append(Picture(f"3_seams_{number}_{step.side}_{level.tap}", drawn, f"{title}, {detail}"))
     text = (
         "From the deepest level to the finest, each level's seams lead those of the next (Fig. 5, 6). The first seam"
         " is red, the last one yellow. Each pass is drawn over what the passes before it left."
@@ -261,7 +260,7 @@ def _after(photo: np.ndarray, passes: Sequence[Pass], config: RetargetConfig) ->
     if not passes:
         return photo
     size = passes[-1].new_size
-    if tap_stride(config.taps[0]) != 1:
+    if not config.full_resolution:
         return _scale(photo, size)
     carved = replay(list(passes), jnp.asarray(photo, jnp.float32), 0, config)
     return drawing.to_picture(np.asarray(carved[: size[0], : size[1]]))
@@ -295,4 +294,4 @@ def _encode(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-_aggregate = jax.jit(aggregate, static_argnames=("strides", "shape"))
+_aggregate = jax.jit(aggregate, static_argnames=("taps", "shape"))

@@ -9,7 +9,7 @@ import numpy as np
 
 from dnr_jax.metrics.pairs import check_pair
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import check_tap, tap_stride
+from dnr_jax.networks.taps import Level
 from dnr_jax.networks.vgg import KERAS_PREPROCESSING, VGG, VGG19_WIDTHS
 from dnr_jax.weights import Weights
 
@@ -45,7 +45,7 @@ def semantic_score(original: np.ndarray, retargeted: np.ndarray, weights: Weight
     Raises:
       ValueError: unusable images, an unknown tap, or one that the weights do not hold.
     """
-    stride = tap_stride(check_tap(tap))
+    stride = Level(tap).stride
     weights.network.check_taps((tap,))
     norms = []
     for image in check_pair(original, retargeted):

@@ -17,7 +17,6 @@ from jaxtyping import Array, Bool, Float32, Int32, Shaped
 
 from dnr_jax.arrays import Number
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import AnySize, Size, fit
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.planning.choice import Judged, choose_width
@@ -147,7 +146,7 @@ def remove_marked(
         extents = {"width": widest(marked), "height": widest(marked.T)}
         side = min(extents, key=extents.__getitem__)
         wanted = size[AXES[side]] - extents[side]
-        if wanted < tap_stride(config.taps[-1]):
+        if wanted < config.levels[-1].stride:
             raise ValueError(f"the remove mask leaves {wanted} pixels of the {side}: mark less")
         lengths = (jnp.int32(size[0]), jnp.int32(size[1]))
         step, maps = _remove(maps, lengths, jnp.int32(wanted), numbers, side=side, config=config)
@@ -196,7 +195,7 @@ def _run_pass(
             numbers.most_crop,
             taps=config.taps,
             region=config.region,
-            room=this.room // tap_stride(config.taps[object_level(config.taps)]) or None,
+            room=this.room // object_level(config.taps).stride or None,
             seam_kernel=config.seam_kernel,
         )
         carving, tried = choice.carving, (choice.counts, choice.damage)
@@ -224,7 +223,7 @@ def _leave(maps: SeamMaps, step: Pass, config: RetargetConfig) -> SeamMaps:
         return SeamMaps(
             tuple(at(values, level, config) for level, values in enumerate(maps.maps)),
             None if maps.bias is None else tuple(at(b, level, config) for level, b in enumerate(maps.bias)),
-            None if maps.objects is None else at(maps.objects, object_level(config.taps), config),
+            None if maps.objects is None else at(maps.objects, object_level(config.taps).number, config),
             None if maps.look is None else at(maps.look, 0, config),
         )
 
@@ -251,7 +250,7 @@ def replay(
     passes = [step for step in passes if not isinstance(step.wanted, int) or step.changes]
     if not passes:
         return array if shape is None else fit(array, shape)
-    stride = tap_stride(config.taps[level])
+    stride = config.levels[level].stride
     for number, step in enumerate(passes, 1):
         room = step.room // stride if step.grow else None
         seams, last = step.carving.levels[level], number == len(passes)

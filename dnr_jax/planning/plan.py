@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float32
 
 from dnr_jax.arrays import Image, Maps, Number, Whole
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import levels_of
 from dnr_jax.padding import AnySize, Size, fit, pad, traced_size
 from dnr_jax.planning.cells import make_grid
 from dnr_jax.planning.importance import aggregate
@@ -213,8 +213,7 @@ def find_moves(
     passes, left, mid = find_passes(maps, size, reach, target, threshold, numbers, rounds=rounds, config=config)
     if config.warp == "proportional":
         assert left.objects is not None
-        stride = tap_stride(config.taps[object_level(config.taps)])
-        grid = make_grid(left.objects, left.protected(config.taps), (mid[0] // stride, mid[1] // stride))
+        grid = make_grid(left.objects, left.protected(config.taps), object_level(config.taps).size(mid))
         found = plan_proportions(grid, mid, target, numbers.most_crop)
         there = jnp.asarray(mid[0] == target[0]) & jnp.asarray(mid[1] == target[1])
         across, down = (_still_if(there, warp, target[AXES[side]]) for side, warp in zip(SIDES, found, strict=True))
@@ -236,10 +235,9 @@ def _grid_warps(
     maps: SeamMaps, mid: AnySize, target: AnySize, room: tuple[int, int], config: RetargetConfig
 ) -> tuple[Warp, Warp]:
     """The grid warp of the width, then that of the height on what it leaves."""
-    strides = tuple(tap_stride(tap) for tap in config.taps)
     # Pooling leaves over up to a neuron less one pixel.
-    height, width = (bucket_side(strides[0] * (n + 1) - 1) for n in maps.maps[0].shape)
-    importance = warp_importance(maps, mid, strides=strides, shape=(height, width))
+    height, width = (bucket_side(config.levels[0].stride * (n + 1) - 1) for n in maps.maps[0].shape)
+    importance = warp_importance(maps, mid, taps=config.taps, shape=(height, width))
     across = plan_warp(importance, mid, target[1], config.warp_cell)
     narrowed = lax.cond(
         jnp.asarray(mid[1] == target[1]),
@@ -271,19 +269,18 @@ def too_wide(protect: Bool[np.ndarray, "h w"] | None, target: tuple[int, int]) -
     ]
 
 
-@partial(jax.jit, static_argnames=("strides", "shape"))
+@partial(jax.jit, static_argnames=("taps", "shape"))
 def warp_importance(
-    maps: SeamMaps, size: AnySize, *, strides: tuple[int, ...], shape: tuple[int, int]
+    maps: SeamMaps, size: AnySize, *, taps: tuple[str, ...], shape: tuple[int, int]
 ) -> Float32[Array, "_ _"]:
     """The carved maps' normalised sum in pixels, mu of Eq. 3 before the mean over cells, float32 of `shape`.
 
     `size` is the maps' valid (height, width) in pixels; what a mask protects is raised far above all else.
     """
-    sizes = tuple((size[0] // stride, size[1] // stride) for stride in strides)
-    importance = aggregate(maps.maps, sizes, strides, shape)
+    importance = aggregate(maps.maps, size, taps=taps, shape=shape)
     if maps.bias is None:
         return importance
-    rows, columns = (jnp.arange(n) // strides[0] for n in shape)
+    rows, columns = (jnp.arange(n) // levels_of(taps)[0].stride for n in shape)
     bias = maps.bias[0]
     bias = bias[jnp.minimum(rows, bias.shape[0] - 1)[:, None], jnp.minimum(columns, bias.shape[1] - 1)[None, :]]
     return protect_importance(importance, bias)

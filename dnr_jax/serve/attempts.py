@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import carve_width
 from dnr_jax.planning.cells import Grid, make_grid
@@ -66,8 +65,7 @@ def photo_grid(maps: SeamMaps, size: tuple[int, int], config: RetargetConfig) ->
       config: the options, resolved for that size.
     """
     assert maps.objects is not None
-    stride = tap_stride(config.taps[object_level(config.taps)])
-    valid = traced_size((size[0] // stride, size[1] // stride))
+    valid = traced_size(object_level(config.taps).size(size))
     return _on_host(_make_grid(maps.objects, maps.protected(config.taps), valid))
 
 
@@ -85,7 +83,7 @@ def try_seams(
     """
     turned, lengths = (maps, size) if side == "width" else (transpose(maps), (size[1], size[0]))
     numbers, fixed = traced_numbers(config), program_config(config)
-    stride, width = tap_stride(config.taps[-1]), lengths[1]
+    stride, width = config.levels[-1].stride, lengths[1]
     if config.importance_percentile != "auto":
         goal = max(1, int(width * _FURTHEST))
         tried = _try(turned, traced_size(lengths), jnp.int32(goal), jnp.int32(width), threshold, numbers, config=fixed)
