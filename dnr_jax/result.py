@@ -7,8 +7,9 @@ from jaxtyping import Float32, UInt8
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.passes import AXES, Pass
+from dnr_jax.planning.passes import Pass
 from dnr_jax.planning.plan import Plan
+from dnr_jax.planning.sides import AXES
 from dnr_jax.planning.warp import Warp
 from dnr_jax.rendering.optimise import Minimum
 from dnr_jax.rendering.render import Rendering, crop

@@ -14,9 +14,10 @@ from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import insert_width
 from dnr_jax.planning.masks import Masks, check_masks, mask_bias, project_mask, widest
 from dnr_jax.planning.numbers import traced_numbers
-from dnr_jax.planning.passes import AXES, Pass, find_passes, remove_marked, replay
+from dnr_jax.planning.passes import Pass, find_passes, remove_marked, replay
 from dnr_jax.planning.seam_maps import SeamMaps
 from dnr_jax.planning.seams import find_seams
+from dnr_jax.planning.sides import AXES
 from dnr_jax.shapes import find_rounds
 
 TAPS = ("block1_conv2", "block2_conv2", "block3_conv4")

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.planning.passes import AXES
+from dnr_jax.planning.sides import AXES
 from dnr_jax.result import Result
 
 _SHOWN_ABOVE = (

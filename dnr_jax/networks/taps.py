@@ -6,7 +6,7 @@ is plain Python, so that options can be checked before JAX is imported.
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 CONVS_PER_BLOCK = (2, 2, 4, 4, 4)
 CONV_LAYERS = tuple(f"block{b}_conv{c}" for b, n in enumerate(CONVS_PER_BLOCK, 1) for c in range(1, n + 1))
@@ -51,9 +51,6 @@ def tap_depth(tap: str) -> int:
     return TAPS.index(check_tap(tap))
 
 
-_Length = TypeVar("_Length")
-
-
 @dataclasses.dataclass(frozen=True)
 class Level:
     """A tap as a level of the hierarchy: how far apart its neurons are, and how large its map is.
@@ -91,13 +88,12 @@ class Level:
         """Input pixels per neuron along one side: 1, 2, 4, 8, 16 for blocks 1 to 5, twice that for their pools."""
         return 2**self.block if self.layer == "pool" else 2 ** (self.block - 1)
 
-    def size(self, pixels: tuple[_Length, _Length]) -> tuple[_Length, _Length]:
-        """The (height, width) of the map of an image of (height, width) `pixels`, whole numbers that may be traced.
+    def size(self, pixels: tuple[Any, ...]) -> tuple[Any, Any]:
+        """The (height, width) of the map of an image that is (height, width) `pixels` large; these may be traced.
 
         Convolutions are SAME and pools VALID: pixels that fill no neuron are left out.
         """
-        height, width = cast("tuple[Any, Any]", pixels)
-        return height // self.stride, width // self.stride
+        return pixels[0] // self.stride, pixels[1] // self.stride
 
 
 @functools.cache
@@ -108,8 +104,7 @@ def levels_of(taps: tuple[str, ...]) -> tuple[Level, ...]:
 
 def conv_layers_below(tap: str) -> tuple[str, ...]:
     """The convolutions that must be evaluated to read `tap`, shallow to deep."""
-    depth = tap_depth(tap)
-    return tuple(layer for layer in CONV_LAYERS if TAPS.index(layer) <= depth)
+    return tuple(layer for layer in TAPS[: tap_depth(tap) + 1] if layer in CONV_LAYERS)
 
 
 class Footprint(NamedTuple):

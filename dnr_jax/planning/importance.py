@@ -11,7 +11,7 @@ from dnr_jax.arrays import Image, Maps, Number, Whole
 from dnr_jax.networks import stripes
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import Level, levels_of
-from dnr_jax.padding import AnySize, Size, traced_size
+from dnr_jax.padding import AnySize, Size, traced_size, valid_mask
 from dnr_jax.shapes import bucket_shape, largest_overview
 
 
@@ -164,8 +164,8 @@ def percentile(values: Float32[Array, "h w"], q: Number, *, size: AnySize | None
       A float32 scalar.
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in (size or values.shape))
-    rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
-    ranked = jnp.sort(jnp.where((rows < height) & (columns < width), values, jnp.inf).reshape(-1))
+    inside = valid_mask(values.shape, (height, width))[..., 0]
+    ranked = jnp.sort(jnp.where(inside, values, jnp.inf).reshape(-1))
     last = height * width - 1
     place = jnp.asarray(q, jnp.float32) / 100 * last.astype(jnp.float32)
     low = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, last)
@@ -187,14 +187,15 @@ def aggregate(maps: Maps, size: AnySize, *, taps: tuple[str, ...], shape: tuple[
     """
     total = jnp.zeros(shape, jnp.float32)
     for values, level in zip(maps, levels_of(taps), strict=True):
-        height, width = level.size(size)
-        rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
-        inside = (rows < height) & (columns < width)
-        count = jnp.maximum(1, height * width).astype(jnp.float32)
-        mean = jnp.sum(jnp.where(inside, values, 0)) / count
-        normalised = values / jnp.where(mean > 0, mean, 1)
-        total += resample(normalised, shape, (1 / level.stride, 1 / level.stride), size=(height, width))
+        mean, step = valid_mean(values, level.size(size)), 1 / level.stride
+        total += resample(values / jnp.where(mean > 0, mean, 1), shape, (step, step), size=level.size(size))
     return total
+
+
+def valid_mean(values: Float32[Array, "h w"], size: AnySize) -> Float32[Array, ""]:
+    """The mean of a map, float32 [h, w], over its valid (height, width) `size`; 0 where nothing is valid."""
+    inside = valid_mask(values.shape, size)[..., 0]
+    return jnp.sum(jnp.where(inside, values, 0)) / jnp.maximum(1, size[0] * size[1]).astype(jnp.float32)
 
 
 def _linear_weights(count: int, length: int, step: Number, valid: Whole, *, antialias: bool = False) -> jax.Array:

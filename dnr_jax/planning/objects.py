@@ -14,7 +14,7 @@ from jaxtyping import Array, Float32
 from dnr_jax.arrays import Maps, Number
 from dnr_jax.networks.taps import Level, levels_of
 from dnr_jax.padding import AnySize
-from dnr_jax.planning.importance import percentile, resample
+from dnr_jax.planning.importance import percentile, resample, valid_mean
 
 CENTRE_SIGMA = 0.3
 OBJECT_FLOOR = 0.1
@@ -57,9 +57,10 @@ def weigh_importance(
     weighted, own = [], object_level(taps)
     for values, level in zip(importance, levels_of(taps), strict=True):
         if objects is not None:
-            mean, step = _mean(values, level.size(size)), level.stride / own.stride
-            shape, coarse = (values.shape[0], values.shape[1]), own.size(size)
-            held = resample(objects, shape, (step, step), size=coarse, antialias=True)
+            mean, step = valid_mean(values, level.size(size)), level.stride / own.stride
+            held = resample(
+                objects, (values.shape[0], values.shape[1]), (step, step), size=own.size(size), antialias=True
+            )
             values = values / jnp.where(mean > 0, mean, 1) * (OBJECT_FLOOR + held)
         weighted.append(values * centre_weight(values.shape, centre_prior, stride=level.stride, size=size))
     return tuple(weighted)
@@ -87,7 +88,10 @@ def object_map(
     own = jnp.clip(values / jnp.where(highest > 0, highest, 1), 0, 1)
     if salience is None:
         return own
-    return jnp.maximum(jnp.clip(_on_level(salience, values.shape, size, level.stride), 0, 2), SECOND * own)
+    # Neuron i sits at pixel (i + 1/2) * stride.
+    y, x = (n * level.stride / jnp.asarray(m, jnp.float32) for n, m in zip(salience.shape, size, strict=True))
+    held = resample(salience, (values.shape[0], values.shape[1]), (y, x), antialias=True)
+    return jnp.maximum(jnp.clip(held, 0, 2), SECOND * own)
 
 
 def centre_weight(
@@ -105,15 +109,3 @@ def centre_weight(
     y, x = ((jnp.arange(n, dtype=jnp.float32) + 0.5) / m - 0.5 for n, m in zip(shape, lengths, strict=True))
     distance = jnp.square(y)[:, None] + jnp.square(x)[None, :]
     return 1 - prior + prior * jnp.exp(-distance / (2 * CENTRE_SIGMA**2))
-
-
-def _on_level(salience: jax.Array, shape: tuple[int, ...], size: AnySize, stride: int) -> jax.Array:
-    """Salience at the neurons of a level, float32 of `shape`: neuron i sits at pixel (i + 1/2) * stride."""
-    steps = [n * stride / jnp.asarray(length, jnp.float32) for n, length in zip(salience.shape, size, strict=True)]
-    return resample(salience, (shape[0], shape[1]), (steps[0], steps[1]), antialias=True)
-
-
-def _mean(values: jax.Array, size: AnySize) -> jax.Array:
-    rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
-    inside = (rows < size[0]) & (columns < size[1])
-    return jnp.sum(jnp.where(inside, values, 0)) / jnp.maximum(1, size[0] * size[1]).astype(jnp.float32)

@@ -19,10 +19,11 @@ from dnr_jax.planning.importance import aggregate
 from dnr_jax.planning.masks import NO_MASKS, Masks, protect_importance, widest
 from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.passes import AXES, SIDES, Pass, find_passes, remove_marked
+from dnr_jax.planning.passes import Pass, find_passes, remove_marked
 from dnr_jax.planning.proportions import plan_proportions
 from dnr_jax.planning.reach import seam_target
 from dnr_jax.planning.seam_maps import SeamMaps, make_seam_maps
+from dnr_jax.planning.sides import AXES, SIDES, turned
 from dnr_jax.planning.warp import Warp, plan_warp, warp_width
 from dnr_jax.shapes import Round, bucket_shape, bucket_side, find_rounds
 
@@ -245,7 +246,7 @@ def _grid_warps(
         lambda values: warp_side(values[..., None], across, "width", room[1])[..., 0],
         importance,
     )
-    down = plan_warp(narrowed.T, (target[1], mid[0]), target[0], config.warp_cell)
+    down = plan_warp(turned(narrowed, "height"), (target[1], mid[0]), target[0], config.warp_cell)
     return across, down
 
 
@@ -260,7 +261,7 @@ def too_wide(protect: Bool[np.ndarray, "h w"] | None, target: tuple[int, int]) -
     """One line for each side on which the protect mask does not fit into the target."""
     if protect is None:
         return []
-    extents = {"height": widest(protect.T), "width": widest(protect)}
+    extents = {side: widest(turned(protect, side)) for side in AXES}
     return [
         f"the protected part is {extent} pixels of the {side}, {extent - target[AXES[side]]} more than the target:"
         " it gives way with the rest"
@@ -289,6 +290,4 @@ def warp_importance(
 @partial(jax.jit, static_argnames=("side", "length"))
 def warp_side(image: Float32[Array, "_ _ c"], warp: Warp, side: str, length: int) -> Float32[Array, "_ _ c"]:
     """Warps one `side`, "width" or "height", of an image, float32 [H, W, C]; the result is `length` long there."""
-    if side == "width":
-        return warp_width(image, warp, length)
-    return jnp.swapaxes(warp_width(jnp.swapaxes(image, 0, 1), warp, length), 0, 1)
+    return turned(warp_width(turned(image, side), warp, length), side)

@@ -89,9 +89,3 @@ def importance_threshold(
       size: the valid (height, width) of the map; None for all of it.
     """
     return jnp.where(jnp.asarray(q) < 100, percentile(deepest, q, size=size), jnp.inf)
-
-
-@jax.jit
-def transpose(maps: SeamMaps) -> SeamMaps:
-    """The same of the photo turned over its diagonal."""
-    return jax.tree.map(lambda array: jnp.swapaxes(array, 0, 1), maps)

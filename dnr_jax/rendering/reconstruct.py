@@ -156,14 +156,13 @@ def _sum_bands(
             found = data.network.features(window, loss.taps, size=(data.size[0] - first, data.size[1]))
             activations, targets, insides = [], [], []
             for level, target in zip(levels_of(loss.taps), data.features, strict=True):
-                stride = level.stride
-                place, rows = bands.band_start(index, stride, target.shape[0]), bands.rows // stride
-                activations.append(lax.dynamic_slice_in_dim(found[level.tap], place - first // stride, rows))
+                place, rows = bands.band_start(index, level.stride, target.shape[0]), bands.rows // level.stride
+                activations.append(lax.dynamic_slice_in_dim(found[level.tap], place - first // level.stride, rows))
                 targets.append(lax.dynamic_slice_in_dim(target, place, rows))
                 # The last band overlaps the one before it: a row counts once.
                 fresh = (place + jnp.arange(rows) >= index * rows)[:, None, None]
-                size = (data.size[0] // stride - place, data.size[1] // stride)
-                insides.append(fresh & valid_mask(targets[-1].shape, size))
+                height, width = level.size(data.size)
+                insides.append(fresh & valid_mask(targets[-1].shape, (height - place, width)))
             return sum_squares(activations, targets, insides)
 
         window = lax.dynamic_slice_in_dim(padded, first, bands.window)

@@ -106,9 +106,8 @@ def prepare(
         start = scaled_image(photo, size, mid, canvas)
     if not near_joints:
         return Prepared(targets, start, None)
-    sources = {}
-    for tap in dict.fromkeys((first, *config.loss_taps)):
-        sources[tap] = carve(places(Level(tap).size((photo.shape[0], photo.shape[1]))), tap)
+    seen = dict.fromkeys((first, *config.loss_taps))
+    sources = {tap: carve(places(Level(tap).size(photo.shape)), tap) for tap in seen}
     joints = find_joints(sources.pop(first), mid, size, neurons=sources or None)
     return Prepared(targets, start, active_tiles(joints, config.loss_taps))
 

@@ -21,9 +21,11 @@ from dnr_jax.planning import choice, proportions
 from dnr_jax.planning.cells import Grid
 from dnr_jax.planning.masks import Masks, check_masks
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.passes import SIDES, replay
+from dnr_jax.planning.passes import replay
 from dnr_jax.planning.plan import Groundwork, lay_groundwork
+from dnr_jax.planning.sides import SIDES
 from dnr_jax.progress import Progress
+from dnr_jax.rendering.render import crop
 from dnr_jax.serve.attempts import photo_grid, try_seams
 from dnr_jax.serve.engine import Engine
 from dnr_jax.serve.fields import Order
@@ -79,7 +81,7 @@ class Analyst:
         )
         report("analysis", 3, 5)
         size = ground.left_size
-        shown = np.asarray(replay(ground.removals, pixels, 0, config))[: size[0], : size[1]]
+        shown = crop(replay(ground.removals, pixels, 0, config), size)
         sides = {}
         for number, side in enumerate(SIDES, 4):
             attempts = try_seams(ground.left, size, ground.threshold, config, side)
@@ -174,12 +176,10 @@ def _draw_maps(ground: Groundwork, config: RetargetConfig) -> dict[str, str]:
     shape = (max(1, round(size[1] * scale)), max(1, round(size[0] * scale)))
     total = np.zeros(shape[::-1], np.float32)
     for level, values in levels:
-        height, width = level.size(size)
-        held = np.asarray(values)[:height, :width]
+        held = crop(values, level.size(size))
         total += _resize(held / max(float(held.mean()), 1e-6), shape)
     assert ground.left.objects is not None
-    height, width = object_level(config.taps).size(size)
-    objects = _resize(np.asarray(ground.left.objects)[:height, :width], shape)
+    objects = _resize(crop(ground.left.objects, object_level(config.taps).size(size)), shape)
     return {"importance": _png(colour_map(total)), "objects": _png(colour_map(objects))}
 
 
