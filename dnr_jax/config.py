@@ -9,7 +9,7 @@ import itertools
 import math
 from typing import Any, Literal
 
-from dnr_jax.networks.taps import DEFAULT_TAPS, AutomaticTaps, check_tap, tap_depth, tap_stride
+from dnr_jax.networks.taps import DEFAULT_TAPS, AutomaticTaps, Level, check_tap, levels_of, tap_depth
 
 KEPT = ("objects", "faces", "words")
 """What `objects=auto` can look for."""
@@ -190,6 +190,16 @@ class RetargetConfig:
         return [f"the photo is too small for {', '.join(DEFAULT_TAPS[len(self.taps) :])}: without them (taps=auto)"]
 
     @property
+    def levels(self) -> tuple[Level, ...]:
+        """The taps with their strides and sizes, shallow to deep."""
+        return levels_of(self.taps)
+
+    @property
+    def full_resolution(self) -> bool:
+        """Whether the first level has a neuron for every pixel, so that its seams can be taken from the photo."""
+        return self.levels[0].stride == 1
+
+    @property
     def loss_taps(self) -> tuple[str, ...]:
         """The taps with a loss weight above 0, shallow to deep: the only ones a loss evaluates."""
         return tuple(tap for tap, weight in zip(self.taps, self.loss_weights, strict=False) if weight > 0)
@@ -225,7 +235,7 @@ def _check_taps(config: RetargetConfig) -> None:
     depths = [tap_depth(check_tap(tap)) for tap in config.taps]
     if any(a >= b for a, b in itertools.pairwise(depths)):
         raise ValueError(f"taps must run from shallow to deep, each once: {', '.join(config.taps)}")
-    if config.init == "seam" and tap_stride(config.taps[0]) != 1:
+    if config.init == "seam" and not config.full_resolution:
         raise ValueError(f"init=seam needs a full-resolution tap first, not {config.taps[0]}: add block1_conv2")
 
 

@@ -11,7 +11,6 @@ import PIL.Image
 from jaxtyping import Array, Float32
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import pad, traced_size
 from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
 from dnr_jax.planning.plan import lay_groundwork, plan_target
@@ -252,7 +251,7 @@ def check_image(
     """
     if image.ndim != 3 or image.shape[-1] not in (3, 4) or not (image.dtype == np.uint8 or image.dtype.kind == "f"):
         raise ValueError(f"image is {image.dtype} {image.shape}: give uint8 or float [height, width, 3 or 4]")
-    smallest = tap_stride(config.taps[-1])
+    smallest = config.levels[-1].stride
     for side, pixels in zip(("height", "width"), image.shape, strict=False):
         if pixels < smallest:
             raise ValueError(
@@ -278,5 +277,5 @@ def check_target(target: tuple[int, int], size: tuple[int, int]) -> None:
 
 def _check_taps(config: RetargetConfig, weights: Weights, *, needs_pixels: bool) -> None:
     weights.network.check_taps(config.taps)
-    if needs_pixels and tap_stride(config.taps[0]) != 1:
+    if needs_pixels and not config.full_resolution:
         raise ValueError(f"masks and transparency need a full-resolution tap first, not {config.taps[0]}")

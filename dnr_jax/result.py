@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_size
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.passes import AXES, Pass
+from dnr_jax.planning.passes import Pass
 from dnr_jax.planning.plan import Plan
+from dnr_jax.planning.sides import AXES
 from dnr_jax.planning.warp import Warp
 from dnr_jax.rendering.optimise import Minimum
 from dnr_jax.rendering.render import Rendering, crop
@@ -83,10 +83,10 @@ def make_result(
     return Result(
         image=np.rint(image).astype(np.uint8) if eight_bits else image,
         importance=tuple(
-            crop(values, tap_size(tap, plan.size)) for tap, values in zip(config.taps, plan.importance, strict=True)
+            crop(values, level.size(plan.size)) for level, values in zip(config.levels, plan.importance, strict=True)
         ),
         sight=sight,
-        objects=crop(plan.objects, tap_size(config.taps[object_level(config.taps)], plan.size)),
+        objects=crop(plan.objects, object_level(config.taps).size(plan.size)),
         passes=tuple(plan.passes),
         warps=plan.warps,
         start=rendering.start,

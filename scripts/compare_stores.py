@@ -17,7 +17,7 @@ from absl import flags
 from PIL import Image
 
 from dnr_jax.config import DEFAULT_TAPS, RetargetConfig
-from dnr_jax.networks.taps import tap_size
+from dnr_jax.networks.taps import Level
 from dnr_jax.photos.files import read_image
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.seams import Seams
@@ -69,7 +69,7 @@ def _compare(options: dict[str, Any]) -> None:
         moved = []
         passes = [result.passes[0].carving.levels for result in (full, rounded)]
         for tap, a, b in zip(config.taps, *passes, strict=True):
-            height = tap_size(tap, (image.shape[0], image.shape[1]))[0]
+            height = Level(tap).size((image.shape[0], image.shape[1]))[0]
             moved.append(f"{tap} {_share_moved(a, b, height):.2%} of {int(a.width)}")
         difference = np.abs(full.image.astype(float) - rounded.image.astype(float))
         print(f"{photo} {image.shape[1]}x{image.shape[0]}: kept columns that differ: {', '.join(moved)};", end=" ")

@@ -190,7 +190,7 @@ def network_map(network: Any, taps: tuple[str, ...], side: int) -> "Callable[[Pa
     import jax.numpy as jnp
     import numpy as np
 
-    from dnr_jax.networks.taps import tap_stride
+    from dnr_jax.networks.taps import Level
     from dnr_jax.planning.importance import feature_norm
 
     @jax.jit
@@ -204,7 +204,8 @@ def network_map(network: Any, taps: tuple[str, ...], side: int) -> "Callable[[Pa
         padded[:height, :width] = photo
         total = np.zeros(shape)
         for tap, values in maps(jnp.asarray(padded), (jnp.int32(height), jnp.int32(width))).items():
-            inside = np.asarray(values)[: height // tap_stride(tap), : width // tap_stride(tap)]
+            rows, columns = Level(tap).size((height, width))
+            inside = np.asarray(values)[:rows, :columns]
             total += fit(inside / max(float(inside.mean()), 1e-12), shape)
         return total
 

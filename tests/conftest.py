@@ -18,7 +18,7 @@ install_import_hook(CHECKED, "type_checks.check")
 
 from dnr_jax import compilation_cache
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import CONV_LAYERS
+from dnr_jax.networks.taps import CONV_LAYERS, Level
 from dnr_jax.networks.vgg import VGG
 from dnr_jax.program_limit import count_maps, most_maps
 from dnr_jax.weights import Layers, Provenance, Weights, load_weights
@@ -65,7 +65,7 @@ def random_layers(widths: tuple[int, ...], seed: int = 0) -> Layers:
     layers: Layers = {}
     channels = 3
     for layer in CONV_LAYERS:
-        width = widths[int(layer[5]) - 1]
+        width = widths[Level(layer).block - 1]
         kernel = rng.normal(0, np.sqrt(2 / (9 * channels)), (3, 3, channels, width))
         layers[layer] = {
             "kernel": kernel.astype(np.float32),

@@ -65,7 +65,7 @@ def choose(
     if protected is not None:
         marked = jnp.asarray(protected)
         bias = mask_bias(
-            maps, jnp.asarray(protected.repeat(4, 0).repeat(4, 1)), jnp.zeros(SIZE, bool), valid, strides=STRIDES
+            maps, jnp.asarray(protected.repeat(4, 0).repeat(4, 1)), jnp.zeros(SIZE, bool), valid, taps=TAPS
         )
     judged = Judged(padded(objects, 4, shape), marked, look_of(padded(photo, 1, shape), valid))
     return choose_width(
@@ -103,7 +103,7 @@ def test_seams_go_through_plain_ground_between_objects() -> None:
     assert damage[deep] < WORTH * damage[0]
     most = SIZE[1] // STRIDES[-1] - 160 // STRIDES[-1]
     assert list(damage) == [min(count, most) for count in COUNTS[: len(damage)]]
-    taken = np.asarray(choice.carving.levels[object_level(TAPS)].order) < choice.carving.levels[1].removed
+    taken = np.asarray(choice.carving.levels[object_level(TAPS).number].order) < choice.carving.levels[1].removed
     assert taken.any()
     assert not (taken & (scene()[1] > 0)).any(), "an object lost neurons"
     assert int(choice.carving.levels[-1].removed) == deep
@@ -117,7 +117,7 @@ def test_damage_is_that_of_the_warp_what_goes_and_the_joints(bars: bool) -> None
     assert len(found) > 2
     for count, damage in found.items():
         carving = carve(objects, width, count)
-        fine, coarse = carving.levels[0], carving.levels[object_level(TAPS)]
+        fine, coarse = carving.levels[0], carving.levels[object_level(TAPS).number]
         after = oracles.gather_columns(objects, np.asarray(coarse.kept)[:, : int(coarse.width)])
         grid = oracles_planning.cell_means(after).astype(np.float32)
         mid = int(carving.width)
@@ -179,7 +179,7 @@ def test_what_is_protected_stays() -> None:
     protected[2:5, 30:36] = True
     choice = choose(photo, objects, 160, protected=protected)
     assert int(choice.deep) > 0
-    seams = choice.carving.levels[object_level(TAPS)]
+    seams = choice.carving.levels[object_level(TAPS).number]
     taken = np.asarray(seams.order) < seams.removed
     assert taken.any()
     assert not (taken & protected).any()

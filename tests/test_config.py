@@ -175,6 +175,17 @@ def test_equal_configs_are_one_key() -> None:
     assert RetargetConfig() != RetargetConfig(alpha=0.4)
 
 
+def test_levels_follow_the_taps() -> None:
+    config = RetargetConfig(taps=("block1_conv2", "block4_pool"))
+    assert [(level.tap, level.number, level.stride) for level in config.levels] == [
+        ("block1_conv2", 0, 1),
+        ("block4_pool", 1, 16),
+    ]
+    assert [level.tap for level in RetargetConfig().resolve((20, 300)).levels] == list(DEFAULT_TAPS[:4])
+    assert config.full_resolution
+    assert not RetargetConfig(taps=("block2_conv1",), init="linear").full_resolution
+
+
 def test_every_option_explains_itself() -> None:
     for field in dataclasses.fields(RetargetConfig):
         assert field.metadata["help"].endswith("."), field.name

@@ -9,7 +9,7 @@ import pytest
 from dnr_jax.planning.importance import aggregate, feature_norm, resample
 
 resampled = jax.jit(resample, static_argnums=(1, 2))
-aggregated = jax.jit(aggregate, static_argnums=(2, 3))
+aggregated = jax.jit(aggregate, static_argnames=("taps", "shape"))
 
 
 def assert_close(found: jax.Array, expected: np.ndarray) -> None:
@@ -73,7 +73,7 @@ def test_resample_reads_the_valid_part_alone(valid: tuple[int, int], junk: float
     assert_close(found, oracles.resample(values, (13, 17), (0.5, 0.5)))
 
 
-SIZE, STRIDES = (19, 27), (1, 2, 8)
+SIZE, TAPS, STRIDES = (19, 27), ("block1_conv1", "block1_pool", "block4_conv2"), (1, 2, 8)
 
 
 def levels(seed: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
@@ -87,17 +87,17 @@ def levels(seed: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
 
 def test_aggregate_equals_loops() -> None:
     maps = levels(0)
-    sizes = tuple(int32(*values.shape) for values in maps)
-    found = aggregated(tuple(jnp.asarray(values) for values in maps), sizes, STRIDES, SIZE)
+    found = aggregated(tuple(jnp.asarray(values) for values in maps), int32(*SIZE), taps=TAPS, shape=SIZE)
     assert (found.dtype, found.shape) == (jnp.float32, SIZE)
     assert_close(found, oracles.aggregate(maps, STRIDES, SIZE))
 
 
 def test_aggregate_does_not_depend_on_a_levels_scale() -> None:
     maps = levels(1)
-    sizes = tuple(int32(*values.shape) for values in maps)
-    plain = aggregated(tuple(jnp.asarray(values) for values in maps), sizes, STRIDES, SIZE)
-    scaled = aggregated(tuple(jnp.asarray(values) * 2.0**k for k, values in enumerate(maps)), sizes, STRIDES, SIZE)
+    plain = aggregated(tuple(jnp.asarray(values) for values in maps), int32(*SIZE), taps=TAPS, shape=SIZE)
+    scaled = aggregated(
+        tuple(jnp.asarray(values) * 2.0**k for k, values in enumerate(maps)), int32(*SIZE), taps=TAPS, shape=SIZE
+    )
     # Powers of two change no digit.
     np.testing.assert_array_equal(scaled, plain)
 
@@ -106,18 +106,16 @@ def test_aggregate_does_not_depend_on_a_levels_scale() -> None:
 def test_aggregate_reads_the_valid_part_alone(junk: float) -> None:
     valid = (17, 22)
     maps = levels(2, valid)
-    sizes = tuple(int32(*values.shape) for values in maps)
     padded = tuple(
         jnp.asarray(padded_with(junk, values, (24 // stride, 32 // stride)))
         for values, stride in zip(maps, STRIDES, strict=True)
     )
-    found = aggregated(padded, sizes, STRIDES, (24, 32))
+    found = aggregated(padded, int32(*valid), taps=TAPS, shape=(24, 32))
     assert_close(found[:17, :22], oracles.aggregate(maps, STRIDES, valid))
 
 
 def test_aggregate_of_a_level_of_zeros_adds_nothing() -> None:
     maps = levels(3)
-    sizes = tuple(int32(*values.shape) for values in maps)
     with_zeros = (jnp.asarray(maps[0]), jnp.zeros(maps[1].shape), jnp.asarray(maps[2]))
-    found = aggregated(with_zeros, sizes, STRIDES, SIZE)
+    found = aggregated(with_zeros, int32(*SIZE), taps=TAPS, shape=SIZE)
     assert_close(found, oracles.aggregate([maps[0], maps[2]], (1, 8), SIZE))

@@ -10,7 +10,7 @@ from conftest import random_layers
 from drawn_photos import textured_photo
 from weight_files import torchvision_arrays, write_keras, write_keras3_weights, write_matconvnet, write_torch
 
-from dnr_jax.networks.taps import CONV_LAYERS
+from dnr_jax.networks.taps import CONV_LAYERS, Level
 from dnr_jax.networks.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, VGG19_WIDTHS
 from dnr_jax.weights import Layers, Provenance, layer_widths, read_layout, read_weights, save_weights
 from dnr_jax.weights.layouts import MATCONVNET_PREPROCESSING
@@ -124,7 +124,7 @@ def test_our_own_format_is_a_layout_too(tmp_path: Path) -> None:
     assert found.preprocessing == TORCHVISION_PREPROCESSING
 
 
-VGG16 = [layer for layer in CONV_LAYERS if not (layer[5] in "345" and layer.endswith("conv4"))]
+VGG16 = [layer for layer in CONV_LAYERS if not (Level(layer).block >= 3 and layer.endswith("conv4"))]
 
 
 @pytest.mark.parametrize(

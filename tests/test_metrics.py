@@ -21,6 +21,7 @@ from dnr_jax.metrics.pairs import area_scale, to_lab
 from dnr_jax.metrics.semantic import SCORE_TAP
 from dnr_jax.metrics.similarity import nearest_rows
 from dnr_jax.networks.network import Network
+from dnr_jax.networks.taps import Level
 from dnr_jax.networks.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, VGG
 from dnr_jax.weights import Provenance, Weights, read_weights
 
@@ -145,7 +146,7 @@ def test_semantic_score_refuses_what_it_cannot_read(small_vgg: Weights, shared_t
 @pytest.fixture(scope="module")
 def shared_taps(small_vgg: Weights) -> Weights:
     """Weights that end after block 3."""
-    params = {layer: arrays for layer, arrays in small_vgg.network.params.items() if layer[5] in "123"}
+    params = {layer: arrays for layer, arrays in small_vgg.network.params.items() if Level(layer).block <= 3}
     return Weights(Network(params, small_vgg.network.module), small_vgg.provenance)
 
 

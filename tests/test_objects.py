@@ -54,7 +54,7 @@ def arrays(maps: list[np.ndarray]) -> tuple[jax.Array, ...]:
     ],
 )
 def test_objects_have_the_deepest_level_of_stride_8_or_less(taps: tuple[str, ...], level: int) -> None:
-    assert object_level(taps) == level
+    assert object_level(taps).number == level
     strides = [oracles.stride(tap) for tap in taps]
     assert strides[level] <= 8 or level == 0
     assert all(stride > 8 for stride in strides[level + 1 :])
@@ -129,7 +129,7 @@ def test_weighted_importance_equals_loops(seen: bool, prior: float, junk: float 
 @pytest.mark.parametrize("taps", [TAPS, ("block1_conv2", "block5_pool"), ("block1_conv2", "block3_pool")])
 def test_weighted_importance_of_other_taps_equals_loops(taps: tuple[str, ...]) -> None:
     maps = pyramid(6, taps=taps)
-    level = object_level(taps)
+    level = object_level(taps).number
     objects = np.random.default_rng(7).random(maps[level].shape).astype(np.float32)
     found = weigh_importance(arrays(maps), jnp.asarray(objects), jnp.float32(0), traced_size(SIZE), taps=taps)
     strides = [oracles.stride(tap) for tap in taps]

@@ -9,14 +9,15 @@ import oracles
 import pytest
 from configs import paper_config
 
-from dnr_jax.networks.taps import tap_size, tap_stride
+from dnr_jax.networks.taps import Level
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import insert_width
 from dnr_jax.planning.masks import Masks, check_masks, mask_bias, project_mask, widest
 from dnr_jax.planning.numbers import traced_numbers
-from dnr_jax.planning.passes import AXES, Pass, find_passes, remove_marked, replay
+from dnr_jax.planning.passes import Pass, find_passes, remove_marked, replay
 from dnr_jax.planning.seam_maps import SeamMaps
 from dnr_jax.planning.seams import find_seams
+from dnr_jax.planning.sides import AXES
 from dnr_jax.shapes import find_rounds
 
 TAPS = ("block1_conv2", "block2_conv2", "block3_conv4")
@@ -25,7 +26,7 @@ CONFIG = paper_config(taps=TAPS)
 
 def pyramid(size: tuple[int, int], seed: int = 0) -> tuple[jax.Array, ...]:
     rng = np.random.default_rng(seed)
-    return tuple(jnp.asarray(rng.gamma(2.0, 10.0, tap_size(tap, size)).astype(np.float32)) for tap in TAPS)
+    return tuple(jnp.asarray(rng.gamma(2.0, 10.0, Level(tap).size(size)).astype(np.float32)) for tap in TAPS)
 
 
 def passes_of(
@@ -67,7 +68,7 @@ def test_height_is_width_transposed(target: tuple[int, int], threshold: float) -
     assert [step.side for step in down] == ["height"]
     jax.tree.map(np.testing.assert_array_equal, across[0].carving, down[0].carving)
     for level, (a, b) in enumerate(zip(left.maps, top.maps, strict=True)):
-        height, width = tap_size(TAPS[level], mid)
+        height, width = Level(TAPS[level]).size(mid)
         np.testing.assert_array_equal(a[:height, :width], b.T[:height, :width])
 
 
@@ -78,7 +79,7 @@ def test_removal_replays_the_kept_columns() -> None:
     assert mid == target
     expected = oracles.carve_width(tuple(np.asarray(m) for m in maps), 27, 18, np.inf, CONFIG.alpha, TAPS, "projected")
     for level, oracle in enumerate(expected.levels):
-        width = tap_size(TAPS[level], mid)[1]
+        width = Level(TAPS[level]).size(mid)[1]
         gathered = oracles.gather_columns(np.asarray(maps[level]), oracle.kept)
         np.testing.assert_array_equal(left.maps[level][:, :width], gathered)
         stacked = jnp.stack([maps[level], -maps[level]], -1)
@@ -116,13 +117,13 @@ def test_enlarging_reaches_any_width_in_rounds_of_half(width: int) -> None:
     for before, after in itertools.pairwise(sizes):
         assert before < after <= before + before // 2
     for values, tap in zip(left.maps, TAPS, strict=True):
-        assert values.shape[1] >= tap_size(tap, mid)[1]
+        assert values.shape[1] >= Level(tap).size(mid)[1]
         assert np.isfinite(np.asarray(values)).all()
     # No neuron is used twice in a round: every seam of a round has places of its own.
     for step in passes:
         for tap, seams in zip(TAPS, step.carving.levels, strict=True):
             per_row = (np.asarray(seams.order) < int(seams.removed)).sum(1)
-            rows = tap_size(tap, (15, 27))[0]
+            rows = Level(tap).size((15, 27))[0]
             assert (per_row[:rows] == int(seams.removed)).all()
 
 
@@ -145,9 +146,8 @@ def test_masks_project_and_outweigh() -> None:
         for y, x in np.argwhere(protect):
             expected[min(y // stride, 15 // stride - 1), min(x // stride, 27 // stride - 1)] = True
         np.testing.assert_array_equal(project_mask(jnp.asarray(protect), stride), expected)
-    maps = tuple(jnp.asarray(rng.gamma(2.0, 10.0, tap_size(tap, (15, 27))).astype(np.float32)) for tap in TAPS)
-    strides = tuple(tap_stride(tap) for tap in TAPS)
-    bias = mask_bias(maps, jnp.asarray(protect), jnp.asarray(remove), traced_size(protect.shape), strides=strides)
+    maps = tuple(jnp.asarray(rng.gamma(2.0, 10.0, Level(tap).size((15, 27))).astype(np.float32)) for tap in TAPS)
+    bias = mask_bias(maps, jnp.asarray(protect), jnp.asarray(remove), traced_size(protect.shape), taps=TAPS)
     for values, added in zip(maps, bias, strict=True):
         worst_seam = float(values.max()) * values.shape[0]
         assert float(added.max()) > worst_seam
@@ -161,11 +161,10 @@ def test_one_mask_alone_is_as_beside_an_empty_one() -> None:
     size, maps = (15, 27), pyramid((15, 27))
     mark, nothing = np.zeros(size, bool), jnp.zeros(size, bool)
     mark[6:9, 20:24] = True
-    strides = tuple(tap_stride(tap) for tap in TAPS)
     for protect, remove in ((jnp.asarray(mark), None), (None, jnp.asarray(mark))):
-        alone = mask_bias(maps, protect, remove, traced_size(size), strides=strides)
+        alone = mask_bias(maps, protect, remove, traced_size(size), taps=TAPS)
         beside = [nothing if mask is None else mask for mask in (protect, remove)]
-        both = mask_bias(maps, *beside, traced_size(size), strides=strides)
+        both = mask_bias(maps, *beside, traced_size(size), taps=TAPS)
         for found, expected in zip(alone, both, strict=True):
             np.testing.assert_array_equal(found, expected)
             assert np.any(np.asarray(found) != 0)
@@ -178,8 +177,7 @@ def test_what_is_marked_goes_and_what_is_protected_stays() -> None:
     remove[10:30, 20:26] = True
     remove[25:33, 26:31] = True
     protect[5:35, 40:60] = True
-    strides = tuple(tap_stride(tap) for tap in TAPS)
-    bias = mask_bias(maps, jnp.asarray(protect), jnp.asarray(remove), traced_size(protect.shape), strides=strides)
+    bias = mask_bias(maps, jnp.asarray(protect), jnp.asarray(remove), traced_size(protect.shape), taps=TAPS)
     passes, left, mid = passes_of(maps, size, (40, 36), bias=bias)
     assert mid == (40, 36)
     assert left.bias is not None
@@ -201,8 +199,7 @@ def test_removal_takes_the_side_that_needs_fewer_seams() -> None:
     maps = pyramid(size, 3)
     remove = np.zeros(size, bool)
     remove[12:16, 10:40] = True
-    strides = tuple(tap_stride(tap) for tap in TAPS)
-    bias = mask_bias(maps, jnp.zeros(size, bool), jnp.asarray(remove), traced_size(size), strides=strides)
+    bias = mask_bias(maps, jnp.zeros(size, bool), jnp.asarray(remove), traced_size(size), taps=TAPS)
     passes, _, _ = passes_of(maps, size, size, bias=bias)
     assert passes[0].side == "height"
 

@@ -9,7 +9,7 @@ import pytest
 from configs import paper_config
 from scipy.stats import rankdata
 
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import Level
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.importance import analyse, resample
 from dnr_jax.weights import Weights, load_weights, read_weights
@@ -76,7 +76,7 @@ def test_embedded_importance_finds_the_objects(shared: Path, embedded: Weights) 
     for name, entry in boxes.items():
         image = photo(shared, name).astype(np.float32)
         (importance,) = analyse(embedded.network, image, ("block5_pool",), ()).importance
-        step = 1 / tap_stride("block5_pool")
+        step = 1 / Level("block5_pool").stride
         ranks = rankdata(np.asarray(resample(importance, (image.shape[0], image.shape[1]), (step, step))))
         inside = np.zeros(image.shape[:2], bool)
         for left, top, right, bottom in entry["boxes"]:

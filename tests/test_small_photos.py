@@ -13,7 +13,7 @@ from dnr_jax import resize
 from dnr_jax.batch import command
 from dnr_jax.config import DEFAULT_TAPS, RetargetConfig, preset_config
 from dnr_jax.inspection import write_inspection
-from dnr_jax.networks.taps import AutomaticTaps, tap_stride
+from dnr_jax.networks.taps import AutomaticTaps, Level
 from dnr_jax.photos.files import read_image, write_photo
 from dnr_jax.pipeline import retarget, retarget_frames
 from dnr_jax.planning.masks import Masks
@@ -38,7 +38,7 @@ def test_the_taps_that_fit_are_the_deepest_whose_neurons_a_photo_holds(size: tup
     for config in (RetargetConfig(), preset_config("paper", taps="auto"), RetargetConfig(taps=("auto",))):
         resolved = config.resolve(size)
         assert resolved.taps == DEFAULT_TAPS[:count]
-        assert all(tap_stride(tap) <= min(size) for tap in resolved.taps)
+        assert all(Level(tap).stride <= min(size) for tap in resolved.taps)
         assert resolved.resolve((64, 64)).taps == DEFAULT_TAPS  # It is still automatic.
         assert len(resolved.tap_notes) == (count < 5)
     named = RetargetConfig(taps=DEFAULT_TAPS)

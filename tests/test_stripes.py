@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dnr_jax.networks import stripes
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import Level
 from dnr_jax.planning.importance import feature_norm
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
 from dnr_jax.weights import Weights
@@ -109,4 +109,4 @@ def test_the_size_alone_decides(small_vgg: Weights) -> None:
     assert large is not None
     assert large.window * 4000 * 64 * 4 < 1.2 * stripes.LOSS_BYTES
     assert large.rows * large.count >= 3000
-    assert tap_stride("block1_conv2") == large.stride == 1
+    assert Level("block1_conv2").stride == large.stride == 1

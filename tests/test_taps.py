@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from itertools import pairwise
 
+import jax
+import numpy as np
 import oracles
 import pytest
 
@@ -10,13 +12,14 @@ from dnr_jax.config import DEFAULT_TAPS
 from dnr_jax.networks.taps import (
     CONV_LAYERS,
     TAPS,
+    AutomaticTaps,
+    Level,
     check_tap,
     conv_layers_below,
+    levels_of,
     projected_footprint,
     receptive_footprint,
     tap_depth,
-    tap_size,
-    tap_stride,
 )
 
 PAIRS = [*pairwise(DEFAULT_TAPS), ("block1_conv2", "block5_pool"), ("block1_pool", "block3_conv1")]
@@ -36,14 +39,30 @@ def test_taps_are_all_layers_in_order() -> None:
     ],
 )
 def test_stride_of_blocks_and_pools(tap: str, stride: int) -> None:
-    assert tap_stride(tap) == stride
+    assert Level(tap).stride == stride
 
 
 @pytest.mark.parametrize("tap", oracles.layers())
 @pytest.mark.parametrize("shape", [(64, 96), (63, 97), (33, 31)])
 def test_size_follows_the_pools(tap: str, shape: tuple[int, int]) -> None:
-    assert tap_stride(tap) == oracles.stride(tap)
-    assert tap_size(tap, shape) == oracles.size(tap, shape)
+    assert Level(tap).stride == oracles.stride(tap)
+    assert Level(tap).size(shape) == oracles.size(tap, shape)
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (63, 97), (33, 31)])
+def test_size_of_traced_and_of_numpy_lengths(shape: tuple[int, int]) -> None:
+    traced = jax.jit(lambda size: [level.size(size) for level in levels_of(TAPS)])(shape)
+    sizes = [level.size((np.int32(shape[0]), np.int32(shape[1]))) for level in levels_of(TAPS)]
+    for tap, found, held in zip(TAPS, traced, sizes, strict=True):
+        assert tuple(map(int, found)) == tuple(map(int, held)) == oracles.size(tap, shape)
+
+
+def test_levels_are_their_taps_in_order() -> None:
+    assert [level.tap for level in levels_of(TAPS)] == list(TAPS)
+    assert [level.number for level in levels_of(TAPS)] == list(range(21))
+    assert [f"block{level.block}_{level.layer}" for level in levels_of(TAPS)] == list(TAPS)
+    assert levels_of(AutomaticTaps(DEFAULT_TAPS)) == levels_of(DEFAULT_TAPS)
+    assert len(set(levels_of(TAPS))) == 21
 
 
 @pytest.mark.parametrize(("shallow", "deep"), [*PAIRS, *pairwise(TAPS)])
@@ -74,7 +93,7 @@ def test_footprint_of_taps_in_the_wrong_order_fails(footprint: Callable) -> None
 
 @pytest.mark.parametrize("tap", ["block_4_conv_5", "block4_conv5", "block2_conv3", "block6_pool", "Block1_conv1", ""])
 def test_unknown_tap_is_named_with_the_known_ones(tap: str) -> None:
-    for function in (check_tap, tap_depth, tap_stride, conv_layers_below):
+    for function in (check_tap, tap_depth, Level, conv_layers_below, lambda name: levels_of((name,))):
         with pytest.raises(ValueError, match="unknown tap") as error:
             function(tap)
         assert repr(tap) in str(error.value)

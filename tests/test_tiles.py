@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import receptive_footprint, tap_stride
+from dnr_jax.networks.taps import Level, receptive_footprint
 from dnr_jax.rendering import optimise, tiles
 from dnr_jax.rendering.joints import Tiles, active_tiles, cut_tiles, find_joints, worthwhile
 from dnr_jax.rendering.optimise import Schedule, minimise, minimise_traced
@@ -98,7 +98,7 @@ def make_case(
     features = []
     for tap, array in _features(network, jnp.asarray(goal), taps, pair(size)).items():
         junk = np.full(array.shape, 1e5, np.float32)
-        rows, columns = (n // tap_stride(tap) for n in size)
+        rows, columns = (n // Level(tap).stride for n in size)
         junk[:rows, :columns] = np.asarray(array)[:rows, :columns]
         features.append(jnp.asarray(junk))
     targets = FeatureTargets(network, tuple(features), pair(size), (1.0, 0.3)[: len(taps)])
@@ -209,7 +209,7 @@ def test_what_differs_from_the_target_lies_in_active_tiles(case: Case, turned: b
     (network, taps), height, width = case, 71, 99
     photo = random_image(3, height, width)
     photo = photo.transpose(1, 0, 2) if turned else photo
-    kept = {tap: cut_seams(4, height // s, width // s, 4 // s) for tap in taps for s in [tap_stride(tap)]}
+    kept = {tap: cut_seams(4, height // s, width // s, 4 // s) for tap in taps for s in [Level(tap).stride]}
 
     def carve(array: jax.Array | np.ndarray, tap: str) -> np.ndarray:
         array = np.swapaxes(np.asarray(array), 0, 1) if turned else np.asarray(array)

@@ -22,7 +22,7 @@ from conftest import random_layers
 from drawn_photos import textured_photo
 
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import TAPS, tap_stride
+from dnr_jax.networks.taps import TAPS, Level
 from dnr_jax.networks.vgg import TORCHVISION_PREPROCESSING, VGG
 from dnr_jax.weights import Weights, read_weights
 
@@ -179,7 +179,7 @@ def test_options_have_the_products_defaults() -> None:
     defaults = {name: p.default for name, p in options.items() if p.default is not inspect.Parameter.empty}
     assert defaults == reference_options(CONFIG)
     assert CONFIG.taps == DEFAULT_TAPS
-    assert {tap: stride(tap) for tap in TAPS} == {tap: tap_stride(tap) for tap in TAPS}
+    assert {tap: stride(tap) for tap in TAPS} == {tap: Level(tap).stride for tap in TAPS}
 
 
 def test_features_are_the_oracles_with_rgb_weights(small_vgg: Weights, photo: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import TAPS, conv_layers_below, tap_size, tap_stride
+from dnr_jax.networks.taps import TAPS, Level, conv_layers_below
 from dnr_jax.networks.vgg import KERAS_PREPROCESSING, TORCHVISION_PREPROCESSING, VGG, Preprocessing, max_pool
 from dnr_jax.weights import Weights, read_weights
 
@@ -48,7 +48,7 @@ def numpy_params(network: Network) -> dict[str, dict[str, np.ndarray]]:
 
 
 def test_strides_are_those_of_vgg19() -> None:
-    assert {tap: tap_stride(tap) for tap in TAPS} == oracles.STRIDES
+    assert {tap: Level(tap).stride for tap in TAPS} == oracles.STRIDES
     assert list(TAPS) == list(oracles.embedded(np.zeros((32, 32, 3))))  # The oracle makes them shallow to deep.
 
 
@@ -60,7 +60,7 @@ def test_every_tap_is_the_oracles(small_vgg: Weights, shape: tuple[int, int]) ->
     assert sorted(activations) == sorted(TAPS)
     for tap in TAPS:
         stride = oracles.STRIDES[tap]
-        assert activations[tap].shape[:2] == tap_size(tap, shape) == (shape[0] // stride, shape[1] // stride)
+        assert activations[tap].shape[:2] == Level(tap).size(shape) == (shape[0] // stride, shape[1] // stride)
         assert activations[tap].dtype == jnp.float32
         assert np.abs(expected[tap]).max() > 0
         assert_close(activations[tap], expected[tap])

@@ -14,7 +14,6 @@ from jaxtyping import Float32
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.scaling import check_photo
 from dnr_jax.config import PAPER_GEOMETRY
-from dnr_jax.networks.taps import tap_stride
 from dnr_jax.planning.importance import analyse
 from dnr_jax.planning.passes import replay
 from dnr_jax.planning.plan import make_plan
@@ -30,7 +29,7 @@ def deep_seam_carving(
       ValueError: a photo too small for the taps, taps that the network lacks or none of full resolution.
     """
     config = dataclasses.replace(context.config, **{**PAPER_GEOMETRY, "importance_percentile": 100.0})
-    if tap_stride(config.taps[0]) != 1:
+    if not config.full_resolution:
         raise ValueError(f"method deep_sc needs a full-resolution tap first, not {config.taps[0]}: add block1_conv2")
     network, size = check_photo(image, config.taps, context)
     importance = analyse(network, image[..., :3], config.taps, ()).importance

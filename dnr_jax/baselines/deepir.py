@@ -32,7 +32,7 @@ from jaxtyping import Array, Float32, Int32, Shaped
 from dnr_jax.arrays import Whole
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.scaling import check_photo
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import levels_of
 from dnr_jax.planning.importance import analyse
 
 TAPS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
@@ -60,10 +60,9 @@ def deepir(
     features = analyse(network, image[..., :3], (), TAPS).features
     key = jax.random.key(context.config.seed)
     field = None
-    for step, tap in enumerate(reversed(TAPS)):
-        stride = tap_stride(tap)
-        source = principal(normalise(features.pop(tap)))
-        shape = tuple(max(1, n // stride) for n in target)
+    for step, level in enumerate(reversed(levels_of(TAPS))):
+        source = principal(normalise(features.pop(level.tap)))
+        shape = tuple(max(1, n) for n in level.size(target))
         if field is None:
             field = sampled_field((source.shape[0], source.shape[1]), (shape[0], shape[1]))
             reach = max(source.shape[:2])

@@ -5,7 +5,7 @@ from jaxtyping import Float, Float32
 
 from dnr_jax.baselines import Context
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import Level
 from dnr_jax.photos.scaling import scale_pixels
 from dnr_jax.planning.importance import aggregate, analyse
 
@@ -40,8 +40,7 @@ def photo_importance(image: Float32[np.ndarray, "h w _"], context: Context) -> F
     taps = context.config.taps
     network, size = check_photo(image, taps, context)
     maps = analyse(network, image[..., :3], taps, ()).importance
-    sizes = tuple((values.shape[0], values.shape[1]) for values in maps)
-    return np.asarray(aggregate(maps, sizes, tuple(tap_stride(tap) for tap in taps), size))
+    return np.asarray(aggregate(maps, size, taps=taps, shape=size))
 
 
 def check_photo(image: np.ndarray, taps: tuple[str, ...], context: Context) -> tuple[Network, tuple[int, int]]:
@@ -51,11 +50,9 @@ def check_photo(image: np.ndarray, taps: tuple[str, ...], context: Context) -> t
       ValueError: it does not.
     """
     assert context.network is not None
-    height, width = image.shape[:2]
-    if min(height, width) < tap_stride(taps[-1]):
-        raise ValueError(
-            f"the photo is {width}x{height} pixels: tap {taps[-1]} needs at least {tap_stride(taps[-1])} on both sides"
-        )
+    (height, width), least = image.shape[:2], Level(taps[-1]).stride
+    if min(height, width) < least:
+        raise ValueError(f"the photo is {width}x{height} pixels: tap {taps[-1]} needs at least {least} on both sides")
     context.network.check_taps(taps)
     return context.network, (height, width)
 

@@ -22,6 +22,7 @@ from jaxtyping import Float, Float32, Float64
 
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.seam_carving import luma
+from dnr_jax.planning.sides import AXES, SIDES, turned
 
 ALIGNMENT = 1.0
 """W: how strongly a pixel stays above its lower neighbour, where saliency ends at 1."""
@@ -35,13 +36,11 @@ def warp(
     image: Float32[np.ndarray, "_ _ c"], target: tuple[int, int], context: Context
 ) -> Float32[np.ndarray, "_ _ c"]:
     """Wolf et al.'s warp; see `Baseline`."""
-    if image.shape[1] != target[1]:
-        image = warp_rows(image, warp_edges(saliency(image), target[1]))
-    context.report("warp", 1, 2)
-    if image.shape[0] != target[0]:
-        turned = image.swapaxes(0, 1)
-        image = warp_rows(turned, warp_edges(saliency(turned), target[0])).swapaxes(0, 1)
-    context.report("warp", 2, 2)
+    for step, side in enumerate(SIDES, 1):
+        lying, length = turned(image, side), target[AXES[side]]
+        if lying.shape[1] != length:
+            image = turned(warp_rows(lying, warp_edges(saliency(lying), length)), side)
+        context.report("warp", step, 2)
     return image
 
 

@@ -13,7 +13,6 @@ from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.ledger import DONE, FAILED, Ledger, Recorded, config_sha256, file_stat, is_current
 from dnr_jax.batch.photo_tasks import output_kind, read_header
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
 from dnr_jax.photos.decode import Frames
 from dnr_jax.photos.kinds import Colour
 from dnr_jax.planning.reach import seam_target
@@ -174,9 +173,9 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
     digest = request_sha256(entry, target, scaled, request, config)
     bucket = None
     if size is not None and target is not None and not alone:
-        if min(size) < tap_stride(request.config.taps[-1]):  # With taps=auto it goes alone, with the taps that fit.
+        if min(size) < request.config.levels[-1].stride:  # With taps=auto it goes alone, with the taps that fit.
             alone = "too small"
-        elif (opacity or entry.protect is not None) and tap_stride(config.taps[0]) != 1:
+        elif (opacity or entry.protect is not None) and not config.full_resolution:
             alone = "no full-resolution tap"
         else:
             bucket = find_bucket(

@@ -28,7 +28,7 @@ from dnr_jax.evaluation.measures import Judge, weights_digest
 from dnr_jax.evaluation.outlines import Outlines, draw_objects
 from dnr_jax.evaluation.rivals import Method
 from dnr_jax.inspection import drawing
-from dnr_jax.inspection.sections import effective_map
+from dnr_jax.inspection.sections import effective_map, pass_map
 from dnr_jax.metrics.pairs import area_scale
 from dnr_jax.photos.files import read_image
 from dnr_jax.pipeline import retarget
@@ -246,13 +246,10 @@ def _make(
 def _draw_map(result: Result, method: Method) -> np.ndarray:
     """Draws the effective importance of the first pass of seams, or the plain sum of the maps where no seam went."""
     assert method.config is not None
-    size, maps = result.record["size"], result.importance
+    taps = result.record["taps"]
     if result.passes:
-        first = result.passes[0]
-        size, maps = first.size, tuple(np.asarray(values) for values in first.carving.guided)
-        if first.side == "height":
-            maps = tuple(values.T for values in maps)
-    return drawing.colour_map(effective_map(maps, result.record["taps"], size))
+        return drawing.colour_map(pass_map(result.passes[0], taps))
+    return drawing.colour_map(effective_map(result.importance, taps, result.record["size"]))
 
 
 def _write_pictures(photo: Subject, settings: Settings) -> None:

@@ -1,9 +1,9 @@
 """Draws every intermediate result of a run, in the order of the method, and writes the page that shows them."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,11 @@ from dnr_jax.inspection import drawing
 from dnr_jax.inspection.curve import curve_svg, draw_curve
 from dnr_jax.inspection.page import Chapter, Figure, render_page
 from dnr_jax.inspection.table import count, show_size, stop_reason, table_rows
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.padding import traced_size
 from dnr_jax.planning.importance import aggregate
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.passes import AXES, Pass, replay
+from dnr_jax.planning.passes import Pass, replay
+from dnr_jax.planning.sides import AXES, turned
 from dnr_jax.planning.warp import Warp, uniform_warp, warp_width
 from dnr_jax.result import Result
 
@@ -109,10 +110,10 @@ def _objects(photo: np.ndarray, result: Result, config: RetargetConfig) -> Secti
                 whole = PIL.Image.fromarray(values).resize(size[::-1], PIL.Image.Resampling.BILINEAR)
                 caption = f"{title}, from {values.min():.2f} (blue) to {values.max():.2f}"
                 pictures.append(Picture(f"2_{name}", drawing.colour_map(np.asarray(whole)), caption))
-    tap = config.taps[object_level(config.taps)]
-    drawn = drawing.spread(drawing.colour_map(result.objects), tap_stride(tap), size)
+    level = object_level(config.taps)
+    drawn = drawing.spread(drawing.colour_map(result.objects), level.stride, size)
     pictures.append(
-        Picture("2_objects", drawn, f"What the proportional warp goes by: all of these, and {tap}'s importance")
+        Picture("2_objects", drawn, f"What the proportional warp goes by: all of these, and {level.tap}'s importance")
     )
     text = (
         "What the photo is of. Salience, faces and words multiply every map of importance; with what the network"
@@ -122,17 +123,18 @@ def _objects(photo: np.ndarray, result: Result, config: RetargetConfig) -> Secti
 
 
 def _importance(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
-    size = (photo.shape[0], photo.shape[1])
-    pictures = []
-    for tap, values in zip(config.taps, result.importance, strict=True):
-        drawn = drawing.spread(drawing.colour_map(values), tap_stride(tap), size)
-        caption = f"{tap}: {show_size(values.shape)} neurons, from {values.min():.4g} (blue) to {values.max():.4g}"
-        pictures.append(Picture(f"2_importance_{tap}", drawn, caption))
+    size, pictures = (photo.shape[0], photo.shape[1]), []
+    for level, values in zip(config.levels, result.importance, strict=True):
+        drawn = drawing.spread(drawing.colour_map(values), level.stride, size)
+        caption = (
+            f"{level.tap}: {show_size(values.shape)} neurons, from {values.min():.4g} (blue) to {values.max():.4g}"
+        )
+        pictures.append(Picture(f"2_importance_{level.tap}", drawn, caption))
     if not result.passes:
         drawn = drawing.colour_map(effective_map(result.importance, config.taps, size))
         pictures.append(Picture("2_effective", drawn, "Effective importance: the sum of the maps"))
     for number, step in enumerate(result.passes, 1):
-        values = effective_map(_turned(step.side, step.carving.guided), config.taps, step.size)
+        values = pass_map(step, config.taps)
         pictures.append(
             Picture(
                 f"2_effective_{number}_{step.side}",
@@ -155,9 +157,12 @@ def effective_map(maps: tuple[np.ndarray, ...], taps: tuple[str, ...], size: tup
       taps: the names of the taps.
       size: the (height, width) of the image that the seams were found in.
     """
-    strides = tuple(tap_stride(tap) for tap in taps)
-    sizes = tuple((jnp.int32(size[0] // stride), jnp.int32(size[1] // stride)) for stride in strides)
-    return np.asarray(_aggregate(maps, sizes, strides=strides, shape=size))
+    return np.asarray(_aggregate(maps, traced_size(size), taps=taps, shape=size))
+
+
+def pass_map(step: Pass, taps: tuple[str, ...]) -> np.ndarray:
+    """The effective importance that the seams of one pass were found on, float32 of the size before the pass."""
+    return effective_map(turned(jax.device_get(step.carving.guided), step.side), taps, step.size)
 
 
 def _seams(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
@@ -167,16 +172,15 @@ def _seams(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section
         recorded = result.record["passes"][number - 1]
         reason = stop_reason(recorded, result.record["importance_threshold"], config)
         title = f"Pass {number}, seams to {recorded['action']} from the {step.side}"
-        for tap, seams in reversed(list(zip(config.taps, step.carving.levels, strict=True))):
+        for level, seams in reversed(list(zip(config.levels, step.carving.levels, strict=True))):
             removed = int(seams.removed)
             ranks = np.where(np.asarray(seams.order) < removed, np.asarray(seams.order), -1)
-            stride = tap_stride(tap)
             # Past the valid part of a map no seam can pass; what pooling left over belongs to the last neuron.
-            valid = [max(1, n // stride) for n in ground.shape[:2]]
-            ranks = _turned(step.side, (ranks,))[0][: valid[0], : valid[1]]
-            detail = reason if tap == config.taps[-1] else f"{tap}: {count(removed, 'seam')}"
-            drawn = drawing.draw_seams(ground, ranks, stride)
-            pictures.append(Picture(f"3_seams_{number}_{step.side}_{tap}", drawn, f"{title}, {detail}"))
+            valid = [max(1, n) for n in level.size(ground.shape)]
+            ranks = turned(ranks, step.side)[: valid[0], : valid[1]]
+            detail = reason if level == config.levels[-1] else f"{level.tap}: {count(removed, 'seam')}"
+            drawn = drawing.draw_seams(ground, ranks, level.stride)
+            pictures.append(Picture(f"3_seams_{number}_{step.side}_{level.tap}", drawn, f"{title}, {detail}"))
     text = (
         "From the deepest level to the finest, each level's seams lead those of the next (Fig. 5, 6). The first seam"
         " is red, the last one yellow. Each pass is drawn over what the passes before it left."
@@ -185,7 +189,7 @@ def _seams(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section
 
 
 def _starts(photo: np.ndarray, result: Result, config: RetargetConfig) -> Section:
-    mid = _pair(result.record["intermediate_size"])
+    mid = result.record["intermediate_size"]
     chosen = drawing.to_picture(result.start)
     names = {"seam": "the seam-carved photo", "linear": "the uniformly scaled photo", "noise": "noise"}
     pictures = [Picture(f"4_start_{config.init}", chosen, f"The start: {names[config.init]}, {show_size(mid)}")]
@@ -235,12 +239,12 @@ def _warps(result: Result) -> Section:
     pictures, image = [], result.refined
     for side, warp in result.warps.items():
         warped = _warp_columns(image, side, warp)
-        before, after = _turned(side, (drawing.to_picture(image), drawing.to_picture(warped)))
+        before, after = turned((drawing.to_picture(image), drawing.to_picture(warped)), side)
         drawn = drawing.draw_cells(before, after, np.asarray(warp.old_edges), np.asarray(warp.new_edges))
         cells = int((np.diff(np.asarray(warp.old_edges)) > 0).sum())
         window = f"pixels {warp.old_edges[0]:g} to {warp.old_edges[-1]:g}"
         caption = f"{side}: {count(cells, 'cell')} in {window} of {before.shape[1]}, and in {warp.new_edges[-1]:g}"
-        pictures.append(Picture(f"7_warp_{side}", _turned(side, (drawn,))[0], caption))
+        pictures.append(Picture(f"7_warp_{side}", turned(drawn, side), caption))
         image = warped
     text = (
         "What the seams left to do, cells of pixels do by changing their sizes, plain ones most; what lies before"
@@ -261,7 +265,7 @@ def _after(photo: np.ndarray, passes: Sequence[Pass], config: RetargetConfig) ->
     if not passes:
         return photo
     size = passes[-1].new_size
-    if tap_stride(config.taps[0]) != 1:
+    if not config.full_resolution:
         return _scale(photo, size)
     carved = replay(list(passes), jnp.asarray(photo, jnp.float32), 0, config)
     return drawing.to_picture(np.asarray(carved[: size[0], : size[1]]))
@@ -275,18 +279,8 @@ def _scale(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _warp_columns(image: np.ndarray, side: str, warp: Warp) -> np.ndarray:
-    (turned,) = _turned(side, (image,))
-    warped = np.asarray(warp_width(jnp.asarray(turned, jnp.float32), warp, int(warp.new_edges[-1])))
-    return _turned(side, (warped,))[0]
-
-
-def _turned(side: str, arrays: Iterable[Any]) -> tuple[np.ndarray, ...]:
-    """Turns arrays of the height's stages, which are computed transposed, upright, or upright ones back."""
-    return tuple(np.asarray(array) if side == "width" else np.asarray(array).swapaxes(0, 1) for array in arrays)
-
-
-def _pair(size: Sequence[int]) -> tuple[int, int]:
-    return int(size[0]), int(size[1])
+    lying = jnp.asarray(turned(image, side), jnp.float32)
+    return turned(np.asarray(warp_width(lying, warp, int(warp.new_edges[-1]))), side)
 
 
 def _encode(pixels: np.ndarray) -> bytes:
@@ -295,4 +289,4 @@ def _encode(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-_aggregate = jax.jit(aggregate, static_argnames=("strides", "shape"))
+_aggregate = jax.jit(aggregate, static_argnames=("taps", "shape"))

@@ -5,8 +5,7 @@ import math
 from typing import Any
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
-from dnr_jax.planning.passes import AXES
+from dnr_jax.planning.sides import AXES
 from dnr_jax.result import Result
 
 _SHOWN_ABOVE = (
@@ -72,9 +71,9 @@ def stop_reason(step: dict[str, Any], threshold: float, config: RetargetConfig) 
       threshold: the record's "importance_threshold".
       config: the options, resolved for the photo's size.
     """
-    deepest, axis = config.taps[-1], AXES[step["side"]]
-    stride, removed = tap_stride(deepest), step["seams"][deepest]
-    most = abs(step["size"][axis] // stride - step["wanted"] // stride)
+    deepest, stride = config.taps[-1], config.levels[-1].stride
+    removed = step["seams"][deepest]
+    most = abs(step["size"][AXES[step["side"]]] // stride - step["wanted"] // stride)
     if not most:
         return f"{deepest}: the change is smaller than one neuron, so it gives no guidance"
     taken = f"{deepest}: {removed} of {count(most, 'seam')}"

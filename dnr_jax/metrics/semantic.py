@@ -9,8 +9,9 @@ import numpy as np
 
 from dnr_jax.metrics.pairs import check_pair
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import check_tap, tap_stride
+from dnr_jax.networks.taps import Level
 from dnr_jax.networks.vgg import KERAS_PREPROCESSING, VGG, VGG19_WIDTHS
+from dnr_jax.padding import traced_size
 from dnr_jax.weights import Weights
 
 SCORE_TAP = "block5_conv1"
@@ -45,7 +46,7 @@ def semantic_score(original: np.ndarray, retargeted: np.ndarray, weights: Weight
     Raises:
       ValueError: unusable images, an unknown tap, or one that the weights do not hold.
     """
-    stride = tap_stride(check_tap(tap))
+    stride = Level(tap).stride
     weights.network.check_taps((tap,))
     norms = []
     for image in check_pair(original, retargeted):
@@ -55,8 +56,7 @@ def semantic_score(original: np.ndarray, retargeted: np.ndarray, weights: Weight
         # Images of near sizes share one compilation: networks mask what lies past the valid size.
         padding = [(0, -n % _CANVAS) for n in image.shape[:2]]
         canvas = jnp.asarray(np.pad(image, (*padding, (0, 0))))
-        size = (jnp.int32(image.shape[0]), jnp.int32(image.shape[1]))
-        norms.append(float(_norm(weights.network, canvas, size, tap)))
+        norms.append(float(_norm(weights.network, canvas, traced_size(image.shape), tap)))
     return norms[1] / norms[0] if norms[0] > 0 else float("nan")
 
 

@@ -25,7 +25,7 @@ from dnr_jax.networks.analytic import (
 )
 from dnr_jax.networks.convolution import convolve
 from dnr_jax.networks.network import FeatureModule
-from dnr_jax.networks.taps import TAPS, tap_depth
+from dnr_jax.networks.taps import TAPS, levels_of, tap_depth
 from dnr_jax.networks.vgg import max_pool
 from dnr_jax.padding import Size, valid_mask
 
@@ -93,8 +93,8 @@ class Learned(FeatureModule):
         def each(function: Callable[..., jax.Array], values: jax.Array) -> jax.Array:
             return jax.vmap(lambda one: function(one, size=size))(values)
 
-        for tap in TAPS[: last + 1]:
-            block, conv = int(tap[5]), tap[7:]
+        for level in levels_of(TAPS[: last + 1]):
+            tap, block, conv = level.tap, level.block, level.layer
             if tap == "block1_conv1":
                 x = each(partial(block1_conv1, precision=self.precision), x)
             elif tap == "block1_conv2":

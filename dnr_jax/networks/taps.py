@@ -4,7 +4,9 @@ A tap is a layer whose activation is read: `block{1..5}_conv{1..4}` (after ReLU)
 is plain Python, so that options can be checked before JAX is imported.
 """
 
-from typing import NamedTuple
+import dataclasses
+import functools
+from typing import Any, NamedTuple
 
 CONVS_PER_BLOCK = (2, 2, 4, 4, 4)
 CONV_LAYERS = tuple(f"block{b}_conv{c}" for b, n in enumerate(CONVS_PER_BLOCK, 1) for c in range(1, n + 1))
@@ -34,8 +36,7 @@ class AutomaticTaps(tuple[str, ...]):
           >>> list(AutomaticTaps(DEFAULT_TAPS).for_photo((300, 9)))
           ['block1_conv2', 'block2_conv2', 'block3_conv4', 'block4_conv4']
         """
-        fitting = (tap for tap in DEFAULT_TAPS if tap_stride(tap) <= max(1, min(size)))
-        return AutomaticTaps(fitting)
+        return AutomaticTaps(level.tap for level in levels_of(DEFAULT_TAPS) if level.stride <= max(1, min(size)))
 
 
 def check_tap(tap: str) -> str:
@@ -50,21 +51,60 @@ def tap_depth(tap: str) -> int:
     return TAPS.index(check_tap(tap))
 
 
-def tap_stride(tap: str) -> int:
-    """Input pixels per neuron along one side: 1, 2, 4, 8, 16 for blocks 1 to 5, twice that for their pools."""
-    block = int(check_tap(tap)[5])
-    return 2**block if tap.endswith("pool") else 2 ** (block - 1)
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """A tap as a level of the hierarchy: how far apart its neurons are, and how large its map is.
+
+    Attributes:
+      tap: its name.
+      number: its place among the taps that it was named with, counted from 0.
+
+    Raises:
+      ValueError: there is no such tap.
+
+    Example:
+      >>> Level("block3_pool").stride, Level("block3_pool").size((480, 644))
+      (8, (60, 80))
+    """
+
+    tap: str
+    number: int = dataclasses.field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_tap(self.tap)
+
+    @property
+    def block(self) -> int:
+        """Which of the network's five blocks it belongs to, counted from 1."""
+        return int(self.tap[5])
+
+    @property
+    def layer(self) -> str:
+        """Its name within the block: conv1 to conv4, or pool."""
+        return self.tap.split("_")[1]
+
+    @property
+    def stride(self) -> int:
+        """Input pixels per neuron along one side: 1, 2, 4, 8, 16 for blocks 1 to 5, twice that for their pools."""
+        return 2**self.block if self.layer == "pool" else 2 ** (self.block - 1)
+
+    def size(self, pixels: tuple[Any, ...]) -> tuple[Any, Any]:
+        """The (height, width) of the map of an image that is (height, width) `pixels` large; these may be traced.
+
+        Convolutions are SAME and pools VALID: pixels that fill no neuron are left out.
+        """
+        return pixels[0] // self.stride, pixels[1] // self.stride
 
 
-def tap_size(tap: str, size: tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) of a tap's map for an image of (height, width) `size` (SAME convolutions, VALID pools)."""
-    return size[0] // tap_stride(tap), size[1] // tap_stride(tap)
+@functools.cache
+def levels_of(taps: tuple[str, ...]) -> tuple[Level, ...]:
+    """The levels of some taps, in their order."""
+    return tuple(Level(tap, number=number) for number, tap in enumerate(taps))
 
 
 def conv_layers_below(tap: str) -> tuple[str, ...]:
     """The convolutions that must be evaluated to read `tap`, shallow to deep."""
-    depth = tap_depth(tap)
-    return tuple(layer for layer in CONV_LAYERS if TAPS.index(layer) <= depth)
+    return tuple(layer for layer in TAPS[: tap_depth(tap) + 1] if layer in CONV_LAYERS)
 
 
 class Footprint(NamedTuple):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32, Int32, Shaped
 
 from dnr_jax.arrays import Maps, Number, Whole
-from dnr_jax.networks.taps import Footprint, projected_footprint, receptive_footprint, tap_stride
+from dnr_jax.networks.taps import Footprint, levels_of, projected_footprint, receptive_footprint
 from dnr_jax.padding import AnySize
 from dnr_jax.planning.seam_kernels import choose_seam_kernel
 from dnr_jax.planning.seams import Seams, find_seams
@@ -70,13 +70,13 @@ def carve_width(
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
     target_width = jnp.asarray(target_width, jnp.int32)
     alpha = jnp.asarray(alpha, jnp.float32)
-    strides = [tap_stride(tap) for tap in taps]
-    sizes = [(height // stride, width // stride) for stride in strides]
+    hierarchy = levels_of(taps)
+    sizes = [level.size((height, width)) for level in hierarchy]
 
     def cost(level: int, guided: jax.Array) -> jax.Array:
         return guided if bias is None else guided + bias[level]
 
-    most = jnp.abs(width // strides[-1] - target_width // strides[-1])
+    most = jnp.abs(sizes[-1][1] - target_width // hierarchy[-1].stride)
     allowed = most if most_deep is None else jnp.minimum(most, most_deep)
     deepest = find(cost(len(taps) - 1, importance[-1]), allowed, threshold=threshold, size=sizes[-1])
     mid_width = intermediate_width(width, target_width, deepest.removed, most, sizes[-1][1])
@@ -87,7 +87,7 @@ def carve_width(
         removed = levels[0].order < levels[0].removed
         covered = covered_region(removed, sizes[level + 1], importance[level].shape, footprint)
         guided.insert(0, jnp.where(covered, alpha * importance[level], importance[level]))
-        count = jnp.abs(width // strides[level] - mid_width // strides[level])
+        count = jnp.abs(sizes[level][1] - mid_width // hierarchy[level].stride)
         levels.insert(0, find(cost(level, guided[0]), count, size=sizes[level]))
     return Carving(tuple(levels), tuple(guided), mid_width)
 

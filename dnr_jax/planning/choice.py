@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float32, Int32
 
 from dnr_jax.arrays import Maps, Number, Whole
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import levels_of
 from dnr_jax.padding import AnySize
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.planning.cells import Grid, make_grid
@@ -100,7 +100,7 @@ def choose_width(
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
     wanted = jnp.asarray(wanted, jnp.int32)
-    deepest = tap_stride(taps[-1])
+    deepest = levels_of(taps)[-1].stride
     most = jnp.maximum(1, jnp.abs(width // deepest - wanted // deepest))
     counts = jnp.minimum(jnp.asarray(COUNTS, jnp.int32), most)
 
@@ -170,22 +170,21 @@ def judge_seams(
       taps: the taps that the carving's levels belong to.
       room: as for `choose_width`.
     """
-    height, width = size
-    level = object_level(taps)
-    seams, stride = carving.levels[level], tap_stride(taps[level])
+    height, level = size[0], object_level(taps)
+    seams = carving.levels[level.number]
 
     def carved(array: jax.Array) -> jax.Array:
         return apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)
 
-    valid, new_valid = (height // stride, width // stride), (height // stride, carving.width // stride)
+    valid, new_valid = level.size(size), level.size((height, carving.width))
     objects = carved(judged.objects)
     protected = None if judged.protected is None else carved(judged.protected.astype(jnp.float32)) > 0
     price = CROP_PRICE if room is None else 1.0
     damage = removal_damage(judged.objects, objects, valid, new_valid, price=price)
-    if judged.look is not None and tap_stride(taps[0]) == 1:
+    if judged.look is not None and levels_of(taps)[0].stride == 1:
         # Insertions shear what they cross as removals do: they are judged by the joints that removals would leave.
         beside = objects if room is None else judged.objects
-        damage += joint_damage(judged.look, beside, carving.levels[0], (height, width))
+        damage += joint_damage(judged.look, beside, carving.levels[0], size)
     return Left(make_grid(objects, protected, new_valid), damage)
 
 

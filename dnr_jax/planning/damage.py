@@ -21,6 +21,7 @@ from dnr_jax.planning.carve import apply_width
 from dnr_jax.planning.cells import CELLS
 from dnr_jax.planning.proportions import CROP_PRICE, FLOOR, MEAN, OBJECT, PLAIN, STRONGEST
 from dnr_jax.planning.seams import Seams
+from dnr_jax.planning.sides import turned
 
 JOINT_WEIGHT = 80.0
 """The damage of a joint as long as the seam between black and white, where all around is plain."""
@@ -38,7 +39,7 @@ def look_of(photo: Image, size: AnySize) -> Float32[Array, "h w 4"]:
       size: the valid (height, width) of the photo.
     """
     inside = valid_mask(photo.shape, size)
-    smooth = _smooth(_smooth(photo / 255, size[1]).swapaxes(0, 1), size[0]).swapaxes(0, 1)
+    smooth = turned(_smooth(turned(_smooth(photo / 255, size[1]), "height"), size[0]), "height")
     across = jnp.where(inside[:, 1:], _contrast(smooth[:, 1:], smooth[:, :-1]), 0)
     down = jnp.where(inside[1:], _contrast(smooth[1:], smooth[:-1]), 0)
     largest = jnp.zeros((*photo.shape[:2], 1), jnp.float32)

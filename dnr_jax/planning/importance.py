@@ -10,8 +10,8 @@ from jaxtyping import Array, Float32
 from dnr_jax.arrays import Image, Maps, Number, Whole
 from dnr_jax.networks import stripes
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import tap_size, tap_stride
-from dnr_jax.padding import AnySize, Size, traced_size
+from dnr_jax.networks.taps import Level, levels_of
+from dnr_jax.padding import AnySize, Size, traced_size, valid_mask
 from dnr_jax.shapes import bucket_shape, largest_overview
 
 
@@ -68,7 +68,7 @@ def analyse(
       ValueError: `taps` or `feature_taps` name no tap of VGG19.
     """
     side = network.importance_side
-    scaled_taps = tuple(tap for tap in taps if side is not None and tap_stride(tap) > 1)
+    scaled_taps = tuple(tap for tap in taps if side is not None and Level(tap).stride > 1)
     full_taps = tuple(dict.fromkeys((*(tap for tap in taps if tap not in scaled_taps), *feature_taps)))
     norms = tuple(tap for tap in full_taps if tap not in feature_taps)
     valid = None if overview is None else overview.size
@@ -88,9 +88,9 @@ def analyse(
         features = network.features(shrunk, scaled_taps, size=None if overview is None else small)
         back = [m.astype(jnp.float32) / n.astype(jnp.float32) for n, m in zip(size, small, strict=True)]
         for tap in scaled_taps:
-            stride = tap_stride(tap)
-            valid = None if overview is None else (small[0] // stride, small[1] // stride)
-            maps[tap] = resample(feature_norm(features[tap]), tap_size(tap, shape), (back[0], back[1]), size=valid)
+            level, seen_map = Level(tap), feature_norm(features[tap])
+            valid = None if overview is None else level.size(small)
+            maps[tap] = resample(seen_map, level.size(shape), (back[0], back[1]), size=valid)
     return Analysis(tuple(maps[tap] for tap in taps), {tap: full[tap] for tap in feature_taps})
 
 
@@ -164,8 +164,8 @@ def percentile(values: Float32[Array, "h w"], q: Number, *, size: AnySize | None
       A float32 scalar.
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in (size or values.shape))
-    rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
-    ranked = jnp.sort(jnp.where((rows < height) & (columns < width), values, jnp.inf).reshape(-1))
+    inside = valid_mask(values.shape, (height, width))[..., 0]
+    ranked = jnp.sort(jnp.where(inside, values, jnp.inf).reshape(-1))
     last = height * width - 1
     place = jnp.asarray(q, jnp.float32) / 100 * last.astype(jnp.float32)
     low = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, last)
@@ -173,32 +173,29 @@ def percentile(values: Float32[Array, "h w"], q: Number, *, size: AnySize | None
     return ranked[low] * (1 - share) + ranked[jnp.minimum(low + 1, last)] * share
 
 
-def aggregate(
-    maps: Maps,
-    sizes: tuple[AnySize, ...],
-    strides: tuple[int, ...],
-    shape: tuple[int, int],
-) -> Float32[Array, "_ _"]:
+def aggregate(maps: Maps, size: AnySize, *, taps: tuple[str, ...], shape: tuple[int, int]) -> Float32[Array, "_ _"]:
     """Divides each level's map by its mean, upsamples it to pixels and adds all up (Fig. 9; also mu of Eq. 3).
 
     Args:
       maps: S_l, float32 [h_l, w_l], 0 or more.
-      sizes: the valid (height, width) of each map in neurons.
-      strides: how many pixels a neuron of each map is along one side.
+      size: the (height, width) of the image in pixels that the maps are valid for.
+      taps: the taps that the maps belong to.
       shape: the (height, width) of the result in pixels.
 
     Returns:
       float32 of `shape`. A map that is 0 everywhere adds 0.
     """
     total = jnp.zeros(shape, jnp.float32)
-    for values, (height, width), stride in zip(maps, sizes, strides, strict=True):
-        rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
-        inside = (rows < height) & (columns < width)
-        count = jnp.maximum(1, height * width).astype(jnp.float32)
-        mean = jnp.sum(jnp.where(inside, values, 0)) / count
-        normalised = values / jnp.where(mean > 0, mean, 1)
-        total += resample(normalised, shape, (1 / stride, 1 / stride), size=(height, width))
+    for values, level in zip(maps, levels_of(taps), strict=True):
+        mean, step = valid_mean(values, level.size(size)), 1 / level.stride
+        total += resample(values / jnp.where(mean > 0, mean, 1), shape, (step, step), size=level.size(size))
     return total
+
+
+def valid_mean(values: Float32[Array, "h w"], size: AnySize) -> Float32[Array, ""]:
+    """The mean of a map, float32 [h, w], over its valid (height, width) `size`; 0 where nothing is valid."""
+    inside = valid_mask(values.shape, size)[..., 0]
+    return jnp.sum(jnp.where(inside, values, 0)) / jnp.maximum(1, size[0] * size[1]).astype(jnp.float32)
 
 
 def _linear_weights(count: int, length: int, step: Number, valid: Whole, *, antialias: bool = False) -> jax.Array:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float32
 
 from dnr_jax.arrays import Maps
+from dnr_jax.networks.taps import levels_of
 from dnr_jax.padding import AnySize, valid_mask
 
 _HALO = 2
@@ -67,14 +68,14 @@ def check_objects(objects: np.ndarray, size: tuple[int, int]) -> None:
         raise ValueError("the map of objects is empty: mark something, or choose objects=none")
 
 
-@partial(jax.jit, static_argnames=("strides",))
+@partial(jax.jit, static_argnames=("taps",))
 def mask_bias(
     importance: Maps,
     protect: Bool[Array, "h w"] | None,
     remove: Bool[Array, "h w"] | None,
     size: AnySize,
     *,
-    strides: tuple[int, ...],
+    taps: tuple[str, ...],
 ) -> Maps:
     """What masks add to the cost of each level, float32 [h_l, w_l].
 
@@ -86,7 +87,7 @@ def mask_bias(
       protect: bool [H, W]; None for nothing.
       remove: bool [H, W]; grows by a halo of two pixels that are not protected; None for nothing.
       size: the valid (height, width) of the masks in pixels.
-      strides: pixels per neuron of each tap.
+      taps: the taps that the maps belong to.
     """
     signed: list[tuple[int, jax.Array]] = []
     if protect is not None:
@@ -98,11 +99,11 @@ def mask_bias(
         grown &= valid_mask(remove.shape, size)[..., 0]
         signed.append((-1, grown if protect is None else grown & ~protect))
     biases = []
-    for values, stride in zip(importance, strides, strict=True):
-        neurons = (size[0] // stride, size[1] // stride)
+    for values, level in zip(importance, levels_of(taps), strict=True):
+        neurons = level.size(size)
         highest = jnp.max(jnp.where(valid_mask(values.shape, neurons)[..., 0], values, 0))
         weight = 2 * jnp.asarray(neurons[0], jnp.float32) * highest + 1
-        marks = [sign * project_mask(mask, stride, size=size).astype(jnp.float32) for sign, mask in signed]
+        marks = [sign * project_mask(mask, level.stride, size=size).astype(jnp.float32) for sign, mask in signed]
         biases.append(weight * sum(marks, jnp.zeros(values.shape, jnp.float32)))
     return tuple(biases)
 

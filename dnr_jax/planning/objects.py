@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float32
 
 from dnr_jax.arrays import Maps, Number
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import Level, levels_of
 from dnr_jax.padding import AnySize
-from dnr_jax.planning.importance import percentile, resample
+from dnr_jax.planning.importance import percentile, resample, valid_mean
 
 CENTRE_SIGMA = 0.3
 OBJECT_FLOOR = 0.1
@@ -25,15 +25,15 @@ _OBJECT_STRIDE = 8  # Fine enough for a face, coarse enough to show things and n
 _OUTSTANDING = 98.0  # The percentile of the network's map that counts fully.
 
 
-def object_level(taps: tuple[str, ...]) -> int:
-    """The level whose resolution the map of objects has: the deepest tap of stride 8 or less, else the first.
+def object_level(taps: tuple[str, ...]) -> Level:
+    """The level of `taps` whose resolution the map of objects has: the deepest tap of stride 8 or less, else the first.
 
     Example:
-      >>> object_level(("block1_conv2", "block4_conv4", "block5_pool"))
+      >>> object_level(("block1_conv2", "block4_conv4", "block5_pool")).number
       1
     """
-    levels = [level for level, tap in enumerate(taps) if tap_stride(tap) <= _OBJECT_STRIDE]
-    return levels[-1] if levels else 0
+    levels = levels_of(taps)
+    return next((level for level in reversed(levels) if level.stride <= _OBJECT_STRIDE), levels[0])
 
 
 @partial(jax.jit, static_argnames=("taps",))
@@ -54,15 +54,15 @@ def weigh_importance(
       size: the valid (height, width) of the photo in pixels.
       taps: the taps that the maps belong to.
     """
-    weighted, own = [], tap_stride(taps[object_level(taps)])
-    for values, tap in zip(importance, taps, strict=True):
-        stride = tap_stride(tap)
+    weighted, own = [], object_level(taps)
+    for values, level in zip(importance, levels_of(taps), strict=True):
         if objects is not None:
-            mean = _mean(values, (size[0] // stride, size[1] // stride))
-            step, coarse = stride / own, (size[0] // own, size[1] // own)
-            held = resample(objects, (values.shape[0], values.shape[1]), (step, step), size=coarse, antialias=True)
+            mean, step = valid_mean(values, level.size(size)), level.stride / own.stride
+            held = resample(
+                objects, (values.shape[0], values.shape[1]), (step, step), size=own.size(size), antialias=True
+            )
             values = values / jnp.where(mean > 0, mean, 1) * (OBJECT_FLOOR + held)
-        weighted.append(values * centre_weight(values.shape, centre_prior, stride=stride, size=size))
+        weighted.append(values * centre_weight(values.shape, centre_prior, stride=level.stride, size=size))
     return tuple(weighted)
 
 
@@ -83,13 +83,15 @@ def object_map(
       taps: the taps that the maps belong to.
     """
     level = object_level(taps)
-    stride = tap_stride(taps[level])
-    values, valid = importance[level], (size[0] // stride, size[1] // stride)
-    highest = percentile(values, _OUTSTANDING, size=valid)
+    values = importance[level.number]
+    highest = percentile(values, _OUTSTANDING, size=level.size(size))
     own = jnp.clip(values / jnp.where(highest > 0, highest, 1), 0, 1)
     if salience is None:
         return own
-    return jnp.maximum(jnp.clip(_on_level(salience, values.shape, size, stride), 0, 2), SECOND * own)
+    # Neuron i sits at pixel (i + 1/2) * stride.
+    y, x = (n * level.stride / jnp.asarray(m, jnp.float32) for n, m in zip(salience.shape, size, strict=True))
+    held = resample(salience, (values.shape[0], values.shape[1]), (y, x), antialias=True)
+    return jnp.maximum(jnp.clip(held, 0, 2), SECOND * own)
 
 
 def centre_weight(
@@ -107,15 +109,3 @@ def centre_weight(
     y, x = ((jnp.arange(n, dtype=jnp.float32) + 0.5) / m - 0.5 for n, m in zip(shape, lengths, strict=True))
     distance = jnp.square(y)[:, None] + jnp.square(x)[None, :]
     return 1 - prior + prior * jnp.exp(-distance / (2 * CENTRE_SIGMA**2))
-
-
-def _on_level(salience: jax.Array, shape: tuple[int, ...], size: AnySize, stride: int) -> jax.Array:
-    """Salience at the neurons of a level, float32 of `shape`: neuron i sits at pixel (i + 1/2) * stride."""
-    steps = [n * stride / jnp.asarray(length, jnp.float32) for n, length in zip(salience.shape, size, strict=True)]
-    return resample(salience, (shape[0], shape[1]), (steps[0], steps[1]), antialias=True)
-
-
-def _mean(values: jax.Array, size: AnySize) -> jax.Array:
-    rows, columns = jnp.arange(values.shape[0])[:, None], jnp.arange(values.shape[1])[None, :]
-    inside = (rows < size[0]) & (columns < size[1])
-    return jnp.sum(jnp.where(inside, values, 0)) / jnp.maximum(1, size[0] * size[1]).astype(jnp.float32)

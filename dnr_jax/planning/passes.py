@@ -1,7 +1,7 @@
 """Width, then height: the passes of seams that lead from the photo to the intermediate image, and their replay.
 
-Seams are written for width; here the height is transposed to and fro. A pass is found on importance maps alone and then
-replayed on whatever belongs to the same photo: features, pixels, transparency, other frames.
+A pass is found on importance maps alone and then replayed on whatever belongs to the same photo: features, pixels,
+transparency, other frames.
 """
 
 import dataclasses
@@ -17,19 +17,16 @@ from jaxtyping import Array, Bool, Float32, Int32, Shaped
 
 from dnr_jax.arrays import Number
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
-from dnr_jax.padding import AnySize, Size, fit
+from dnr_jax.padding import AnySize, Size, fit, traced_size
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.planning.choice import Judged, choose_width
 from dnr_jax.planning.masks import widest
 from dnr_jax.planning.numbers import Numbers
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.seam_maps import SeamMaps, transpose
+from dnr_jax.planning.seam_maps import SeamMaps
 from dnr_jax.planning.seams import Seams
+from dnr_jax.planning.sides import AXES, SIDES, turned, turned_size
 from dnr_jax.shapes import Round
-
-SIDES = ("width", "height")
-AXES = {"height": 0, "width": 1}
 
 
 @partial(
@@ -42,7 +39,7 @@ class Pass:
     """One round of seams on one side. Numbers are int32 scalars where it was traced, and Python's after `on_host`.
 
     Attributes:
-      side: "width" or "height"; for the height, the carving's arrays are transposed.
+      side: "width" or "height"; the carving's arrays are turned by it (`dnr_jax.planning.sides`).
       room: how long a side, in pixels, the arrays are made that hold what insertions lead to; 0 for removals.
       carving: the seams of every level.
       size: valid (height, width) in pixels before the pass.
@@ -144,15 +141,14 @@ def remove_marked(
     passes: list[Pass] = []
     config = dataclasses.replace(config, importance_percentile=100.0)
     while (marked := _marked(maps, size)) is not None:
-        extents = {"width": widest(marked), "height": widest(marked.T)}
+        extents = {side: widest(turned(marked, side)) for side in SIDES}
         side = min(extents, key=extents.__getitem__)
         wanted = size[AXES[side]] - extents[side]
-        if wanted < tap_stride(config.taps[-1]):
+        if wanted < config.levels[-1].stride:
             raise ValueError(f"the remove mask leaves {wanted} pixels of the {side}: mark less")
-        lengths = (jnp.int32(size[0]), jnp.int32(size[1]))
-        step, maps = _remove(maps, lengths, jnp.int32(wanted), numbers, side=side, config=config)
+        step, maps = _remove(maps, traced_size(size), jnp.int32(wanted), numbers, side=side, config=config)
         passes.append(step.on_host())
-        size = (int(step.new_size[0]), int(step.new_size[1]))
+        size = passes[-1].new_size
     return passes, maps, size
 
 
@@ -181,38 +177,38 @@ def _run_pass(
     config: RetargetConfig,
 ) -> Pass:
     """One pass: that of least damage, which may change nothing, or as far as the threshold lets it go."""
-    turned, turn = (maps, slice(None)) if this.side == "width" else (transpose(maps), slice(None, None, -1))
+    maps, size, end = turned(maps, this.side), turned_size(size, this.side), turned_size(end, this.side)
     tried = None
     if config.importance_percentile == "auto":
-        assert turned.objects is not None
+        assert maps.objects is not None
         choice = choose_width(
-            turned.maps,
-            turned.bias,
-            Judged(turned.objects, turned.protected(config.taps), turned.look),
-            size[turn],
+            maps.maps,
+            maps.bias,
+            Judged(maps.objects, maps.protected(config.taps), maps.look),
+            size,
             wanted,
-            end[turn],
+            end,
             numbers.alpha,
             numbers.most_crop,
             taps=config.taps,
             region=config.region,
-            room=this.room // tap_stride(config.taps[object_level(config.taps)]) or None,
+            room=this.room // object_level(config.taps).stride or None,
             seam_kernel=config.seam_kernel,
         )
         carving, tried = choice.carving, (choice.counts, choice.damage)
     else:
         carving = carve_width(
-            turned.maps,
-            size[turn],
+            maps.maps,
+            size,
             wanted,
             threshold,
             numbers.alpha,
             taps=config.taps,
             region=config.region,
-            bias=turned.bias,
+            bias=maps.bias,
             seam_kernel=config.seam_kernel,
         )
-    new_size = (size[0], carving.width) if this.side == "width" else (carving.width, size[1])
+    size, new_size = (turned_size(pair, this.side) for pair in (size, (size[0], carving.width)))
     return Pass(this.side, this.room, carving, size, new_size, wanted, tried)
 
 
@@ -224,7 +220,7 @@ def _leave(maps: SeamMaps, step: Pass, config: RetargetConfig) -> SeamMaps:
         return SeamMaps(
             tuple(at(values, level, config) for level, values in enumerate(maps.maps)),
             None if maps.bias is None else tuple(at(b, level, config) for level, b in enumerate(maps.bias)),
-            None if maps.objects is None else at(maps.objects, object_level(config.taps), config),
+            None if maps.objects is None else at(maps.objects, object_level(config.taps).number, config),
             None if maps.look is None else at(maps.look, 0, config),
         )
 
@@ -251,33 +247,33 @@ def replay(
     passes = [step for step in passes if not isinstance(step.wanted, int) or step.changes]
     if not passes:
         return array if shape is None else fit(array, shape)
-    stride = tap_stride(config.taps[level])
+    stride = config.levels[level].stride
     for number, step in enumerate(passes, 1):
         room = step.room // stride if step.grow else None
         seams, last = step.carving.levels[level], number == len(passes)
-        array = replay_seams(array, seams, turned=step.side == "height", room=room, shape=shape if last else None)
+        array = replay_seams(array, seams, side=step.side, room=room, shape=shape if last else None)
     return array
 
 
-@partial(jax.jit, static_argnames=("turned", "room", "shape"))
+@partial(jax.jit, static_argnames=("side", "room", "shape"))
 def replay_seams(
     array: Shaped[Array, "_ _ *c"],
     seams: Seams,
     *,
-    turned: bool,
+    side: str,
     room: int | None = None,
     shape: tuple[int, int] | None = None,
 ) -> Shaped[Array, "_ _ *c"]:
-    """Removes seams from an array of their level, transposed if `turned`; with `room` inserts into so many columns.
+    """Removes seams of one `side` from an array of their level; with `room` inserts them into a side so long.
 
     With `shape` it is cut or padded to that in the same program, so that no whole copy lies between.
     """
-    array = jnp.swapaxes(array, 0, 1) if turned else array
+    array = turned(array, side)
     # Arrays may be larger than the map that the seams were found on, never smaller.
     height, width = map(max, array.shape[:2], seams.kept.shape)
     array = fit(array, (height, width))
     array = apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)
-    array = jnp.swapaxes(array, 0, 1) if turned else array
+    array = turned(array, side)
     return array if shape is None else fit(array, shape)
 
 

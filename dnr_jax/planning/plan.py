@@ -12,17 +12,18 @@ from jaxtyping import Array, Bool, Float32
 
 from dnr_jax.arrays import Image, Maps, Number, Whole
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import levels_of
 from dnr_jax.padding import AnySize, Size, fit, pad, traced_size
 from dnr_jax.planning.cells import make_grid
 from dnr_jax.planning.importance import aggregate
 from dnr_jax.planning.masks import NO_MASKS, Masks, protect_importance, widest
 from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.passes import AXES, SIDES, Pass, find_passes, remove_marked
+from dnr_jax.planning.passes import Pass, find_passes, remove_marked
 from dnr_jax.planning.proportions import plan_proportions
 from dnr_jax.planning.reach import seam_target
 from dnr_jax.planning.seam_maps import SeamMaps, make_seam_maps
+from dnr_jax.planning.sides import AXES, SIDES, turned
 from dnr_jax.planning.warp import Warp, plan_warp, warp_width
 from dnr_jax.shapes import Round, bucket_shape, bucket_side, find_rounds
 
@@ -213,8 +214,7 @@ def find_moves(
     passes, left, mid = find_passes(maps, size, reach, target, threshold, numbers, rounds=rounds, config=config)
     if config.warp == "proportional":
         assert left.objects is not None
-        stride = tap_stride(config.taps[object_level(config.taps)])
-        grid = make_grid(left.objects, left.protected(config.taps), (mid[0] // stride, mid[1] // stride))
+        grid = make_grid(left.objects, left.protected(config.taps), object_level(config.taps).size(mid))
         found = plan_proportions(grid, mid, target, numbers.most_crop)
         there = jnp.asarray(mid[0] == target[0]) & jnp.asarray(mid[1] == target[1])
         across, down = (_still_if(there, warp, target[AXES[side]]) for side, warp in zip(SIDES, found, strict=True))
@@ -236,10 +236,9 @@ def _grid_warps(
     maps: SeamMaps, mid: AnySize, target: AnySize, room: tuple[int, int], config: RetargetConfig
 ) -> tuple[Warp, Warp]:
     """The grid warp of the width, then that of the height on what it leaves."""
-    strides = tuple(tap_stride(tap) for tap in config.taps)
     # Pooling leaves over up to a neuron less one pixel.
-    height, width = (bucket_side(strides[0] * (n + 1) - 1) for n in maps.maps[0].shape)
-    importance = warp_importance(maps, mid, strides=strides, shape=(height, width))
+    height, width = (bucket_side(config.levels[0].stride * (n + 1) - 1) for n in maps.maps[0].shape)
+    importance = warp_importance(maps, mid, taps=config.taps, shape=(height, width))
     across = plan_warp(importance, mid, target[1], config.warp_cell)
     narrowed = lax.cond(
         jnp.asarray(mid[1] == target[1]),
@@ -247,7 +246,7 @@ def _grid_warps(
         lambda values: warp_side(values[..., None], across, "width", room[1])[..., 0],
         importance,
     )
-    down = plan_warp(narrowed.T, (target[1], mid[0]), target[0], config.warp_cell)
+    down = plan_warp(turned(narrowed, "height"), (target[1], mid[0]), target[0], config.warp_cell)
     return across, down
 
 
@@ -262,7 +261,7 @@ def too_wide(protect: Bool[np.ndarray, "h w"] | None, target: tuple[int, int]) -
     """One line for each side on which the protect mask does not fit into the target."""
     if protect is None:
         return []
-    extents = {"height": widest(protect.T), "width": widest(protect)}
+    extents = {side: widest(turned(protect, side)) for side in AXES}
     return [
         f"the protected part is {extent} pixels of the {side}, {extent - target[AXES[side]]} more than the target:"
         " it gives way with the rest"
@@ -271,19 +270,18 @@ def too_wide(protect: Bool[np.ndarray, "h w"] | None, target: tuple[int, int]) -
     ]
 
 
-@partial(jax.jit, static_argnames=("strides", "shape"))
+@partial(jax.jit, static_argnames=("taps", "shape"))
 def warp_importance(
-    maps: SeamMaps, size: AnySize, *, strides: tuple[int, ...], shape: tuple[int, int]
+    maps: SeamMaps, size: AnySize, *, taps: tuple[str, ...], shape: tuple[int, int]
 ) -> Float32[Array, "_ _"]:
     """The carved maps' normalised sum in pixels, mu of Eq. 3 before the mean over cells, float32 of `shape`.
 
     `size` is the maps' valid (height, width) in pixels; what a mask protects is raised far above all else.
     """
-    sizes = tuple((size[0] // stride, size[1] // stride) for stride in strides)
-    importance = aggregate(maps.maps, sizes, strides, shape)
+    importance = aggregate(maps.maps, size, taps=taps, shape=shape)
     if maps.bias is None:
         return importance
-    rows, columns = (jnp.arange(n) // strides[0] for n in shape)
+    rows, columns = (jnp.arange(n) // levels_of(taps)[0].stride for n in shape)
     bias = maps.bias[0]
     bias = bias[jnp.minimum(rows, bias.shape[0] - 1)[:, None], jnp.minimum(columns, bias.shape[1] - 1)[None, :]]
     return protect_importance(importance, bias)
@@ -292,6 +290,4 @@ def warp_importance(
 @partial(jax.jit, static_argnames=("side", "length"))
 def warp_side(image: Float32[Array, "_ _ c"], warp: Warp, side: str, length: int) -> Float32[Array, "_ _ c"]:
     """Warps one `side`, "width" or "height", of an image, float32 [H, W, C]; the result is `length` long there."""
-    if side == "width":
-        return warp_width(image, warp, length)
-    return jnp.swapaxes(warp_width(jnp.swapaxes(image, 0, 1), warp, length), 0, 1)
+    return turned(warp_width(turned(image, side), warp, length), side)

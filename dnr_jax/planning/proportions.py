@@ -19,6 +19,8 @@ What both sides shrink or grow by is plain scaling and costs nothing: all scales
 and bounds make both problems convex and separable but for one multiplier, which bisection finds.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -27,6 +29,7 @@ from jaxtyping import Array, Float32
 from dnr_jax.arrays import Number, Whole
 from dnr_jax.padding import AnySize
 from dnr_jax.planning.cells import CELLS, Grid
+from dnr_jax.planning.sides import turned
 from dnr_jax.planning.warp import Warp
 
 FLOOR = 0.08
@@ -56,12 +59,7 @@ PROTECTED = 50.0
 _STEPS = 40  # Of bisection: float32 has 24 bits.
 
 
-def plan_proportions(
-    grid: Grid,
-    size: AnySize,
-    target: AnySize,
-    most_crop: Number,
-) -> tuple[Warp, Warp]:
+def plan_proportions(grid: Grid, size: AnySize, target: AnySize, most_crop: Number) -> tuple[Warp, Warp]:
     """Plans the crop, the columns and the rows that bring an image to the target. Takes the place of Eq. 3.
 
     Args:
@@ -75,34 +73,21 @@ def plan_proportions(
       edge or past the last one is cropped.
     """
     scale, ratios = _relative(size, target)
-    first_is_height = _first_is_height(ratios)
-    turned = Grid(*(jnp.where(first_is_height, values.T, values) for values in grid))
-    changed, other = jnp.where(first_is_height, ratios, ratios[::-1])
-    left, right, first = _plan_first(turned, CELLS * changed, most_crop)
-    second = _plan_second(turned, first, CELLS * other)
-    whole = (jnp.int32(0), jnp.int32(CELLS))
-    lengths = [jnp.asarray(n, jnp.float32) for n in (*size, *target)]
-    height = _warp(
-        jnp.where(first_is_height, first, second),
-        [jnp.where(first_is_height, n, m) for n, m in zip((left, right), whole, strict=True)],
-        (lengths[0], lengths[2]),
-        scale,
-    )
-    width = _warp(
-        jnp.where(first_is_height, second, first),
-        [jnp.where(first_is_height, m, n) for n, m in zip((left, right), whole, strict=True)],
-        (lengths[1], lengths[3]),
-        scale,
+    choose = _first_side(ratios)
+    grid = jax.tree.map(choose, turned(grid, "height"), grid)
+    changed, other = choose(ratios, ratios[::-1])
+    left, right, first = _plan_first(grid, CELLS * changed, most_crop)
+    second = _plan_second(grid, first, CELLS * other)
+    plans = ((first, left, right), (second, jnp.int32(0), jnp.int32(CELLS)))
+    lengths = [[jnp.asarray(n, jnp.float32) for n in pair] for pair in zip(size, target, strict=True)]
+    height, width = (
+        _warp(pair, scale, *map(choose, plan, other_plan))
+        for plan, other_plan, pair in zip(plans, plans[::-1], lengths, strict=True)
     )
     return width, height
 
 
-def strain(
-    grid: Grid,
-    warps: tuple[Warp, Warp],
-    size: AnySize,
-    target: AnySize,
-) -> Float32[Array, ""]:
+def strain(grid: Grid, warps: tuple[Warp, Warp], size: AnySize, target: AnySize) -> Float32[Array, ""]:
     """Measures what a pair of warps does to what the grid holds: a float32 scalar, 0 or more.
 
     It is the sum over the columns of the side that changes most, of `c (s - 1)^2` for one that is shown with scale s
@@ -115,8 +100,8 @@ def strain(
       target: the (height, width) in pixels that the warps lead to.
     """
     scale, ratios = _relative(size, target)
-    first_is_height = _first_is_height(ratios)
-    weights, _, strongest = _column_weights(Grid(*(jnp.where(first_is_height, values.T, values) for values in grid)))
+    choose = _first_side(ratios)
+    weights, _, strongest = _column_weights(jax.tree.map(choose, turned(grid, "height"), grid))
 
     def along(warp: Warp, length: Whole) -> tuple[jax.Array, jax.Array]:
         cell = jnp.asarray(length, jnp.float32) / CELLS
@@ -125,8 +110,8 @@ def strain(
         shown = (edges[1:] > warp.old_edges[0] + 0.5 * cell) & (edges[:-1] < warp.old_edges[-1] - 0.5 * cell)
         return (places[1:] - places[:-1]) / (cell * scale), shown
 
-    sides = [along(warp, length) for warp, length in zip(warps, (size[1], size[0]), strict=True)]
-    scales, shown = (jnp.where(first_is_height, high, wide) for wide, high in zip(*sides, strict=True))
+    sides = [along(warp, length) for warp, length in zip(warps[::-1], size, strict=True)]
+    scales, shown = map(choose, *sides)
     return jnp.sum(jnp.where(shown, weights * jnp.square(scales - 1), crop_price(weights, strongest)))
 
 
@@ -140,10 +125,11 @@ def _relative(size: AnySize, target: AnySize) -> tuple[jax.Array, jax.Array]:
     return scale, jnp.where(ratios == scale, 1, ratios / scale)
 
 
-def _first_is_height(ratios: jax.Array) -> jax.Array:
-    """Whether the height changes most: the side that shrinks goes first, else the one that grows more."""
+def _first_side(ratios: jax.Array) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """Chooses between the height's and the width's: the side that shrinks goes first, else the one that grows more."""
     height, width = ratios
-    return jnp.where(jnp.min(ratios) < 1, height < width, height > width)
+    first_is_height = jnp.where(jnp.min(ratios) < 1, height < width, height > width)
+    return lambda high, wide: jnp.where(first_is_height, high, wide)
 
 
 def _column_weights(grid: Grid) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -267,11 +253,11 @@ def _share_out(
     return scales * total / jnp.sum(scales), multiplier
 
 
-def _warp(scales: jax.Array, window: list[jax.Array], lengths: tuple[jax.Array, jax.Array], scale: jax.Array) -> Warp:
+def _warp(lengths: list[jax.Array], scale: jax.Array, scales: jax.Array, left: jax.Array, right: jax.Array) -> Warp:
     """Cell edges in pixels, before and after; exact at both ends, and at the identity."""
     length, target = lengths
     cell = length / CELLS
-    left, right = (n.astype(jnp.float32) for n in window)
+    left, right = (n.astype(jnp.float32) for n in (left, right))
     edges = jnp.clip(jnp.arange(CELLS + 1, dtype=jnp.float32), left, right)
     # Forty times a fortieth may be off the whole by a rounding.
     old = jnp.where(edges == CELLS, length, edges * cell)

@@ -9,7 +9,6 @@ from jaxtyping import Array, Bool, Float32
 
 from dnr_jax.arrays import Image, Maps, Number
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import AnySize
 from dnr_jax.planning.damage import look_of
 from dnr_jax.planning.importance import percentile
@@ -36,7 +35,7 @@ class SeamMaps(NamedTuple):
 
     def protected(self, taps: tuple[str, ...]) -> Bool[Array, "_ _"] | None:
         """What a mask protects, bool at `object_level`; None without masks."""
-        return None if self.bias is None else self.bias[object_level(taps)] > 0
+        return None if self.bias is None else self.bias[object_level(taps).number] > 0
 
 
 @partial(jax.jit, static_argnames=("config",))
@@ -72,12 +71,10 @@ def make_seam_maps(
     weighted = weigh_importance(importance, prior, numbers.centre_prior, size, taps=taps)
     bias = None
     if protect is not None or remove is not None:
-        bias = mask_bias(weighted, protect, remove, size, strides=tuple(tap_stride(tap) for tap in taps))
-    judges = config.importance_percentile == "auto" and photo is not None and tap_stride(taps[0]) == 1
+        bias = mask_bias(weighted, protect, remove, size, taps=taps)
+    judges = config.importance_percentile == "auto" and photo is not None and config.full_resolution
     look = look_of(photo, size) if judges and photo is not None else None
-    deepest = tap_stride(taps[-1])
-    neurons = (size[0] // deepest, size[1] // deepest)
-    threshold = importance_threshold(weighted[-1], numbers.percentile, size=neurons)
+    threshold = importance_threshold(weighted[-1], numbers.percentile, size=config.levels[-1].size(size))
     return SeamMaps(weighted, bias, objects, look), threshold
 
 
@@ -92,9 +89,3 @@ def importance_threshold(
       size: the valid (height, width) of the map; None for all of it.
     """
     return jnp.where(jnp.asarray(q) < 100, percentile(deepest, q, size=size), jnp.inf)
-
-
-@jax.jit
-def transpose(maps: SeamMaps) -> SeamMaps:
-    """The same of the photo turned over its diagonal."""
-    return jax.tree.map(lambda array: jnp.swapaxes(array, 0, 1), maps)

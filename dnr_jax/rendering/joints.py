@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float32, Int32
 
-from dnr_jax.networks.taps import receptive_footprint, tap_depth, tap_stride
+from dnr_jax.networks.taps import Level, receptive_footprint, tap_depth
 from dnr_jax.padding import AnySize, valid_mask
 
 TILE = 16
@@ -115,7 +115,7 @@ def find_joints(
             # What lies past the last valid pixel is padding, not a neighbour.
             joints |= jnp.pad(apart, beside) & (places < last + side[0])
     for tap, sources in (neurons or {}).items():
-        stride = tap_stride(tap)
+        stride = Level(tap).stride
         rows, columns = (jnp.arange(n) for n in pixels.shape[:2])
         below = [jnp.minimum(n // stride, m - 1) for n, m in zip((rows, columns), sources.shape[:2], strict=True)]
         inside = jnp.stack(jnp.meshgrid(rows % stride, columns % stride, indexing="ij"), -1)

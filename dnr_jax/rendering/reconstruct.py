@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from dnr_jax.arrays import Image, Number
 from dnr_jax.networks import stripes
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import levels_of
 from dnr_jax.padding import Size, valid_mask
 from dnr_jax.progress import StepProgress
 from dnr_jax.rendering.optimise import Minimum, Objective, Schedule, minimise
@@ -92,8 +92,8 @@ class FeatureLoss:
         """Each tap's sum of squared differences, float32 [taps]."""
         activations = data.network.features(value, self.taps, size=data.size)
         insides = [
-            valid_mask(target.shape, (data.size[0] // stride, data.size[1] // stride))
-            for target, stride in zip(data.features, map(tap_stride, self.taps), strict=True)
+            valid_mask(target.shape, level.size(data.size))
+            for target, level in zip(data.features, levels_of(self.taps), strict=True)
         ]
         return sum_squares([activations[tap] for tap in self.taps], data.features, insides)
 
@@ -155,15 +155,14 @@ def _sum_bands(
         def band_squares(window: jax.Array) -> jax.Array:
             found = data.network.features(window, loss.taps, size=(data.size[0] - first, data.size[1]))
             activations, targets, insides = [], [], []
-            for tap, target in zip(loss.taps, data.features, strict=True):
-                stride = tap_stride(tap)
-                place, rows = bands.band_start(index, stride, target.shape[0]), bands.rows // stride
-                activations.append(lax.dynamic_slice_in_dim(found[tap], place - first // stride, rows))
+            for level, target in zip(levels_of(loss.taps), data.features, strict=True):
+                place, rows = bands.band_start(index, level.stride, target.shape[0]), bands.rows // level.stride
+                activations.append(lax.dynamic_slice_in_dim(found[level.tap], place - first // level.stride, rows))
                 targets.append(lax.dynamic_slice_in_dim(target, place, rows))
                 # The last band overlaps the one before it: a row counts once.
                 fresh = (place + jnp.arange(rows) >= index * rows)[:, None, None]
-                size = (data.size[0] // stride - place, data.size[1] // stride)
-                insides.append(fresh & valid_mask(targets[-1].shape, size))
+                height, width = level.size(data.size)
+                insides.append(fresh & valid_mask(targets[-1].shape, (height - place, width)))
             return sum_squares(activations, targets, insides)
 
         window = lax.dynamic_slice_in_dim(padded, first, bands.window)

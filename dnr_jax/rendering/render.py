@@ -12,7 +12,7 @@ from jaxtyping import Array, Float32, Integer, Shaped
 from dnr_jax.arrays import Image
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import Level
 from dnr_jax.padding import AnySize, Size, traced_size
 from dnr_jax.planning.importance import Overview, analyse
 from dnr_jax.planning.numbers import Numbers, traced_numbers
@@ -93,9 +93,7 @@ def prepare(
     """
 
     def carve(array: Float32[Array, "_ _ c"], tap: str) -> Float32[Array, "_ _ c"]:
-        stride = tap_stride(tap)
-        shape = (canvas[0] // stride, canvas[1] // stride)
-        return replay(passes, array, config.taps.index(tap), config, shape=shape)
+        return replay(passes, array, config.taps.index(tap), config, shape=Level(tap).size(canvas))
 
     carved = tuple(carve(features[tap], tap) for tap in config.loss_taps)
     targets = FeatureTargets(network, carved, mid, numbers.loss_weights)
@@ -108,10 +106,8 @@ def prepare(
         start = scaled_image(photo, size, mid, canvas)
     if not near_joints:
         return Prepared(targets, start, None)
-    sources = {}
-    for tap in dict.fromkeys((first, *config.loss_taps)):
-        stride = tap_stride(tap)
-        sources[tap] = carve(places((photo.shape[0] // stride, photo.shape[1] // stride)), tap)
+    seen = dict.fromkeys((first, *config.loss_taps))
+    sources = {tap: carve(places(Level(tap).size(photo.shape)), tap) for tap in seen}
     joints = find_joints(sources.pop(first), mid, size, neurons=sources or None)
     return Prepared(targets, start, active_tiles(joints, config.loss_taps))
 

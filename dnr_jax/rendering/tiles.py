@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Float32
 
 from dnr_jax.arrays import Image
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import levels_of
 from dnr_jax.padding import fit, valid_mask
 from dnr_jax.progress import StepProgress
 from dnr_jax.rendering.joints import Grid, Tiles, cut_tiles
@@ -95,8 +95,8 @@ def tile_targets(loss: FeatureLoss, start: Image, targets: FeatureTargets, tiles
     """The targets of an image, float32 [H, W, 3], of which only free pixels will change."""
     grid = cut_tiles(start.shape, loss.taps)
     features = tuple(
-        fit(target, (grid.shape[0] // stride, grid.shape[1] // stride))
-        for target, stride in zip(targets.features, map(tap_stride, loss.taps), strict=True)
+        fit(target, level.size(grid.shape))
+        for target, level in zip(targets.features, levels_of(loss.taps), strict=True)
     )
     targets = targets._replace(features=features)
     inactive = (tiles.active, jnp.int32(tiles.order.shape[0]))
@@ -176,7 +176,7 @@ def _sum_tiles(
     Returns:
       float32 [taps] and float32 [*grid.shape, c].
     """
-    strides = tuple(map(tap_stride, loss.taps))
+    levels = levels_of(loss.taps)
 
     def tile_squares(
         window: jax.Array, tile: jax.Array, first: jax.Array, counted: jax.Array, *targets: jax.Array
@@ -184,14 +184,14 @@ def _sum_tiles(
         size = (data.size[0] - first[0], data.size[1] - first[1])
         found = data.network.features(paint(window, first), loss.taps, size=size)
         insides = []
-        for target, stride in zip(targets, strides, strict=True):
+        for target, level in zip(targets, levels, strict=True):
             own = [
-                (places >= tile[axis] // stride) & (places < (tile[axis] + grid.tile) // stride)
+                (places >= tile[axis] // level.stride) & (places < (tile[axis] + grid.tile) // level.stride)
                 for axis in (0, 1)
-                for places in [first[axis] // stride + jnp.arange(target.shape[axis])]
+                for places in [first[axis] // level.stride + jnp.arange(target.shape[axis])]
             ]
             inside = own[0][:, None, None] & own[1][None, :, None] & counted
-            insides.append(inside & valid_mask(target.shape, (size[0] // stride, size[1] // stride)))
+            insides.append(inside & valid_mask(target.shape, level.size(size)))
         return sum_squares([found[tap] for tap in loss.taps], targets, insides)
 
     def add_batch(index: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -199,7 +199,8 @@ def _sum_tiles(
         place = places[0] + index * BATCH + jnp.arange(BATCH)
         tiles, firsts = grid.places(order[jnp.minimum(place, order.shape[0] - 1)])
         targets = [
-            _cut(target, firsts // s, grid.window // s) for target, s in zip(data.features, strides, strict=True)
+            _cut(target, firsts // level.stride, grid.window // level.stride)
+            for target, level in zip(data.features, levels, strict=True)
         ]
 
         def batch_squares(windows: jax.Array) -> jax.Array:

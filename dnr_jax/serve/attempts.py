@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.networks.taps import tap_stride
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import carve_width
 from dnr_jax.planning.cells import Grid, make_grid
 from dnr_jax.planning.choice import COUNTS, HOPE, Judged, judge_seams, least_strain
 from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.seam_maps import SeamMaps, transpose
+from dnr_jax.planning.seam_maps import SeamMaps
+from dnr_jax.planning.sides import turned, turned_size
 from dnr_jax.shell.sizes import SMALLEST
 
 _SHARES = (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -66,9 +66,8 @@ def photo_grid(maps: SeamMaps, size: tuple[int, int], config: RetargetConfig) ->
       config: the options, resolved for that size.
     """
     assert maps.objects is not None
-    stride = tap_stride(config.taps[object_level(config.taps)])
-    valid = traced_size((size[0] // stride, size[1] // stride))
-    return _on_host(_make_grid(maps.objects, maps.protected(config.taps), valid))
+    valid = traced_size(object_level(config.taps).size(size))
+    return jax.device_get(_make_grid(maps.objects, maps.protected(config.taps), valid))
 
 
 def try_seams(
@@ -83,31 +82,29 @@ def try_seams(
       config: the options, resolved for that size.
       side: "width" or "height".
     """
-    turned, lengths = (maps, size) if side == "width" else (transpose(maps), (size[1], size[0]))
-    numbers, fixed = traced_numbers(config), program_config(config)
-    stride, width = tap_stride(config.taps[-1]), lengths[1]
+    maps, lengths = turned(maps, side), turned_size(size, side)
+    numbers, fixed, valid = traced_numbers(config), program_config(config), traced_size(lengths)
+    stride, width = config.levels[-1].stride, lengths[1]
     if config.importance_percentile != "auto":
         goal = max(1, int(width * _FURTHEST))
-        tried = _try(turned, traced_size(lengths), jnp.int32(goal), jnp.int32(width), threshold, numbers, config=fixed)
+        tried = _try(maps, valid, jnp.int32(goal), jnp.int32(width), threshold, numbers, config=fixed)
         attempt = _attempt(tried, lengths, side)
         return [attempt] if len(attempt.seams) else []
 
     goal = max(1, int(width * SMALLEST))
-    whole = photo_grid(turned, lengths, config)
+    whole = photo_grid(maps, lengths, config)
     least = np.array([_strain(whole, lengths, share, config) for share in _SHARES])
     most = np.array([max(1, width // stride - round(share * width) // stride) for share in _SHARES])
     hopeful = np.ones(len(_SHARES), bool)
     attempts: list[Attempt] = []
     for count in COUNTS[1:]:
-        tried = _try(
-            turned, traced_size(lengths), jnp.int32(goal), jnp.int32(count), jnp.float32(jnp.inf), numbers, config=fixed
-        )
+        tried = _try(maps, valid, jnp.int32(goal), jnp.int32(count), jnp.float32(jnp.inf), numbers, config=fixed)
         attempt = _attempt(tried, lengths, side)
         if not len(attempt.seams) or (attempts and attempt.deep == attempts[-1].deep):
             break
         attempts.append(attempt)
         left = (lengths[0], attempt.length)
-        grid = Grid(*(values if side == "width" else values.T for values in attempt.grid))
+        grid = turned(attempt.grid, side)
         found = np.array(
             [
                 attempt.length / width * _strain(grid, left, share * width / attempt.length, config) + attempt.damage
@@ -158,9 +155,8 @@ def _attempt(tried: _Tried, lengths: tuple[int, int], side: str) -> Attempt:
     rows, columns = np.nonzero(order < count)
     seams = np.zeros((count, lengths[0]), np.uint16)
     seams[order[rows, columns], rows] = columns
-    grid = _on_host(tried.grid)
-    upright = grid if side == "width" else Grid(*(values.T for values in grid))
-    return Attempt(int(tried.deep), int(tried.length), float(tried.damage), upright, seams)
+    grid = turned(jax.device_get(tried.grid), side)
+    return Attempt(int(tried.deep), int(tried.length), float(tried.damage), grid, seams)
 
 
 def _strain(grid: Grid, size: tuple[int, int], share: float, config: RetargetConfig) -> float:
@@ -168,11 +164,6 @@ def _strain(grid: Grid, size: tuple[int, int], share: float, config: RetargetCon
     target = (jnp.float32(size[0]), jnp.float32(max(1, round(size[1] * share))))
     lengths = (jnp.float32(size[0]), jnp.float32(size[1]))
     return float(_least_strain(grid, lengths, target, jnp.float32(config.crop_share)))
-
-
-def _on_host(grid: Grid) -> Grid:
-    """A grid as NumPy arrays."""
-    return Grid(*(np.asarray(values) for values in grid))  # pyright: ignore[reportArgumentType]
 
 
 _least_strain = jax.jit(least_strain)

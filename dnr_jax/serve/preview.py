@@ -15,16 +15,17 @@ import PIL.Image
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.inspection.drawing import colour_map, to_picture
-from dnr_jax.networks.taps import tap_size, tap_stride
 from dnr_jax.photos.kinds import frame_arrays
 from dnr_jax.pipeline import check_image
 from dnr_jax.planning import choice, proportions
 from dnr_jax.planning.cells import Grid
 from dnr_jax.planning.masks import Masks, check_masks
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.passes import SIDES, replay
+from dnr_jax.planning.passes import replay
 from dnr_jax.planning.plan import Groundwork, lay_groundwork
+from dnr_jax.planning.sides import SIDES
 from dnr_jax.progress import Progress
+from dnr_jax.rendering.render import crop
 from dnr_jax.serve.attempts import photo_grid, try_seams
 from dnr_jax.serve.engine import Engine
 from dnr_jax.serve.fields import Order
@@ -65,7 +66,7 @@ class Analyst:
         photo, marked = self._engine.read(form, order)
         masks = Masks(**marked)
         config = order.config.resolve(photo.size)
-        if tap_stride(config.taps[0]) != 1:
+        if not config.full_resolution:
             raise ValueError(f"an analysis needs a full-resolution tap first, not {config.taps[0]}: add block1_conv2")
         check_masks(masks, photo.size)
         pixels, _ = check_image(frame_arrays(photo)[0], config)
@@ -80,7 +81,7 @@ class Analyst:
         )
         report("analysis", 3, 5)
         size = ground.left_size
-        shown = np.asarray(replay(ground.removals, pixels, 0, config))[: size[0], : size[1]]
+        shown = crop(replay(ground.removals, pixels, 0, config), size)
         sides = {}
         for number, side in enumerate(SIDES, 4):
             attempts = try_seams(ground.left, size, ground.threshold, config, side)
@@ -92,7 +93,7 @@ class Analyst:
             "photo_size": photo.size,
             "size": size,
             "most_crop": config.crop_share,
-            "deepest_stride": tap_stride(config.taps[-1]),
+            "deepest_stride": config.levels[-1].stride,
             "grid": _describe_grid(photo_grid(ground.left, size, config)),
             "sides": sides,
             "rules": rules(),
@@ -170,17 +171,15 @@ def _describe_grid(grid: Grid) -> dict[str, str]:
 
 def _draw_maps(ground: Groundwork, config: RetargetConfig) -> dict[str, str]:
     """Importance and objects as pictures as large as the photo, by name; lighter colours stand for higher values."""
-    size, levels = ground.left_size, zip(config.taps, ground.left.maps, strict=True)
+    size, levels = ground.left_size, zip(config.levels, ground.left.maps, strict=True)
     scale = min(1, _MAP_SIDE / max(size))
     shape = (max(1, round(size[1] * scale)), max(1, round(size[0] * scale)))
     total = np.zeros(shape[::-1], np.float32)
-    for tap, values in levels:
-        height, width = tap_size(tap, size)
-        held = np.asarray(values)[:height, :width]
+    for level, values in levels:
+        held = crop(values, level.size(size))
         total += _resize(held / max(float(held.mean()), 1e-6), shape)
     assert ground.left.objects is not None
-    height, width = tap_size(config.taps[object_level(config.taps)], size)
-    objects = _resize(np.asarray(ground.left.objects)[:height, :width], shape)
+    objects = _resize(crop(ground.left.objects, object_level(config.taps).size(size)), shape)
     return {"importance": _png(colour_map(total)), "objects": _png(colour_map(objects))}
 
 

@@ -15,7 +15,7 @@ import safetensors
 import safetensors.numpy
 
 from dnr_jax.atomic import write_atomically
-from dnr_jax.networks.taps import CONV_LAYERS
+from dnr_jax.networks.taps import CONV_LAYERS, Level
 from dnr_jax.networks.vgg import VGG, Preprocessing
 
 FORMAT = "dnr_jax-1"
@@ -143,7 +143,7 @@ def layer_widths(layers: Layers, *, demanded: tuple[int, ...] | None = None) -> 
     widths = [*(demanded or VGG.widths)]
     channels = 3
     for layer in held:
-        block, kernel, bias = int(layer[5]) - 1, layers[layer].get("kernel"), layers[layer].get("bias")
+        block, kernel, bias = Level(layer).block - 1, layers[layer].get("kernel"), layers[layer].get("bias")
         if layer.endswith("conv1") and block and (demanded or f"block{block}_conv1" not in layers):
             channels = widths[block - 1]
         if kernel is None or bias is None or set(layers[layer]) != {"kernel", "bias"}:

@@ -17,7 +17,7 @@ import safetensors.numpy
 from dnr_jax.atomic import write_atomically
 from dnr_jax.networks.learned import BLOCK1_CHANNELS, CONTRAST_CHANNELS, Learned
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import CONV_LAYERS, conv_layers_below
+from dnr_jax.networks.taps import CONV_LAYERS, conv_layers_below, levels_of
 from dnr_jax.weights.files import Layers, Provenance, read_arrays, read_metadata
 from dnr_jax.weights.registry import shipped_path
 
@@ -124,11 +124,11 @@ def wanted_shapes(module: Learned) -> dict[str, tuple[int, ...]]:
     """The shape of every array of a module, by "layer/kind"; it is worked out here, because tracing takes long."""
     shapes: dict[str, tuple[int, ...]] = {}
     channels = BLOCK1_CHANNELS
-    for layer in CONV_LAYERS:
-        block, conv = int(layer[5]), layer[7:]
+    for level in levels_of(CONV_LAYERS):
+        layer, block = level.tap, level.block
         if block == 1:
             continue
-        if block >= 4 and conv == "conv1":
+        if block >= 4 and level.layer == "conv1":
             channels = 2 * channels + (CONTRAST_CHANNELS if module.contrast else 0)
         width = module.widths[block - 2]
         shapes[f"{layer}/kernel"], shapes[f"{layer}/bias"] = (3, 3, channels, width), (width,)

@@ -39,14 +39,14 @@ def random_vgg19(seed: int = 0) -> "Weights":
     import jax.numpy as jnp
 
     from dnr_jax.networks.network import Network
-    from dnr_jax.networks.taps import CONV_LAYERS
+    from dnr_jax.networks.taps import CONV_LAYERS, Level
     from dnr_jax.networks.vgg import VGG
     from dnr_jax.weights import Provenance, Weights
 
     rng = np.random.default_rng(seed)
     params, channels = {}, 3
     for layer in CONV_LAYERS:
-        width = VGG.widths[int(layer[5]) - 1]
+        width = VGG.widths[Level(layer).block - 1]
         kernel = rng.normal(0, (2 / (9 * channels)) ** 0.5, (3, 3, channels, width)).astype(np.float32)
         params[layer] = {"kernel": jnp.asarray(kernel), "bias": jnp.zeros(width, jnp.float32)}
         channels = width

@@ -7,7 +7,7 @@ from dnr_jax.baselines.seam_carving import gradient_energy, luma
 from dnr_jax.config import DEFAULT_TAPS
 from dnr_jax.inspection.drawing import colour_map, draw_seams, spread
 from dnr_jax.inspection.sections import effective_map
-from dnr_jax.networks.taps import tap_stride
+from dnr_jax.networks.taps import Level
 from figures.layout import Panel, Sheet
 from figures.runs import THREE_TAPS, Studio
 
@@ -58,4 +58,4 @@ def figure_9(studio: Studio) -> Sheet:
 
 def map_picture(values: np.ndarray, tap: str, size: tuple[int, int]) -> np.ndarray:
     """The map of a tap in colour, at the (height, width) `size` of the image that it belongs to."""
-    return spread(colour_map(values), tap_stride(tap), size)
+    return spread(colour_map(values), Level(tap).stride, size)

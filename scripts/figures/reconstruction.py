@@ -9,7 +9,7 @@ import PIL.Image
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.inspection.drawing import most_moved, to_picture
-from dnr_jax.networks.taps import tap_size
+from dnr_jax.networks.taps import Level
 from dnr_jax.planning.passes import replay
 from dnr_jax.result import Result
 from figures.layout import Panel, Sheet
@@ -184,7 +184,7 @@ def _carved_maps(result: Result, config: RetargetConfig) -> list[np.ndarray]:
     maps = []
     for level, (tap, values) in enumerate(zip(config.taps, result.importance, strict=True)):
         carved = replay(list(result.passes), jnp.asarray(values), level, config)
-        height, width = tap_size(tap, size)
+        height, width = Level(tap).size(size)
         maps.append(map_picture(np.asarray(carved)[:height, :width], tap, size))
     return maps
 

@@ -11,7 +11,6 @@ from dnr_jax.baselines import METHODS, Context
 from dnr_jax.config import PAPER_GEOMETRY, RetargetConfig
 from dnr_jax.inspection.drawing import to_picture
 from dnr_jax.inspection.table import show_size
-from dnr_jax.networks.taps import tap_stride
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.importance import analyse
 from dnr_jax.planning.passes import replay
@@ -87,10 +86,8 @@ class Studio:
 
     def plan(self, share: float, config: RetargetConfig) -> Plan:
         """Finds the seams and the warp to a share of the width, without rendering anything."""
-        if min(self.size) < tap_stride(config.taps[-1]):
-            raise ValueError(
-                f"the photo is {show_size(self.size)}: {config.taps[-1]} needs {tap_stride(config.taps[-1])}"
-            )
+        if min(self.size) < config.levels[-1].stride:
+            raise ValueError(f"the photo is {show_size(self.size)}: {config.taps[-1]} needs {config.levels[-1].stride}")
         self._note("seams", share, dataclasses.asdict(config))
         return make_plan(self.importance(config.taps), self.size, self.narrowed(share), config)
 

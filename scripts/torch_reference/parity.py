@@ -147,7 +147,6 @@ def dnr_jax_outputs(
     import jax
     import jax.numpy as jnp
 
-    from dnr_jax.networks.taps import tap_stride
     from dnr_jax.padding import fit, traced_size
     from dnr_jax.pipeline import retarget
     from dnr_jax.planning.importance import analyse
@@ -162,8 +161,8 @@ def dnr_jax_outputs(
         maps = []
         for step in passes:
             height = step.size[0] if step.side == "width" else step.size[1]
-            for tap, seams in zip(config.taps, step.carving.levels, strict=True):
-                maps.append(np.asarray(seams.kept)[: height // tap_stride(tap), : int(seams.width)])
+            for level, seams in zip(config.levels, step.carving.levels, strict=True):
+                maps.append(np.asarray(seams.kept)[: height // level.stride, : int(seams.width)])
         return maps
 
     photo = jnp.asarray(image, jnp.float32)

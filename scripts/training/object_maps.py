@@ -9,7 +9,6 @@ import PIL.Image
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import tap_size
 from dnr_jax.padding import pad, traced_size
 from dnr_jax.planning.masks import NO_MASKS
 from dnr_jax.planning.objects import object_level, object_map, weigh_importance
@@ -38,7 +37,7 @@ def see_objects(path: Path, networks: Mapping[str, Network]) -> dict[str, np.nda
     size = (photo.height, photo.width)
     config = config.resolve(size)
     pixels = jnp.asarray(pad(np.asarray(photo, np.float32), bucket_shape(size)))
-    level, maps = object_level(config.taps), {}
+    maps = {}
     for label, network in networks.items():
         sight, importance = look_at([pixels], size, config, network, NO_MASKS)
         assert sight is not None
@@ -46,10 +45,10 @@ def see_objects(path: Path, networks: Mapping[str, Network]) -> dict[str, np.nda
         objects = object_map(importance, jnp.asarray(sight.salience), valid, taps=config.taps)
         weighted = weigh_importance(importance, objects, jnp.float32(0), valid, taps=config.taps)
         maps["salience"] = sight.salience
-        for name, values, tap in (
-            (f"objects, {label}", objects, config.taps[level]),
-            (f"deepest with objects, {label}", weighted[-1], config.taps[-1]),
+        for name, values, level in (
+            (f"objects, {label}", objects, object_level(config.taps)),
+            (f"deepest with objects, {label}", weighted[-1], config.levels[-1]),
         ):
-            height, width = tap_size(tap, size)
+            height, width = level.size(size)
             maps[name] = np.asarray(values)[:height, :width]
     return maps
