@@ -2,8 +2,9 @@
 
 From jaxlib 0.10.2 on XLA hands fusions of products and sums to YNNPACK, and some come back wrong without a word, in
 float32: a matrix-vector product under `vmap`, squared and summed, from row 32,769 on (jax #39103; 0.10.2), and a batch
-of matrix products with a constant matrix, multiplied elementwise and summed (0.10.2, 0.11.2 and 0.12.0.1). Others end
-the process (jax #39257, #40412; 0.10.2 and 0.11.0). An empty list of what may be fused so is right everywhere.
+of matrix products with a constant matrix, multiplied elementwise and summed (every version from 0.10.2 to 0.12.0.1).
+Others end the process (jax #39257, in all of these versions; #40412, in 0.10.2). An empty list of what may be fused so
+is right everywhere.
 
 XLA reads $XLA_FLAGS once, when JAX computes first, and has no other door for an option of all programs: hence this one
 effect of importing the package. Programs that other code compiles in the same process are compiled so as well.

@@ -36,7 +36,18 @@ def matrices():
 
 print(json.dumps({"rows": rows(32_769), "matrices": matrices(), "flags": os.environ.get("XLA_FLAGS", "")}))
 """
-FAULTY = {"0.10.2": {"rows", "matrices"}, "0.11.2": {"matrices"}, "0.12.0.1": {"matrices"}}
+CRASH = """
+import sys
+if sys.argv[1] == "with":
+    import dnr_jax
+import jax
+import jax.numpy as jnp
+
+ones = jnp.ones((2, 2, 2, 2, 2, 2, 8, 16), jnp.float32)
+print(float(jax.jit(lambda a, b: jnp.einsum("...ij,...kj->...ik", a, b).sum())(ones, ones)))
+"""
+NEWER = ("0.11.0", "0.11.1", "0.11.2", "0.12.0", "0.12.0.1")
+FAULTY = {"0.10.2": {"rows", "matrices"}, **{jaxlib: {"matrices"} for jaxlib in NEWER}}
 """What each version of jaxlib was found to get wrong without the option."""
 
 
@@ -67,6 +78,21 @@ def test_importing_the_package_makes_them_right() -> None:
     assert wrong == set(), "this jaxlib computes wrong results: see dnr_jax/xla_faults.py"
     assert flags == add_option("", version("jaxlib"))
     assert "RuntimeWarning" not in complaint
+
+
+@pytest.mark.parametrize("how", ["with", "without"])
+def test_products_of_rank_eight_do_not_end_the_process(how: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH, how],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if how == "with":
+        assert float(done.stdout) == 64 * 8 * 8 * 16
+    elif version("jaxlib") in FAULTY:
+        assert done.returncode < 0, "a signal ended it"
 
 
 def test_the_users_flags_stay() -> None:
