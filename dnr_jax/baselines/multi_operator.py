@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Shaped
 
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.bidirectional_warping import bidirectional_warping
@@ -107,9 +107,9 @@ def find_sequence(
 
 
 def apply_sequence(
-    image: Float32[np.ndarray, "h _ c"], width: int, operators: tuple[str, ...]
-) -> Float32[np.ndarray, "h _ c"]:
-    """Carries a sequence out on an image float32 [H, W, C], with steps that lead from its width to `width`."""
+    image: Shaped[np.ndarray, "h _ c"], width: int, operators: tuple[str, ...]
+) -> Shaped[np.ndarray, "h _ c"]:
+    """Carries a sequence out on an image [H, W, C] in [0, 255], with steps that lead from its width to `width`."""
     widths = widths_along(image.shape[1], width, len(operators))
     step = 0
     for name, run in groupby(operators):

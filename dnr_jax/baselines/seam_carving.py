@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float32, Int32
+from jaxtyping import Array, Float32, Int32, Shaped
 
 from dnr_jax.arrays import Whole
 from dnr_jax.baselines import Context
@@ -48,9 +48,9 @@ def carve(
 
 
 def carve_photo(
-    image: Float32[np.ndarray, "h _ c"], width: int, energy: str, context: Context, *, canvas: int | None = None
-) -> Float32[np.ndarray, "h _ c"]:
-    """Brings an image float32 [H, W, C] to `width` columns.
+    image: Shaped[np.ndarray, "h _ c"], width: int, energy: str, context: Context, *, canvas: int | None = None
+) -> Shaped[np.ndarray, "h _ c"]:
+    """Brings an image [H, W, C] in [0, 255] to `width` columns.
 
     Seams are inserted as DNR inserts them: found as if to remove them, each followed by the mean of itself and its
     right neighbour, at most half the width in one round.

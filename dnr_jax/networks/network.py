@@ -1,6 +1,6 @@
 """A network ready to run: module, parameters and how its importance is to be computed. All networks look alike."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import flax.struct
@@ -31,19 +31,19 @@ class Network(flax.struct.PyTreeNode):
         pixels at which the network sees the whole photo for the importance of taps past block 1.
     """
 
-    params: dict[str, dict[str, Float[Array, "..."]]]
+    params: dict[str, dict[str, Any]]
     module: FeatureModule = flax.struct.field(pytree_node=False)
     constant_layers: tuple[str, ...] = flax.struct.field(pytree_node=False, default=())
     importance_side: int | None = flax.struct.field(pytree_node=False, default=None)
 
     def features(
         self,
-        image: Float[Array, "h w c"],
+        image: Float[Array, "*batch h w c"],
         taps: tuple[str, ...],
         *,
         size: Size | None = None,
         start: str | None = None,
-    ) -> dict[str, Float[Array, "_ _ _"]]:
+    ) -> dict[str, Float[Array, "*batch _ _ _"]]:
         """The activations of `taps` for an RGB `image`, float32 [H, W, 3] in [0, 255]; see `VGG.__call__`.
 
         `start` is for a VGG alone.

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float32, Int32, Shaped
+from jaxtyping import Array, Bool, Shaped
 
 from dnr_jax.arrays import Number
 from dnr_jax.config import RetargetConfig
@@ -55,7 +55,7 @@ class Pass:
     size: tuple[Any, Any]
     new_size: tuple[Any, Any]
     wanted: Any
-    tried: tuple[Int32[Array, " n"], Float32[Array, " n"]] | None = None
+    tried: tuple[Any, Any] | None = None
 
     @property
     def grow(self) -> bool:

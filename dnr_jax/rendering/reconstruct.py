@@ -58,7 +58,7 @@ class FeatureLoss:
     def from_parts(
         self,
         value: Float[Array, "h w c"],
-        weights: tuple[Number, ...],
+        weights: tuple[Float[Array, ""] | float, ...],
         sum_parts: Callable[[jax.Array | None], tuple[jax.Array, jax.Array]],
     ) -> Float[Array, ""]:
         """The loss at `value`, with its gradient, where both are sums over parts that are evaluated one by one.
@@ -83,7 +83,7 @@ class FeatureLoss:
         # A term that is zero and whose gradient is the one just found: nothing is kept for a backward pass.
         return self._combine(squares, weights) + jnp.sum(gradient * (value - lax.stop_gradient(value)))
 
-    def _combine(self, squares: jax.Array, weights: tuple[Number, ...]) -> Float[Array, ""]:
+    def _combine(self, squares: jax.Array, weights: tuple[Float[Array, ""] | float, ...]) -> Float[Array, ""]:
         """The loss from each tap's sum of squares, float32 [taps]."""
         terms = squares if self.kind == "squared" else _root(squares)
         return jnp.sum(terms * jnp.stack([jnp.asarray(weight, jnp.float32) for weight in weights]))

@@ -161,8 +161,8 @@ def _attempt(tried: _Tried, lengths: tuple[int, int], side: str) -> Attempt:
 
 def _strain(grid: Grid, size: tuple[int, int], share: float, config: RetargetConfig) -> float:
     """The strain of the warp that shrinks the width to `share` of it."""
-    target = (jnp.float32(size[0]), jnp.float32(max(1, round(size[1] * share))))
-    lengths = (jnp.float32(size[0]), jnp.float32(size[1]))
+    target = (jnp.int32(size[0]), jnp.int32(max(1, round(size[1] * share))))
+    lengths = (jnp.int32(size[0]), jnp.int32(size[1]))
     return float(_least_strain(grid, lengths, target, jnp.float32(config.crop_share)))
 
 
