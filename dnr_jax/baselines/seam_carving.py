@@ -75,8 +75,8 @@ def carve_photo(
     return image
 
 
-def luma(image: Float32[np.ndarray, "h w _"]) -> Float32[np.ndarray, "h w"]:
-    """Rec. 601 luma of an image float32 [H, W, C], float32 [H, W]."""
+def luma(image: Shaped[np.ndarray, "h w _"]) -> Float32[np.ndarray, "h w"]:
+    """Rec. 601 luma of an image [H, W, C] in [0, 255], float32 [H, W]."""
     return image[..., :3] @ np.array(_LUMA, np.float32)
 
 
