@@ -3,8 +3,8 @@
 The network (`blazeface`) was trained on 192 pixels. It is run on the whole photo at three resolutions, 768, 384 and 192
 pixels on the longer side: it consists of convolutions alone, so that one run on the finest one sees what overlapping
 tiles of 192 pixels would, without tiles' seams and at 0.7 of their cost. The middle resolution is looked at in the
-mirror too, because what the network makes of a turned head depends on the side it is turned to. Boxes found at several
-places, resolutions and in the mirror are merged.
+mirror too, because the network does not score a face and its mirror image alike. Boxes found at several places,
+resolutions and in the mirror are merged.
 """
 
 from functools import partial
