@@ -105,6 +105,7 @@ def mirrored(box: Letterbox) -> Letterbox:
     return Letterbox(jnp.roll(box.image[:, ::-1], box.size[1] - width, axis=1), box.size)
 
 
+@jax.jit
 def mirrored_boxes(boxes: Float32[Array, "n 4"], size: Size) -> Float32[Array, "n 4"]:
     """Boxes of a mirrored photo of (height, width) `size` where they are in the photo itself."""
     top, left, bottom, right = boxes.T
