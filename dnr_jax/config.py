@@ -91,6 +91,13 @@ class RetargetConfig:
         "joints",
         "everywhere",
     )
+    tones: str = _option(
+        "match",
+        "Where a mask removed something: bring the tones of what then meets together, so that no step shows in a sky"
+        " (match), or leave every pixel as it was (keep).",
+        "match",
+        "keep",
+    )
     loss: str = _option(
         "norm", "Feature loss per tap: the L2 norm of the difference (Eq. 4), or its square.", "norm", "squared"
     )
@@ -272,6 +279,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **PAPER_GEOMETRY,
         "init": "linear",
         "optimise": "everywhere",
+        "tones": "keep",
         "reconstruct_steps": 300,
         "reconstruct_rate": 4.0,
         "rate_schedule": "constant",

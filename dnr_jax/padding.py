@@ -14,8 +14,8 @@ AnySize = tuple[Whole, Whole]
 
 def valid_mask(shape: tuple[int, ...], size: AnySize) -> Bool[Array, "h w 1"]:
     """A bool [H, W, 1] that is True inside the valid top-left part of an array of `shape` [H, W, ...]."""
-    rows, columns = jnp.arange(shape[0])[:, None, None], jnp.arange(shape[1])[None, :, None]
-    return (rows < size[0]) & (columns < size[1])
+    rows, columns = (jnp.arange(n, dtype=jnp.int32) for n in shape[:2])
+    return (rows[:, None, None] < size[0]) & (columns[None, :, None] < size[1])
 
 
 def pad(array: Shaped[np.ndarray, "_ _ ..."], shape: tuple[int, int]) -> Shaped[np.ndarray, "_ _ ..."]:

@@ -26,6 +26,7 @@ from dnr_jax.weights import Layers, Provenance, Weights, load_weights
 pytest_plugins = ["batch_photos", "batch_runs", "complete_runs", "fetch_fixtures", "serve_runs"]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_threefry_partitionable", True)
 # Compiled programs are shared by all workers, by the commands that tests start, and by the next run.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "compiled")

@@ -37,7 +37,8 @@ def photo(seed: int = 0, shape: tuple[int, int] = SHAPE) -> np.ndarray:
 def layers(contrast: bool = True) -> Layers:
     """Random parameters whose biases let something through."""
     module = Learned(MODULE.widths, contrast=contrast)
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((32, 32, 3)), TAPS))["params"]
+    with jax.numpy_dtype_promotion("standard"):  # Flax adds hashes of names to keys of another type.
+        shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((32, 32, 3)), TAPS))["params"]
     rng = np.random.default_rng(1)
     return {
         layer: {

@@ -256,7 +256,9 @@ def check_loss_and_gradients(case: Case, name: str, loss: FeatureLoss) -> None:
     assert (int(found.active) == 0) == (name == "none")
     assert (int(found.active) == found.order.size) == (name == "all")
     assert bool(gradient.any()) == (name != "none")
-    shift = jnp.asarray(np.random.default_rng(5).normal(0, 0.7, (*SHAPE, 2)), jnp.float32) * found.free
+    shift = jnp.asarray(np.random.default_rng(5).normal(0, 0.7, (*SHAPE, 2)), jnp.float32) * found.free.astype(
+        jnp.float32
+    )
     image = jnp.where(jnp.abs(start) > 255, 0, start)
     # What the displaced image has outside of free pixels is the image itself.
     whole, slopes = _evaluate(HeldLoss(SampledLoss(loss)), shift, Held(SampledTargets(image, targets), found.free))

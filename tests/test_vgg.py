@@ -114,7 +114,7 @@ def test_padding_has_no_gradient(small_vgg: Weights) -> None:
         total = jnp.float32(0)
         for features in small_vgg.network.features(image, SOME_TAPS, size=size).values():
             # Not uniform over the map, or a neuron's place would not matter.
-            rows, columns = jnp.arange(features.shape[0]), jnp.arange(features.shape[1])
+            rows, columns = (jnp.arange(n, dtype=jnp.float32) for n in features.shape[:2])
             total += jnp.sum(jnp.square(features) * (1 + jnp.cos(rows[:, None, None] + 2.0 * columns[None, :, None])))
         return total
 

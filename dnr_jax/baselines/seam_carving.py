@@ -130,7 +130,7 @@ def _remove_until(state: _State, width: jax.Array | int, until: jax.Array | int,
         order = state.order.at[rows, state.columns[rows, seam]].set(state.removed)
         # What remains moves up; the last remaining column is repeated from there on.
         source = jnp.minimum(columns, jnp.maximum(left - 2, 0))
-        source = source + (source >= seam[:, None])
+        source = source + (source >= seam[:, None]).astype(jnp.int32)
         return _State(
             jnp.take_along_axis(state.grey, source, 1, mode="clip"),
             jnp.take_along_axis(state.columns, source, 1, mode="clip"),

@@ -185,7 +185,7 @@ def colour_and_energy(x: Float32[Array, "h w 16"]) -> Float32[Array, "h w 11"]:
 def border_ring(shape: tuple[int, ...], size: AnySize | None) -> Float32[Array, "_ _ 1"]:
     """A float32 [h, w, 1] that is 1 on the outer 8 % (at least one neuron) of the valid part."""
     height, width = (jnp.asarray(n, jnp.int32) for n in (size or shape[:2]))
-    ring = [jnp.maximum(1, (n * BORDER_SHARE).astype(jnp.int32)) for n in (height, width)]
+    ring = [jnp.maximum(1, (n.astype(jnp.float32) * BORDER_SHARE).astype(jnp.int32)) for n in (height, width)]
     rows, columns = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])[None, :]
     inner = (rows >= ring[0]) & (rows < height - ring[0]) & (columns >= ring[1]) & (columns < width - ring[1])
     return (valid_mask(shape, (height, width)) & ~inner[..., None]).astype(jnp.float32)

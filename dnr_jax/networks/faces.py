@@ -109,7 +109,8 @@ def mirrored(box: Letterbox) -> Letterbox:
 def mirrored_boxes(boxes: Float32[Array, "n 4"], size: Size) -> Float32[Array, "n 4"]:
     """Boxes of a mirrored photo of (height, width) `size` where they are in the photo itself."""
     top, left, bottom, right = boxes.T
-    return jnp.stack([top, size[1] - right, bottom, size[1] - left], 1)
+    width = size[1].astype(jnp.float32)
+    return jnp.stack([top, width - right, bottom, width - left], 1)
 
 
 @jax.jit

@@ -73,7 +73,8 @@ def letterbox(image: Image, *, size: Size | None = None, longer: int = LONGER) -
     for n, m in zip(canvas, lengths, strict=True):
         scale = jnp.minimum(scale, n / m)  # Fits in any case.
     height, width = (
-        jnp.clip(jnp.round(m * scale).astype(jnp.int32), 1, n) for n, m in zip(canvas, lengths, strict=True)
+        jnp.clip(jnp.round(m.astype(jnp.float32) * scale).astype(jnp.int32), 1, n)
+        for n, m in zip(canvas, lengths, strict=True)
     )
     rows = triangle_weights(image.shape[0], lengths[0], canvas[0], height)
     columns = triangle_weights(image.shape[1], lengths[1], canvas[1], width)

@@ -32,9 +32,9 @@ class Preprocessing(NamedTuple):
 
     def __call__(self, image: Float[Array, "*shape 3"]) -> Float[Array, "*shape 3"]:
         ordered = image[..., ::-1] if self.order == "bgr" else image
-        mean = jnp.asarray(self.mean, jnp.float32).reshape((1,) * (image.ndim - 1) + (3,))
-        std = jnp.asarray(self.std, jnp.float32).reshape(mean.shape)
-        return (ordered * jnp.float32(self.scale) - mean) / std
+        mean = jnp.asarray(self.mean, image.dtype).reshape((1,) * (image.ndim - 1) + (3,))
+        std = jnp.asarray(self.std, image.dtype).reshape(mean.shape)
+        return (ordered * self.scale - mean) / std
 
 
 KERAS_PREPROCESSING = Preprocessing("bgr", 1.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))

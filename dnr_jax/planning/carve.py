@@ -157,10 +157,10 @@ def insert_width(array: Float32[Array, "h w *c"], seams: Seams, width: int) -> F
       width: columns of the result, at least the valid width and the seams; those past both are undefined.
     """
     columns = jnp.arange(array.shape[1], dtype=jnp.int32)[None, :]
-    seam = seams.order < seams.removed
+    seam = (seams.order < seams.removed).astype(jnp.int32)
     valid = seams.width + seams.removed
     # Where each original neuron goes; those past the valid part go past everything.
-    places = jnp.where(columns < valid, columns + jnp.cumsum(seam, 1, dtype=jnp.int32) - seam, 2 * array.shape[1])
+    places = jnp.where(columns < valid, columns + jnp.cumsum(seam, 1) - seam, 2 * array.shape[1])
     wanted = jnp.arange(width, dtype=jnp.int32)
     left = jax.vmap(lambda row: jnp.searchsorted(row, wanted, side="right"))(places).astype(jnp.int32) - 1
     inserted = wanted[None, :] > jnp.take_along_axis(places, left, axis=1)

@@ -131,4 +131,4 @@ def widest(marked: Bool[np.ndarray, "h w"]) -> int:
 
 def protect_importance(importance: Float32[Array, "h w"], bias: Float32[Array, "h w"]) -> Float32[Array, "h w"]:
     """The warp's importance with protected pixels raised far above all others, float32 [H, W]."""
-    return importance + _WARP_PROTECTION * (bias > 0)
+    return importance + _WARP_PROTECTION * (bias > 0).astype(jnp.float32)

@@ -70,5 +70,5 @@ _DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetargetC
 _ELSEWHERE = (
     *("alpha", "centre_prior", "most_crop", "reconstruct_rate", "refine_rate", "tolerance", "seed"),
     *("keep", "object_weight", "face_weight", "word_weight"),
-    *("reconstruct_steps", "refine_steps", "rate_schedule", "snapshot_every", "precision"),
+    *("reconstruct_steps", "refine_steps", "rate_schedule", "snapshot_every", "precision", "tones"),
 )

@@ -141,7 +141,7 @@ def _column_weights(grid: Grid) -> tuple[jax.Array, jax.Array, jax.Array]:
     padded = jnp.pad(weights, 1, mode="edge")
     # Smoothed, so that neighbouring scales are near each other and nothing that is straight gets a kink.
     weights = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-    return weights + PROTECTED * jnp.any(grid.protected, 0), mean, strongest
+    return weights + PROTECTED * jnp.any(grid.protected, 0).astype(jnp.float32), mean, strongest
 
 
 def crop_price(weights: Float32[Array, "40"], strongest: Float32[Array, "40"]) -> Float32[Array, "40"]:
@@ -184,10 +184,11 @@ def _plan_first(grid: Grid, total: jax.Array, most_crop: Number) -> tuple[jax.Ar
         left, right, _ = state
         at_left, at_right = wanted(left, right)
         # What one border has lost counts against it, so that not all is taken from one side.
-        first, last = rank[left] + BALANCE * left, rank[right - 1] + BALANCE * (CELLS - right)
+        lost = BALANCE * jnp.stack([left, CELLS - right]).astype(jnp.float32)
+        first, last = rank[left] + lost[0], rank[right - 1] + lost[1]
         from_left = at_left & (~at_right | (first <= last))
         from_right = at_right & ~from_left
-        return left + from_left, right - from_right, from_left | from_right
+        return left + from_left.astype(jnp.int32), right - from_right.astype(jnp.int32), from_left | from_right
 
     start = (jnp.int32(0), jnp.int32(CELLS), total < CELLS)
     left, right, _ = lax.while_loop(lambda state: state[2], advance, start)
@@ -211,10 +212,10 @@ def _plan_second(grid: Grid, first: jax.Array, total: jax.Array) -> jax.Array:
     strongest = jnp.mean(jnp.sort(shown, 1)[:, -(CELLS // 8) :], 1)
     # The main object's scale, not that of all the little things that share its rows; before that, that of faces, and
     # before all that of what is protected.
-    most = shown**4 + 10 * faces + 1e3 * protected
+    most = shown**4 + 10 * faces + 1e3 * protected.astype(jnp.float32)
     own = jnp.sum(most * first[None, :], 1) / jnp.maximum(jnp.sum(most, 1), 1e-6)
     pull = SHAPE * jnp.square(strongest) + FACE_SHAPE * jnp.max(faces, 1)
-    pull += PROTECTED * jnp.any(protected, 1)
+    pull += PROTECTED * jnp.any(protected, 1).astype(jnp.float32)
     weights = STIFFNESS + pull
     ratio = total / CELLS
     low, high = jnp.minimum(LEAST_FOLLOW, LEAST_FOLLOW * ratio), jnp.maximum(MOST_FOLLOW, 2 * ratio - 1)

@@ -120,7 +120,7 @@ def warp_width(image: Float32[Array, "h _ c"], warp: Warp, width: int) -> Float3
     low, high = (jnp.clip(x, warp.old_edges[0], warp.old_edges[-1])[:, None] for x in (centres - half, centres + half))
     pixels = jnp.arange(image.shape[1], dtype=jnp.float32)[None, :]
     overlap = jnp.maximum(0, jnp.minimum(high, pixels + 1) - jnp.maximum(low, pixels))
-    overlap = jnp.where(jnp.arange(width)[:, None] < warp.new_edges[-1], overlap, 0)
+    overlap = jnp.where(places[:-1, None] < warp.new_edges[-1], overlap, 0)
     covered = jnp.sum(overlap, 1, keepdims=True)
     weights = overlap / jnp.where(covered > 0, covered, 1)
     return jnp.einsum("hwc,vw->hvc", image, weights, precision=lax.Precision.HIGHEST)

@@ -151,7 +151,7 @@ def active_tiles(joints: Bool[Array, "h w"], taps: tuple[str, ...], *, margin: i
 
 def worthwhile(tiles: Tiles) -> Bool[Array, ""]:
     """Whether optimising the active tiles is cheaper than the image in one piece, a bool scalar."""
-    return tiles.active <= SHARE * tiles.order.shape[0]
+    return tiles.active.astype(jnp.float32) <= SHARE * tiles.order.shape[0]
 
 
 def _up(length: int, step: int) -> int:

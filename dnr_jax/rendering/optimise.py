@@ -177,7 +177,8 @@ def _advance(
 
     def step(state: _State) -> _State:
         loss, gradient = jax.value_and_grad(objective)(state.value, data)
-        direction, adam = optax.scale_by_adam().update(gradient, state.adam)
+        with jax.numpy_dtype_promotion("standard"):  # Optax raises a float to the count of steps, a whole number.
+            direction, adam = optax.scale_by_adam().update(gradient, state.adam)
         assert isinstance(direction, jax.Array)
         done = state.step.astype(jnp.float32) / jnp.asarray(steps, jnp.float32)
         falling = jnp.where(cosine, 0.5 * (1 + jnp.cos(jnp.pi * done)), 1)

@@ -25,8 +25,8 @@ def sample(
       float32 [H, W, C].
     """
     height, width = size or image.shape[:2]
-    rows = jnp.arange(displacement.shape[0], dtype=jnp.float32)[:, None] + displacement[..., 0]
-    columns = jnp.arange(displacement.shape[1], dtype=jnp.float32)[None, :] + displacement[..., 1]
+    rows = jnp.arange(displacement.shape[0], dtype=displacement.dtype)[:, None] + displacement[..., 0]
+    columns = jnp.arange(displacement.shape[1], dtype=displacement.dtype)[None, :] + displacement[..., 1]
     top, bottom, y = _cell(rows, height)
     left, right, x = _cell(columns, width)
     y, x = y[..., None], x[..., None]
@@ -38,8 +38,8 @@ def sample(
 def _cell(coordinates: jax.Array, length: Whole) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The two pixels around each coordinate and how far it is from the first to the second, in [0, 1]."""
     last = jnp.asarray(length, jnp.int32) - 1
-    edge = last.astype(jnp.float32)
+    edge = last.astype(coordinates.dtype)
     inside = (coordinates >= 0) & (coordinates <= edge)
     clamped = jnp.where(inside, coordinates, jax.lax.stop_gradient(jnp.clip(coordinates, 0, edge)))
     first = jnp.clip(jnp.floor(jax.lax.stop_gradient(clamped)).astype(jnp.int32), 0, jnp.maximum(last - 1, 0))
-    return first, jnp.minimum(first + 1, last), clamped - first.astype(jnp.float32)
+    return first, jnp.minimum(first + 1, last), clamped - first.astype(coordinates.dtype)
