@@ -1,10 +1,9 @@
 """What tests of batch runs share: small photo files, a quick program, and its compilation."""
 
 import os
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -26,24 +25,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of compiled programs for this run of the tests and the processes that it starts."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "programs"
-    folder.mkdir(exist_ok=True)
-    return folder
+def programs() -> Path:
+    """The folder of compiled programs that this process, other workers and the processes that tests start share."""
+    return Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
 
 
-@pytest.fixture
-def compiled(programs: Path) -> Iterator[None]:
-    """What this process compiles is kept in `programs` for other tests."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    jax.config.update(names[0], str(programs))
-    jax.config.update(names[1], 0.0)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
+def own_programs(folder: Path, programs: Path) -> Path:
+    """A copy of the compiled programs in a folder, for processes that are killed and may leave one half-written."""
+    return Path(shutil.copytree(programs, folder / "programs"))
 
 
 def environment(programs: Path | None = None, **more: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from dnr_jax.pipeline import retarget
 from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]
+pytestmark = pytest.mark.slow
 CONFIG = RetargetConfig(taps=("block1_conv2",), keep=("objects",), reconstruct_steps=2, refine_steps=1)
 
 

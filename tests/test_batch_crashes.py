@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from batch_photos import TINY, environment, results, write_photos
+from batch_photos import TINY, environment, own_programs, results, write_photos
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +36,12 @@ for line in sys.stdin:
     print(pid, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
+
+
+@pytest.fixture
+def programs(tmp_path: Path, programs: Path) -> Path:
+    """A copy: processes that are killed may leave a program half-written."""
+    return own_programs(tmp_path, programs)
 
 
 class Nursery:

@@ -18,7 +18,7 @@ from dnr_jax.batch.buckets import find_bucket
 from dnr_jax.batch.devices import Devices, Shaped
 from dnr_jax.weights import load_weights
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]
+pytestmark = pytest.mark.slow
 CONFIG = paper_config(taps=("block1_conv2",), reconstruct_steps=2, refine_steps=1)
 SIZES = [(40 + i, 64 - i) for i in range(11)]
 

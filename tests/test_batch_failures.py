@@ -11,7 +11,7 @@ from batch_runs import SIZES, Finished, assert_near, run
 from dnr_jax.batch.devices import Devices
 from dnr_jax.photos.files import write_photo
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled")]
+pytestmark = pytest.mark.slow
 
 
 def test_bad_photos_are_listed_and_the_run_goes_on(

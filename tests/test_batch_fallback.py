@@ -52,7 +52,7 @@ def test_entries_say_which_they_are(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_batch_writes_them_as_png_and_says_so(
-    photos: Path, tmp_path: Path, compiled: None, capsys: pytest.CaptureFixture[str]
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     figures = run(tmp_path / "out", f"--input={photos}")
     assert figures.code == 0
@@ -69,7 +69,7 @@ def test_a_batch_writes_them_as_png_and_says_so(
 
 
 def test_without_a_fallback_they_fail_before_they_are_decoded(
-    photos: Path, tmp_path: Path, compiled: None, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[str] = []
     real = loop.decode_entry

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch_photos import TINY, environment, results, write_photos
+from batch_photos import TINY, environment, own_programs, results, write_photos
 from signals import SIGNALS, end
 
 pytestmark = pytest.mark.usefixtures("heeded")
@@ -42,6 +42,12 @@ if __name__ == "__main__":
         )
     end_process(command.main(["batch", *sys.argv[2:]]))
 """
+
+
+@pytest.fixture
+def programs(tmp_path: Path, programs: Path) -> Path:
+    """A copy: processes that are killed may leave a program half-written."""
+    return own_programs(tmp_path, programs)
 
 
 def start_batch(folder: Path, programs: Path | None, phase: str, *more: str) -> subprocess.Popen[str]:

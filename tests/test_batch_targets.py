@@ -78,7 +78,6 @@ def count(monkeypatch: pytest.MonkeyPatch, home: Any, name: str) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled")
 def test_every_result_is_recorded_and_resumes_alone(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +107,6 @@ def test_every_result_is_recorded_and_resumes_alone(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled")
 def test_uses_own_sizes_and_failures_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in").mkdir()
     write_photo(tmp_path / "in/a.png", tiny_photo(40, 48, 1))

@@ -1,6 +1,7 @@
 """The whole method on synthetic photos, every option's effect, and determinism."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,8 +22,13 @@ def assert_same(a: Result, b: Result) -> None:
     assert a.record["reconstruction"]["losses"] == b.record["reconstruction"]["losses"]
 
 
-@pytest.mark.parametrize("share", [0.75, 0.6])
-@pytest.mark.parametrize("percentile", [20.0, 100.0])
+@pytest.mark.parametrize(
+    ("share", "percentile"),
+    [
+        (0.75, 20.0),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in [(0.75, 100.0), (0.6, 20.0), (0.6, 100.0)]),
+    ],
+)
 def test_a_disc_stays_round_while_its_ground_gives_way(embedded: Weights, share: float, percentile: float) -> None:
     photo = disc_photo()
     width = round(photo.shape[1] * share)
@@ -34,6 +40,7 @@ def test_a_disc_stays_round_while_its_ground_gives_way(embedded: Weights, share:
     assert abs(disc_aspect(linear) - share) < 0.03
 
 
+@pytest.mark.slow
 def test_a_disc_stays_round_when_the_height_shrinks(embedded: Weights) -> None:
     photo = np.ascontiguousarray(disc_photo().swapaxes(0, 1))
     result = retarget(photo, (192, 192), paper_config(), embedded)
@@ -41,6 +48,7 @@ def test_a_disc_stays_round_when_the_height_shrinks(embedded: Weights) -> None:
     assert abs(disc_aspect(result.image) - 1) < 0.03
 
 
+@pytest.mark.slow
 def test_height_is_the_transpose_of_width(small_vgg: Weights) -> None:
     # A kernel that is symmetric under transposition makes the whole method so.
     params = jax.tree.map(
@@ -58,6 +66,7 @@ def test_height_is_the_transpose_of_width(small_vgg: Weights) -> None:
     assert np.abs(across.image.astype(int) - down.image.swapaxes(0, 1)).mean() < 0.1
 
 
+@pytest.mark.slow
 def test_both_sides_at_once(embedded: Weights) -> None:
     result = retarget(disc_photo(), (160, 200), QUICK, embedded)
     assert result.image.shape == (160, 200, 3)
@@ -65,7 +74,10 @@ def test_both_sides_at_once(embedded: Weights) -> None:
     assert abs(disc_aspect(result.image) - 1) < 0.04
 
 
-@pytest.mark.parametrize("target", [(70, 90), (64, 33), (40, 96), (1, 1), (70, 1)])
+@pytest.mark.parametrize(
+    "target",
+    [(64, 33), *(pytest.param(size, marks=pytest.mark.slow) for size in [(70, 90), (40, 96), (1, 1), (70, 1)])],
+)
 def test_any_smaller_size_comes_out_exactly(embedded: Weights, target: tuple[int, int]) -> None:
     result = retarget(textured_photo(70, 96), target, QUICK, embedded)
     assert result.image.shape == (*target, 3)
@@ -104,27 +116,38 @@ def test_the_three_starts(embedded: Weights) -> None:
     np.testing.assert_allclose(linear.start[:, 0], expected, atol=1e-3)
 
 
-def test_options_have_their_effect(small_vgg: Weights) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "importance_percentile": 100.0,
+            "alpha": 0.0,
+            "init": "linear",
+            "reconstruct_steps": 8,
+            "reconstruct_rate": 0.5,
+            "refine_steps": 9,
+            "refine_rate": 0.2,
+            "rate_schedule": "constant",
+            "warp_cell": 40,
+        },
+        pytest.param(
+            {
+                "taps": ("block1_conv2", "block2_conv2"),
+                "region": "receptive",
+                "loss": "squared",
+                "loss_weights": (1.0, 1.0),
+            },
+            marks=pytest.mark.slow,  # Each of these compiles everything.
+        ),
+    ],
+    ids=["quick", "compiling"],
+)
+def test_options_have_their_effect(small_vgg: Weights, changes: dict[str, Any]) -> None:
     """Every option that shapes the result changes it (the others have tests of their own)."""
     photo = textured_photo(64, 128).astype(np.float32)  # Its result is not rounded.
-    base = dataclasses.replace(QUICK, importance_percentile=0)
+    base = dataclasses.replace(QUICK, importance_percentile=0, taps=("block1_conv2", "block3_conv4"))
     result = retarget(photo, (64, 80), base, small_vgg)
     assert result.warps
-    changes = {
-        "taps": ("block1_conv2", "block3_conv4"),
-        "importance_percentile": 100.0,
-        "alpha": 0.0,
-        "region": "receptive",
-        "init": "linear",
-        "loss": "squared",
-        "loss_weights": (1.0, 1.0),
-        "reconstruct_steps": 8,
-        "reconstruct_rate": 0.5,
-        "refine_steps": 9,
-        "refine_rate": 0.2,
-        "rate_schedule": "constant",
-        "warp_cell": 40,
-    }
     for name, value in changes.items():
         changed = retarget(photo, (64, 80), dataclasses.replace(base, **{name: value}), small_vgg)
         assert (changed.refined.shape != result.refined.shape) or (changed.image != result.image).any(), name
@@ -188,7 +211,7 @@ def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
         retarget(photo, (64, 72), QUICK, weights)
 
 
-@pytest.mark.parametrize("share", [0.75, 0.5])
+@pytest.mark.parametrize("share", [0.75, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_by_default_a_disc_keeps_its_shape_and_most_of_its_size(embedded: Weights, share: float) -> None:
     photo = disc_photo()
     result = retarget(photo, (192, round(256 * share)), RetargetConfig(reconstruct_steps=4, refine_steps=2), embedded)
@@ -204,6 +227,7 @@ def test_by_default_a_disc_keeps_its_shape_and_most_of_its_size(embedded: Weight
     assert salience[120:200, 100:170].mean() > 0.8 > 0.2 > salience[:, 260:].mean()
 
 
+@pytest.mark.slow
 def test_what_both_sides_shrink_by_is_plain_scaling(embedded: Weights) -> None:
     photo = disc_photo()
     result = retarget(photo, (96, 128), RetargetConfig(), embedded)
@@ -214,7 +238,7 @@ def test_what_both_sides_shrink_by_is_plain_scaling(embedded: Weights) -> None:
 
 def test_without_seams_nothing_is_reconstructed(embedded: Weights) -> None:
     seen: list[str] = []
-    config = RetargetConfig(importance_percentile="auto", most_crop=0.0)
+    config = RetargetConfig(taps=QUICK.taps, importance_percentile="auto", most_crop=0.0, keep=("objects",))
     result = retarget(
         textured_photo(64, 96), (64, 90), config, embedded, progress=lambda *update: seen.append(update[0])
     )
@@ -224,6 +248,7 @@ def test_without_seams_nothing_is_reconstructed(embedded: Weights) -> None:
     np.testing.assert_array_equal(result.refined, textured_photo(64, 96))
 
 
+@pytest.mark.slow
 def test_away_from_joints_pixels_stay_the_photos_own_unless_all_are_optimised(embedded: Weights) -> None:
     photo = textured_photo(96, 640)
     config = paper_config(importance_percentile=0.0, reconstruct_steps=4, refine_steps=2)
@@ -247,7 +272,9 @@ def test_the_grid_warp_with_chosen_seams_never_counts_on_a_crop(embedded: Weight
 
 
 def test_objects_crop_and_warp_have_their_effect(embedded: Weights) -> None:
-    photo, base = disc_photo(centre=(96, 180)), RetargetConfig(reconstruct_steps=2, refine_steps=1)
+    photo = disc_photo(centre=(96, 180))
+    taps = ("block1_conv2", "block4_conv4")
+    base = RetargetConfig(taps=taps, keep=("objects",), importance_percentile=20.0, reconstruct_steps=2, refine_steps=1)
     images = {
         name: retarget(photo, (192, 150), dataclasses.replace(base, **options), embedded).image
         for name, options in {
@@ -283,14 +310,19 @@ def test_given_objects_replace_salience(embedded: Weights) -> None:
             retarget(photo, (192, 128), config, embedded, masks=Masks(objects=wrong))
 
 
-@pytest.mark.parametrize("target", [(50, 99), pytest.param((70, 130), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        ((50, 99), {"taps": QUICK.taps, "keep": ("objects",)}),
+        pytest.param((50, 99), {}, marks=pytest.mark.slow),
+        pytest.param((70, 130), {}, marks=pytest.mark.slow),
+    ],
+)
 def test_results_do_not_depend_on_the_padding(
-    embedded: Weights, target: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    embedded: Weights, target: tuple[int, int], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photo, config = (
-        textured_photo(70, 99),
-        RetargetConfig(importance_percentile=50, reconstruct_steps=4, refine_steps=2),
-    )
+    photo = textured_photo(70, 99)
+    config = RetargetConfig(importance_percentile=50, reconstruct_steps=4, refine_steps=2, **options)
     padded = retarget(photo, target, config, embedded)
     for module in ("pipeline", "planning.plan"):
         monkeypatch.setattr(f"dnr_jax.{module}.bucket_shape", lambda size: (size[0], size[1]))

@@ -77,7 +77,7 @@ def test_resize_refuses_a_pipe_in_one_line(
 
 @pytest.mark.slow
 def test_a_batch_lists_them_and_goes_on(
-    odd_files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], compiled: None
+    odd_files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_photo(tmp_path / "in/photo.png", tiny_photo(40, 50, 0))
     arguments = [f"--input={tmp_path / 'in'}", f"--output_dir={tmp_path / 'out'}", "--workers=0", *TINY]

@@ -25,9 +25,11 @@ def photo(tmp_path: Path) -> Path:
     [
         (["--size=80x60"], (60, 80), ""),
         (["--aspect=1:1"], (64, 64), "the width shrinks from 96 to 64 pixels"),
-        (["--aspect=1:1", "--fit=grow"], (96, 96), "the height grows from 64 to 96 pixels"),
+        pytest.param(
+            *(["--aspect=1:1", "--fit=grow"], (96, 96), "the height grows from 64 to 96 pixels"), marks=pytest.mark.slow
+        ),
         (["--max_side=72"], (48, 72), ""),
-        (["--width=130%", "--height=90%"], (58, 125), ""),
+        pytest.param(["--width=130%", "--height=90%"], (58, 125), "", marks=pytest.mark.slow),
     ],
 )
 def test_sizes(

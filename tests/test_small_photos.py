@@ -24,7 +24,7 @@ QUICK: dict[str, Any] = {"reconstruct_steps": 2, "refine_steps": 1}
 FLAGS = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1"]
 CASES = [
     ((8, 8), (8, 6), 4),
-    ((40, 1), (30, 1), 1),
+    pytest.param((40, 1), (30, 1), 1, marks=pytest.mark.slow),
     pytest.param((20, 300), (20, 225), 4, marks=pytest.mark.slow),
     pytest.param((1, 24), (1, 18), 1, marks=pytest.mark.slow),
 ]
@@ -116,7 +116,7 @@ def test_the_command_line_says_so_and_refuses_taps_by_name(tmp_path: Path, capsy
 
 
 @pytest.mark.slow
-def test_a_batch_of_sprites_beside_a_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str], compiled: None) -> None:
+def test_a_batch_of_sprites_beside_a_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for number, (height, width) in enumerate([(8, 8), (40, 20), (24, 1), (40, 48)]):
