@@ -37,10 +37,10 @@ class Seams(NamedTuple):
 class _State(NamedTuple):
     cost: jax.Array  # [H, W] what is left, packed to the left, infinite beyond
     columns: jax.Array  # [H, W] original columns of what is left
-    totals: jax.Array  # [H, W] cumulative minimum cost of `cost`
     order: jax.Array
     costs: jax.Array
     removed: jax.Array
+    running: jax.Array  # whether the last seam was cheap enough to go
 
 
 def find_seams(
@@ -68,32 +68,30 @@ def find_seams(
     count = jnp.minimum(jnp.asarray(count, jnp.int32), valid_width)
     threshold = jnp.asarray(threshold, jnp.float32)
 
-    def next_mean(state: _State) -> jax.Array:
-        return jnp.min(state.totals[-1]) / valid_height.astype(jnp.float32)
-
-    def wanted(state: _State) -> jax.Array:
-        return (state.removed < count) & ((state.removed == 0) | (next_mean(state) <= threshold))
-
     def remove_one(state: _State) -> _State:
-        seam = trace_back(state.totals)
-        passed = state.columns[rows, seam]
-        order = state.order.at[rows, passed].set(jnp.where(rows < valid_height, state.removed, width))
+        """Removes the cheapest seam, or stops with everything as it is if that costs too much."""
+        totals = cumulative_cost(state.cost, valid_height)
+        mean = jnp.min(totals[-1]) / valid_height.astype(jnp.float32)
+        goes = (state.removed == 0) | (mean <= threshold)
+        # Past the last column nothing is written, and nothing moves.
+        seam = jnp.where(goes, trace_back(totals), width)
+        passed = jnp.where(goes, state.columns[rows, seam], width)
+        order = state.order.at[rows, passed].set(jnp.where(rows < valid_height, state.removed, width), mode="drop")
+        costs = state.costs.at[jnp.where(goes, state.removed, width)].set(mean, mode="drop")
         after = columns[None, :] >= seam[:, None]
         cost = jnp.where(after, _shift_left(state.cost, jnp.inf), state.cost)
         left = jnp.where(after, _shift_left(state.columns, width), state.columns)
-        costs = state.costs.at[state.removed].set(next_mean(state))
-        return _State(cost, left, cumulative_cost(cost, valid_height), order, costs, state.removed + 1)
+        return _State(cost, left, order, costs, state.removed + goes.astype(jnp.int32), goes)
 
-    packed = jnp.where(columns[None, :] < valid_width, cost.astype(jnp.float32), jnp.inf)
     state = _State(
-        cost=packed,
+        cost=jnp.where(columns[None, :] < valid_width, cost.astype(jnp.float32), jnp.inf),
         columns=jnp.broadcast_to(columns[None, :], cost.shape),
-        totals=cumulative_cost(packed, valid_height),
         order=jnp.full(cost.shape, width, jnp.int32),
         costs=jnp.full((width,), jnp.inf, jnp.float32),
         removed=jnp.int32(0),
+        running=jnp.asarray(True),
     )
-    state = lax.while_loop(wanted, remove_one, state)
+    state = lax.while_loop(lambda state: (state.removed < count) & state.running, remove_one, state)
     left = valid_width - state.removed
     last = jnp.take(state.columns, jnp.maximum(left - 1, 0), axis=1)[:, None]
     kept = jnp.where(columns[None, :] < left, state.columns, jnp.minimum(last, width - 1))
