@@ -111,6 +111,7 @@ def test_boxes_and_masks_mark_the_same_things() -> None:
         np.testing.assert_allclose(corners.max(0), ends[:, 2:].max(0), atol=slack, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_script_measures_and_prints_a_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,7 +120,7 @@ def test_every_convolution_of_vgg_rounds(small_vgg: Weights) -> None:
     assert max(errors) < 0.05
 
 
-@pytest.mark.parametrize("kind", ["small_vgg", "embedded"])
+@pytest.mark.parametrize("kind", ["small_vgg", pytest.param("embedded", marks=pytest.mark.slow)])
 def test_the_option_reaches_the_network(kind: str, request: pytest.FixtureRequest) -> None:
     """Features, losses and image change a little, more with fewer bits, and stay in float32."""
     weights = request.getfixturevalue(kind)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
@@ -91,13 +92,14 @@ def test_the_warp_is_the_methods_to_a_thousandth_of_a_cell(page: Any) -> None:
             "rules": rules(),
         },
     )
+    plan, measure = jax.jit(plan_proportions), jax.jit(strain)
     for (grid, target, crop), (width, height, damage) in zip(cases, plans, strict=True):
-        expected = plan_proportions(grids[grid], size, target, crop)
+        expected = plan(grids[grid], size, target, crop)
         for axis, found, warp in ((1, width, expected[0]), (0, height, expected[1])):
             cell = 1e-3 * size[axis] / CELLS * max(1, target[axis] / size[axis])
             np.testing.assert_allclose(found[0], warp.old_edges, atol=cell, rtol=0, err_msg=str((grid, target, crop)))
             np.testing.assert_allclose(found[1], warp.new_edges, atol=cell, rtol=0, err_msg=str((grid, target, crop)))
-        assert damage == pytest.approx(float(strain(grids[grid], expected, size, target)), rel=2e-3, abs=1e-4)
+        assert damage == pytest.approx(float(measure(grids[grid], expected, size, target)), rel=2e-3, abs=1e-4)
 
 
 def preview(page: Any, pixels: np.ndarray, target: tuple[int, int], **fields: str) -> tuple[np.ndarray, list[int]]:

@@ -166,6 +166,7 @@ def test_early_stopping_takes_the_same_steps(small_vgg: Weights, photo: np.ndarr
     assert np.abs(whole.image.astype(float) - result.image).mean() < 1
 
 
+@pytest.mark.slow
 def test_a_start_from_the_scaled_photo_agrees(small_vgg: Weights, photo: np.ndarray) -> None:
     from dnr_jax.pipeline import retarget
 
