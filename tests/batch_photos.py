@@ -12,6 +12,7 @@ from dnr_jax.photos.files import write_photo
 TINY = (
     "--weights=embedded",
     "--taps=block1_conv2",
+    "--importance_percentile=20",
     "--reconstruct_steps=2",
     "--refine_steps=1",
     "--keep=objects",

@@ -85,7 +85,16 @@ def assert_sound(folder: Path, unrecorded: int = 0) -> int:
 def go_on(folder: Path, programs: Path) -> str:
     """Runs the command again, without obstacles; returns its summary."""
     done = subprocess.run(
-        [sys.executable, "-m", "dnr_jax.batch", "--input=in", "--output_dir=out", "--workers=0", *TINY],
+        [
+            sys.executable,
+            "-m",
+            "dnr_jax.batch",
+            "--input=in",
+            "--output_dir=out",
+            "--batch_size=1",
+            "--workers=0",
+            *TINY,
+        ],
         cwd=folder,
         env=environment(programs),
         capture_output=True,
