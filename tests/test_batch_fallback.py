@@ -79,7 +79,7 @@ def test_without_a_fallback_they_fail_before_they_are_decoded(
         return real(entry, *args)
 
     monkeypatch.setattr(loop, "decode_entry", decode)
-    figures = run(tmp_path / "out", f"--input={photos}", "--fallback_format=none")
+    figures = run(tmp_path / "out", f"--input={photos}", "--fallback_format=none", "--batch_size=1")
     assert (figures.code, figures["photos"]["done"], figures["photos"]["failed"]) == (1, 1, 2)
     assert decoded == ["c.png"]
     reasons = {failure["output"]: failure["reason"] for failure in figures["failures"]}

@@ -20,8 +20,8 @@ from dnr_jax.planning.masks import Masks
 from dnr_jax.record import run_record
 from dnr_jax.weights import Weights
 
-QUICK: dict[str, Any] = {"reconstruct_steps": 2, "refine_steps": 1}
-FLAGS = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1"]
+QUICK: dict[str, Any] = {"reconstruct_steps": 2, "refine_steps": 1, "keep": ("objects",)}
+FLAGS = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1", "--keep=objects"]
 CASES = [
     ((8, 8), (8, 6), 4),
     pytest.param((40, 1), (30, 1), 1, marks=pytest.mark.slow),

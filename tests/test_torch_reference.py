@@ -99,6 +99,7 @@ def test_every_stage_agrees_on_a_real_photo_with_real_weights(shared: Path) -> N
     assert report["own_seams_equal"] > 0.99
 
 
+@pytest.mark.slow
 def test_other_options_agree_as_well(small_vgg: Weights, photo: np.ndarray) -> None:
     config = paper_config(
         importance_percentile=60.0,

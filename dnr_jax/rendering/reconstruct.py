@@ -86,7 +86,7 @@ class FeatureLoss:
     def _combine(self, squares: jax.Array, weights: tuple[Float[Array, ""] | float, ...]) -> Float[Array, ""]:
         """The loss from each tap's sum of squares, float32 [taps]."""
         terms = squares if self.kind == "squared" else _root(squares)
-        return jnp.sum(terms * jnp.stack([jnp.asarray(weight, jnp.float32) for weight in weights]))
+        return jnp.sum(terms * jnp.stack([jnp.asarray(weight, terms.dtype) for weight in weights]))
 
     def _squares(self, value: jax.Array, data: FeatureTargets) -> jax.Array:
         """Each tap's sum of squared differences, float32 [taps]."""

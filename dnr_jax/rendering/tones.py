@@ -8,6 +8,7 @@ paper, which shows no removal. On the host: masks come with single photos.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -49,8 +50,8 @@ def match_tones(
     changes[rows, columns] = field
     gone = np.ones(size, bool)
     gone[rows, columns] = False
-    nearest = scipy.ndimage.distance_transform_edt(gone, return_distances=False, return_indices=True)
-    return np.clip(photo + changes[tuple(nearest)], 0, 255)
+    nearest: Any = scipy.ndimage.distance_transform_edt(gone, return_distances=False, return_indices=True)
+    return np.clip(photo + changes[nearest[0], nearest[1]], 0, 255)
 
 
 def joint_steps(photo: Float32[np.ndarray, "_ _ 3"], sources: np.ndarray, axis: int) -> Float[np.ndarray, "_ _ 3"]:
@@ -104,4 +105,4 @@ def smooth_field(steps: Sequence[Float[np.ndarray, "h w 3"]], fade: float) -> Fl
     height, width = steps[0].shape[:2]
     down, across = (2 - 2 * np.cos(np.pi * np.arange(n) / n) for n in (height, width))
     scale = down[:, None] + across[None, :] + 1 / fade**2
-    return scipy.fft.idctn(scipy.fft.dctn(source, axes=(0, 1)) / scale[..., None], axes=(0, 1))
+    return np.asarray(scipy.fft.idctn(scipy.fft.dctn(source, axes=(0, 1)) / scale[..., None], axes=(0, 1)))
