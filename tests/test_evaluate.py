@@ -23,7 +23,10 @@ from scripts import evaluate, tally_votes
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE, WIDTH = (64, 96), 72
-DNR = "dnr:preset=fast:taps=block1_conv2+block4_conv4:reconstruct_steps=3:refine_steps=2"
+DNR = (
+    "dnr:preset=fast:taps=block1_conv2+block4_conv4:reconstruct_steps=3:refine_steps=2"
+    ":importance_percentile=20:keep=objects"
+)
 
 
 def small_dataset(directory: Path) -> Path:

@@ -85,7 +85,7 @@ def test_border_score(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(border_score(jnp.asarray(x)), oracles.border_score(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("padded_shape", [(76, 103), (128, 128)])
+@pytest.mark.parametrize("padded_shape", [(76, 103), pytest.param((128, 128), marks=pytest.mark.slow)])
 def test_padding_changes_nothing_inside_and_is_zero_outside(padded_shape: tuple[int, int]) -> None:
     image = photo()
     junk = np.random.default_rng(1).uniform(0, 255, (*padded_shape, 3)).astype(np.float32)

@@ -90,7 +90,7 @@ def test_transparency_follows_the_pixels(tmp_path: Path) -> None:
     image = disc_photo(96, 144, (48, 50), 20)
     cover = np.where((image[..., 0].astype(int) - image[..., 1]) > 60, 255, 0).astype(np.uint8)
     PIL.Image.fromarray(np.dstack([image, cover])).save(tmp_path / "clear.png")
-    files = [f"--input={tmp_path / 'clear.png'}", "--width=75%", "--weights=embedded"]
+    files = [f"--input={tmp_path / 'clear.png'}", "--width=75%", "--weights=embedded", "--importance_percentile=20"]
     assert run(*files, f"--output={tmp_path / 'o.png'}") == 0
     with PIL.Image.open(tmp_path / "o.png") as opened:
         assert opened.mode == "RGBA"

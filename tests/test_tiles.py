@@ -41,10 +41,9 @@ class Case(NamedTuple):
 
 @pytest.fixture(
     params=[
-        "small-1",
         "small-2",
         "learned-1",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("learned-2", "analytic-2")),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("small-1", "learned-2", "analytic-2")),
     ]
 )
 def case(request: pytest.FixtureRequest, small_vgg: Weights) -> Case:

@@ -87,7 +87,7 @@ def test_a_seam_that_bends_is_no_joint() -> None:
     assert not any(joint_steps(photo, sources, axis).any() for axis in (0, 1))
 
 
-@pytest.mark.parametrize("side", ["width", "height"])
+@pytest.mark.parametrize("side", ["width", pytest.param("height", marks=pytest.mark.slow)])
 def test_no_step_is_left_where_an_object_was_removed(small_vgg: Weights, side: str) -> None:
     photo, mask = slope(64, 160), np.zeros((64, 160), bool)
     mask[:, 70:100] = True
