@@ -19,7 +19,10 @@ from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights
 
 pytestmark = pytest.mark.slow
-CONFIG = RetargetConfig(taps=("block1_conv2",), keep=("objects",), reconstruct_steps=2, refine_steps=1)
+CONFIG = RetargetConfig(
+    taps=("block1_conv2",), importance_percentile=20, keep=("objects",), reconstruct_steps=2, refine_steps=1
+)
+"""What `TINY` asks for."""
 
 
 def test_compilations_are_bounded_by_buckets(forty: tuple[Path, Path, Finished]) -> None:
