@@ -69,7 +69,8 @@ def make_step(recipe: Recipe) -> Callable[..., tuple[State, jax.Array]]:
 
     def step(state: State, count: jax.Array, images: jax.Array, targets: jax.Array, weights: jax.Array):
         loss, slopes = jax.value_and_grad(objective)(state.params, images, targets, weights)
-        updates, optimiser_state = optimiser.update(slopes, state.optimiser, state.params)
+        with jax.numpy_dtype_promotion("standard"):  # Optax raises a float to the count of steps, a whole number.
+            updates, optimiser_state = optimiser.update(slopes, state.optimiser, state.params)
         params = optax.apply_updates(state.params, updates)
         decay = jnp.minimum(recipe.average, count / (count + 10.0))
         average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.average, params)
