@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from detection.drawn import BOXES, load_drawn, read_photo
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
 from measurements.store import record
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from detection.measures import Count
-
-BOXES = Path(__file__).parents[1] / "tests/data/face_and_word_boxes.json"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,10 +49,8 @@ def main(argv: Sequence[str]) -> int:
 def _measure(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Counts what is found, prints the counts, and returns them by what was looked for and by half of the photos."""
     import jax.numpy as jnp
-    import numpy as np
-    from PIL import Image
 
-    from detection.measures import Count, count_faces, count_words, load_drawn
+    from detection.measures import Count, count_faces, count_words
     from dnr_jax import compilation_cache
     from dnr_jax.config import RetargetConfig
     from dnr_jax.padding import traced_size
@@ -65,9 +62,7 @@ def _measure(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     folders = [Path(folder) for folder in options["photos"]]
     counts: dict[str, list[Count]] = {"faces": [], "words": []} | ({"faces, Haar": []} if cascade else {})
     for name, drawn in sorted(load_drawn(Path(options["boxes"])).items()):
-        photo = np.asarray(Image.open(find_photo(folders, name)).convert("RGB"))
-        if photo.shape[:2] != drawn.size:
-            raise ValueError(f"{name} is {photo.shape[:2]} pixels, but was drawn on at {drawn.size}")
+        photo = read_photo(folders, name, drawn)
         seen = see(jnp.asarray(photo, jnp.float32), traced_size(drawn.size), config)
         counts["faces"].append(count_faces(drawn, seen.faces))
         counts["words"].append(count_words(drawn, seen.words))
@@ -88,15 +83,6 @@ def describe(total: "Count") -> str:
     """Writes the recall, and how many false boxes there are in a photo."""
     recall = total.found / max(total.drawn, 1)
     return f"{recall:.2f} ({total.found}/{total.drawn}), {total.false / max(total.photos, 1):.2f} false"
-
-
-def find_photo(folders: Sequence[Path], name: str) -> Path:
-    """The file of the photo of a name in any of the folders; FileNotFoundError where none has it."""
-    for folder in folders:
-        found = sorted([*folder.glob(f"{name}.*"), *folder.glob(f"{name}/src.*")])
-        if found:
-            return found[0]
-    raise FileNotFoundError(f"no photo {name} in {', '.join(map(str, folders))}")
 
 
 def haar() -> "Callable[[np.ndarray], np.ndarray]":

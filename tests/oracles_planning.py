@@ -181,17 +181,18 @@ def plan_first(
 
 def plan_second(objects: np.ndarray, protected: np.ndarray, first: np.ndarray, total: float) -> np.ndarray:
     """The rows' scales, which follow those that their objects got along the columns."""
-    wanted, weights = [], []
+    wanted, weights, face = [], [], 0.0
     for row, marks in zip(objects.astype(np.float64), protected, strict=True):
         seen = [float(value) if scale > 0 else 0.0 for value, scale in zip(row, first, strict=True)]
         most = [min(value, 1.0) ** 4 + 10 * max(value - 1.0, 0.0) for value in seen]
         most = [value + 1e3 * bool(mark and scale > 0) for value, mark, scale in zip(most, marks, first, strict=True)]
         own = sum(value * scale for value, scale in zip(most, first, strict=True)) / max(sum(most), 1e-6)
-        pull = 0.7 * strongest(seen) ** 2 + 10 * face_in(seen) + (50 if (marks & (first > 0)).any() else 0)
+        pull = 0.7 * strongest(seen) ** 2 + 40 * face_in(seen) + (50 if (marks & (first > 0)).any() else 0)
         weights.append(0.05 + pull)
         wanted.append((0.05 + pull * own) / (0.05 + pull))
-    ratio = total / CELLS
-    low, high = min(0.72, 0.72 * ratio), max(1.2, 2 * ratio - 1)
+        face = max(face, face_in(seen))
+    ratio, least = total / CELLS, 0.72 * (1 - face) + 0.65 * face
+    low, high = min(least, least * ratio), max(1.2 * (1 - face) + 1.25 * face, 2 * ratio - 1)
     return share_out(np.array(wanted), np.array(weights), total, low, high)
 
 

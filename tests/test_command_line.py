@@ -14,6 +14,7 @@ import convert_words
 import draw_figures
 import evaluate
 import evaluate_detectors
+import evaluate_faces
 import evaluate_importance
 import run_benchmark
 import tally_votes
@@ -27,7 +28,7 @@ COMMANDS = {
     module.__name__: module.main
     for module in (
         *(resize, batch, compare_stores, convert_faces, convert_u2net, convert_words, draw_figures, evaluate),
-        *(evaluate_detectors, evaluate_importance, run_benchmark, tally_votes, train_embedded),
+        *(evaluate_detectors, evaluate_faces, evaluate_importance, run_benchmark, tally_votes, train_embedded),
     )
 } | {f"weights {name}": lambda argv, name=name: weights.main([argv[0], name, *argv[1:]]) for name in weights._COMMANDS}
 

@@ -11,7 +11,8 @@ from test_words import sign
 
 import evaluate_detectors
 from detection import measures
-from detection.measures import Count, Drawn, count_faces, count_words, load_drawn
+from detection.drawn import BOXES, Drawn, load_drawn
+from detection.measures import Count, count_faces, count_words
 
 
 def square(top: float, left: float, height: float, width: float) -> list[list[float]]:
@@ -70,7 +71,7 @@ def test_heights_and_overlaps() -> None:
 
 
 def test_what_was_drawn_lies_on_its_photo() -> None:
-    everything = load_drawn(evaluate_detectors.BOXES)
+    everything = load_drawn(BOXES)
     assert len(everything) == 62
     for name, drawn in everything.items():
         height, width = drawn.size

@@ -36,7 +36,7 @@ FLOOR = 0.08
 """What a column without anything counts."""
 MEAN, STRONGEST, OBJECT = 0.4, 0.3, 2.0
 """What a column's mean, its strongest eighth and the square of that add."""
-FACE, FACE_SHAPE = 5.0, 10.0
+FACE, FACE_SHAPE = 5.0, 40.0
 """What a face adds to its columns, and to how much its rows want to follow them."""
 CROP_PRICE = 0.35
 """What a cell costs that leaves the picture, as a share of what it counts; 1 would be a cell squeezed to nothing."""
@@ -55,6 +55,8 @@ STIFFNESS, SHAPE = 0.05, 0.7
 """How much rows want to keep their height, and how much an object's rows want to follow its columns."""
 LEAST_FOLLOW, MOST_FOLLOW = 0.72, 1.2
 """Bounds of the other side's scales where its length stays."""
+FACE_LEAST_FOLLOW, FACE_MOST_FOLLOW = 0.65, 1.25
+"""The same where there is a face: only other rows can take the height that its rows give up to follow its columns."""
 PROTECTED = 50.0
 _STEPS = 40  # Of bisection: float32 has 24 bits.
 
@@ -212,13 +214,16 @@ def _plan_second(grid: Grid, first: jax.Array, total: jax.Array) -> jax.Array:
     strongest = jnp.mean(jnp.sort(shown, 1)[:, -(CELLS // 8) :], 1)
     # The main object's scale, not that of all the little things that share its rows; before that, that of faces, and
     # before all that of what is protected.
-    most = shown**4 + 10 * faces + 1e3 * protected.astype(jnp.float32)
-    own = jnp.sum(most * first[None, :], 1) / jnp.maximum(jnp.sum(most, 1), 1e-6)
+    counts = shown**4 + 10 * faces + 1e3 * protected.astype(jnp.float32)
+    own = jnp.sum(counts * first[None, :], 1) / jnp.maximum(jnp.sum(counts, 1), 1e-6)
     pull = SHAPE * jnp.square(strongest) + FACE_SHAPE * jnp.max(faces, 1)
     pull += PROTECTED * jnp.any(protected, 1).astype(jnp.float32)
     weights = STIFFNESS + pull
     ratio = total / CELLS
-    low, high = jnp.minimum(LEAST_FOLLOW, LEAST_FOLLOW * ratio), jnp.maximum(MOST_FOLLOW, 2 * ratio - 1)
+    face = jnp.max(faces)
+    least = LEAST_FOLLOW + (FACE_LEAST_FOLLOW - LEAST_FOLLOW) * face
+    most = MOST_FOLLOW + (FACE_MOST_FOLLOW - MOST_FOLLOW) * face
+    low, high = jnp.minimum(least, least * ratio), jnp.maximum(most, 2 * ratio - 1)
     scale, _ = _share_out((STIFFNESS + pull * own) / weights, weights, total, low, high, jnp.ones(CELLS, bool))
     return scale
 

@@ -144,6 +144,8 @@ def rules() -> dict[str, float | list[float]]:
         "shape": proportions.SHAPE,
         "least_follow": proportions.LEAST_FOLLOW,
         "most_follow": proportions.MOST_FOLLOW,
+        "face_least_follow": proportions.FACE_LEAST_FOLLOW,
+        "face_most_follow": proportions.FACE_MOST_FOLLOW,
         "protected": proportions.PROTECTED,
         "worth": choice.WORTH,
         "hope": choice.HOPE,

@@ -1,15 +1,14 @@
-"""Measures how well faces and words were found, against boxes drawn by hand.
+"""Measures how well faces and words were found, against what was drawn by hand (see `detection.drawn`).
 
-Boxes are (top, left, bottom, right), polygons are lists of (row, column), all in pixels. What the person who drew them
-was not sure about (hidden, cut off, drawn, illegible, single letters) counts neither as missed nor as false.
+What the person who drew was not sure about counts neither as missed nor as false.
 """
 
-import json
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from detection.drawn import Drawn
 
 SAME_FACE = 0.4
 """The intersection over union that a found box must have with a drawn one to count as the same face."""
@@ -23,16 +22,6 @@ ON_TEXT = 0.3
 """The share of a found rectangle that must lie on text for it not to count as false."""
 
 
-class Drawn(NamedTuple):
-    """The boxes and polygons that were drawn on one photo; `size` is the photo's (height, width)."""
-
-    size: tuple[int, int]
-    faces: list[list[float]]
-    unsure_faces: list[list[float]]
-    words: list[list[list[float]]]
-    unsure_words: list[list[list[float]]]
-
-
 class Count(NamedTuple):
     """How many things were found, of how many there are, how many found ones are false, and on how many photos."""
 
@@ -44,19 +33,6 @@ class Count(NamedTuple):
     def __add__(self, other: object) -> "Count":
         assert isinstance(other, Count)
         return Count(*(a + b for a, b in zip(self, other, strict=True)))
-
-
-def load_drawn(path: Path) -> dict[str, Drawn]:
-    """Reads what was drawn on each photo, by the photo's name.
-
-    Raises:
-      ValueError: the file holds no such boxes.
-    """
-    try:
-        entries = json.loads(path.read_text("utf-8"))
-        return {name: Drawn(tuple(entry.pop("size")), **entry) for name, entry in entries.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} holds no boxes of faces and words: {error}") from None
 
 
 def count_faces(drawn: Drawn, boxes: np.ndarray) -> Count:

@@ -90,6 +90,14 @@ KINDS = {
         "Recall and false boxes a photo, against boxes drawn by hand before any detector was run.",
         sections.show_detectors,
     ),
+    "faces": Kind(
+        "What becomes of faces",
+        "How far the proportions of faces drawn by hand change at a share of the width, as the absolute logarithm of"
+        " the change: 0 where they stay, 0.69 for half as wide, 1.39 for a face that is lost. dnr's faces are carried"
+        " along its own map, those of other methods along a map estimated from their pixels, which is uncertain for"
+        " small faces.",
+        sections.show_faces,
+    ),
 }
 """Every kind of measurement, by the name of its file, in the order of the page."""
 

@@ -208,3 +208,14 @@ def show_detectors(figures: Mapping[str, Any]) -> str:
         ]
         rows.append([title, *cells])
     return table(["", *next(iter(figures.values()))], rows)
+
+
+def show_faces(figures: Mapping[str, Any]) -> str:
+    """The table of what methods do to the proportions of faces, by the width that is left."""
+    widths = list(next(iter(figures["methods"].values())))
+    rows = [
+        [method, *(f"{means[width]:.3f}" for width in widths)]
+        for method, means in sorted(figures["methods"].items(), key=lambda item: item[1][widths[-1]])
+    ]
+    lines = table(["method", *(f"{width} % of the width" for width in widths)], rows)
+    return f"{lines}\n{figures['faces']} faces on {figures['photos']} photos.\n"

@@ -157,6 +157,7 @@ function planSecond(grid, first, total, rules) {
   const wanted = new Float64Array(cells);
   const weights = new Float64Array(cells);
   const row = new Float64Array(cells);
+  let mostFace = 0;
   for (let y = 0; y < cells; y++) {
     let [sum, scaled, face, bound] = [0, 0, 0, 0];
     for (let x = 0; x < cells; x++) {
@@ -174,10 +175,13 @@ function planSecond(grid, first, total, rules) {
     const pull = rules.shape * strongestEighth(row, cells) ** 2 + rules.face_shape * face + rules.protected * bound;
     weights[y] = rules.stiffness + pull;
     wanted[y] = (rules.stiffness + pull * own) / weights[y];
+    mostFace = Math.max(mostFace, face);
   }
   const ratio = total / cells;
-  const low = Math.min(rules.least_follow, rules.least_follow * ratio);
-  const high = Math.max(rules.most_follow, 2 * ratio - 1);
+  const least = rules.least_follow + (rules.face_least_follow - rules.least_follow) * mostFace;
+  const most = rules.most_follow + (rules.face_most_follow - rules.most_follow) * mostFace;
+  const low = Math.min(least, least * ratio);
+  const high = Math.max(most, 2 * ratio - 1);
   return shareOut(wanted, weights, total, low, high, 0, cells).scales;
 }
 
