@@ -13,7 +13,6 @@ from jaxtyping import Array, Float32
 from dnr_jax.config import RetargetConfig
 from dnr_jax.padding import pad, traced_size
 from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
-from dnr_jax.planning.passes import Pass
 from dnr_jax.planning.plan import lay_groundwork, plan_target
 from dnr_jax.program_limit import make_room
 from dnr_jax.progress import Progress, Watch, timed
@@ -197,9 +196,8 @@ def _retarget(
     with timed(seconds, "seams"):
         salience = None if sight is None else jnp.asarray(sight.salience)
         ground = lay_groundwork(importance, size, config, masks=masks, photo=pixels[0], salience=salience)
-        if ground.removals and config.tones == "match":
-            pixels = [_match_tones(photo, size, ground.removals, config) for photo in pixels]
-            photos = [(photo, alpha) for photo, (_, alpha) in zip(pixels, photos, strict=True)]
+        pixels = match_tones(pixels, ground.removals, config)
+        photos = [(photo, alpha) for photo, (_, alpha) in zip(pixels, photos, strict=True)]
     if progress is not None:
         progress("analysis", ANALYSES, ANALYSES)
     features = None
@@ -231,14 +229,6 @@ def _retarget(
             ready[target] = results
         yield results
         seconds = {}
-
-
-def _match_tones(
-    photo: jax.Array, size: tuple[int, int], removals: Sequence[Pass], config: RetargetConfig
-) -> jax.Array:
-    """`match_tones` of a padded photo."""
-    matched = match_tones(np.asarray(photo)[: size[0], : size[1]], removals, config)
-    return jnp.asarray(pad(matched, (photo.shape[0], photo.shape[1])))
 
 
 def _report(progress: Progress, names: list[str], stage: str, done: int, most: int) -> None:

@@ -2,14 +2,18 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from configs import paper_config
 from drawn_photos import QUICK
 
+from dnr_jax.config import preset_config
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.masks import Masks
-from dnr_jax.rendering.tones import LARGEST_STEP, joint_steps, smooth_field
+from dnr_jax.planning.passes import Pass
+from dnr_jax.planning.plan import lay_groundwork
+from dnr_jax.rendering.tones import LARGEST_STEP, joint_steps, match_tones, smooth_field
 from dnr_jax.weights import Weights
 
 TAPS = ("block1_conv2", "block3_conv4")
@@ -44,6 +48,17 @@ def without(width: int, first: int, last: int, height: int = 40) -> np.ndarray:
     """The sources of what remains where the columns from `first` to before `last` are gone, int [H, W', 2]."""
     columns = np.r_[:first, last:width]
     return np.stack(np.meshgrid(np.arange(height), columns, indexing="ij"), -1)
+
+
+def removed(height: int, width: int, first: int, last: int) -> list[Pass]:
+    """The passes that take the columns from `first` to before `last` out of a photo."""
+    mask = np.zeros((height, width), bool)
+    mask[:, first:last] = True
+    config = paper_config(taps=TAPS).resolve((height, width))
+    maps = tuple(jnp.ones(level.size((height, width))) for level in config.levels)
+    ground = lay_groundwork(maps, (height, width), config, masks=Masks(remove=mask))
+    assert ground.removals
+    return ground.removals
 
 
 @pytest.mark.parametrize("fade", [1.0, 6.0])
@@ -110,6 +125,27 @@ def test_no_step_is_left_where_an_object_was_removed(small_vgg: Weights, side: s
     assert steps["match"] < 0.45 * steps["keep"]
     # Far away from the joint the photo is nearly what it was.
     assert abs(means["match"][:8].mean() - means["keep"][:8].mean()) < 1.5
+
+
+def test_the_frames_of_an_animation_get_one_change() -> None:
+    frames, removals = [slope(64, 96), 200 - slope(64, 96)[:, ::-1] / 2], removed(64, 96, 40, 60)
+    config = paper_config(taps=TAPS).resolve((64, 96))
+    both = [np.asarray(frame) for frame in match_tones([jnp.asarray(each) for each in frames], removals, config)]
+    alone = [np.asarray(match_tones([jnp.asarray(each)], removals, config)[0]) for each in frames]
+    changes = [now - frame for now, frame in zip(both, frames, strict=True)]
+    assert np.abs(changes[0]).max() > 2
+    np.testing.assert_allclose(changes[0], changes[1], atol=1e-4)
+    own = [now - frame for now, frame in zip(alone, frames, strict=True)]
+    assert np.abs(own[0] - own[1]).max() > 2
+    np.testing.assert_allclose(changes[0], (own[0] + own[1]) / 2, atol=1e-3)
+
+
+def test_the_papers_preset_keeps_every_tone() -> None:
+    config, removals = preset_config(preset="paper", taps=TAPS).resolve((64, 96)), removed(64, 96, 40, 60)
+    photo = jnp.asarray(slope(64, 96))
+    assert match_tones([photo], removals, config)[0] is photo
+    assert match_tones([photo], removals, dataclasses.replace(config, tones="match"))[0] is not photo
+    assert match_tones([photo], [], dataclasses.replace(config, tones="match"))[0] is photo
 
 
 def test_without_removals_nothing_is_changed(small_vgg: Weights) -> None:

@@ -10,12 +10,15 @@ paper, which shows no removal. On the host: masks come with single photos.
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import scipy.fft
 import scipy.ndimage
 from jaxtyping import Float, Float32
 
+from dnr_jax.arrays import Image
 from dnr_jax.config import RetargetConfig
+from dnr_jax.padding import pad
 from dnr_jax.planning.passes import Pass, replay
 from dnr_jax.rendering.render import crop, places
 from dnr_jax.shapes import bucket_shape
@@ -28,30 +31,35 @@ FADE = 0.25
 """The length over which the field falls to 1 / e, as a share of the shorter side."""
 
 
-def match_tones(
-    photo: Float32[np.ndarray, "h w 3"], removals: Sequence[Pass], config: RetargetConfig
-) -> Float32[np.ndarray, "h w 3"]:
+def match_tones(photos: Sequence[Image], removals: Sequence[Pass], config: RetargetConfig) -> list[Image]:
     """Changes a photo so that what remains of it has no step in tone where something was removed.
 
+    All frames of an animation get the same change, the mean of what each would get, so that nothing flickers.
+
     Args:
-      photo: in [0, 255], not padded.
+      photos: the photo, or each frame, float32 [H, W, 3] in [0, 255], in the corner of its padded array.
       removals: the passes that take what is marked, on the host; see `dnr_jax.planning.passes.remove_marked`.
-      config: the options; the first tap has the photo's resolution.
+      config: the options; with tones=keep, or without removals, the photos are returned as they are.
 
     Returns:
-      The photo, of the same shape, in [0, 255]. What is removed has the change of the nearest pixel that is not.
+      The photos, of the same shape, in [0, 255]. What is removed has the change of the nearest pixel that is not.
     """
+    if not removals or config.tones == "keep":
+        return [*photos]
     size, left = removals[0].size, removals[-1].new_size
-    at = replay(removals, places(bucket_shape(size)), 0, config)
-    sources = crop(at, left).astype(int)
+    sources = crop(replay(removals, places(bucket_shape(size)), 0, config), left).astype(int)
+    frames = [crop(photo, size) for photo in photos]
+    steps = [np.mean([joint_steps(frame, sources, axis) for frame in frames], 0) for axis in (0, 1)]
     rows, columns = sources[..., 0], sources[..., 1]
-    field = smooth_field([joint_steps(photo, sources, axis) for axis in (0, 1)], FADE * min(left))
-    changes = np.zeros(photo.shape, np.float32)
-    changes[rows, columns] = field
-    gone = np.ones(size, bool)
+    changes, gone = np.zeros((*size, 3), np.float32), np.ones(size, bool)
+    changes[rows, columns] = smooth_field(steps, FADE * min(left))
     gone[rows, columns] = False
     nearest: Any = scipy.ndimage.distance_transform_edt(gone, return_distances=False, return_indices=True)
-    return np.clip(photo + changes[nearest[0], nearest[1]], 0, 255)
+    changes = changes[nearest[0], nearest[1]]
+    return [
+        jnp.asarray(pad(np.clip(frame + changes, 0, 255), (photo.shape[0], photo.shape[1])))
+        for frame, photo in zip(frames, photos, strict=True)
+    ]
 
 
 def joint_steps(photo: Float32[np.ndarray, "_ _ 3"], sources: np.ndarray, axis: int) -> Float[np.ndarray, "_ _ 3"]:

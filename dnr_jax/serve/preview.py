@@ -26,6 +26,7 @@ from dnr_jax.planning.plan import Groundwork, lay_groundwork
 from dnr_jax.planning.sides import SIDES
 from dnr_jax.progress import Progress
 from dnr_jax.rendering.render import crop
+from dnr_jax.rendering.tones import match_tones
 from dnr_jax.serve.attempts import photo_grid, try_seams
 from dnr_jax.serve.engine import Engine
 from dnr_jax.serve.fields import Order
@@ -81,7 +82,8 @@ class Analyst:
         )
         report("analysis", 3, 5)
         size = ground.left_size
-        shown = crop(replay(ground.removals, pixels, 0, config), size)
+        (matched,) = match_tones([pixels], ground.removals, config)
+        shown = crop(replay(ground.removals, matched, 0, config), size)
         sides = {}
         for number, side in enumerate(SIDES, 4):
             attempts = try_seams(ground.left, size, ground.threshold, config, side)
