@@ -141,6 +141,30 @@ def test_seams_are_the_methods_too(page: Any, embedded: Weights) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("percentile", ["auto", "100"])
+def test_seams_are_inserted_as_the_method_does(page: Any, embedded: Weights, percentile: str) -> None:
+    photo = textured_photo(96, 128)
+    taps = ("block1_conv2", "block2_conv2")
+    fields = {"taps": ",".join(taps), "objects": "none", "reconstruct_steps": "0", "refine_steps": "0"}
+    config = RetargetConfig(
+        taps=taps,
+        objects="none",
+        reconstruct_steps=0,
+        refine_steps=0,
+        importance_percentile=percentile if percentile == "auto" else float(percentile),
+    )
+    for target in ((96, 192), (144, 128)):
+        drawn, mid = preview(page, photo, target, importance_percentile=percentile, **fields)
+        result = retarget(photo, target, config, embedded)
+        assert result.record["passes"][0]["action"] == "insert"
+        assert tuple(mid) == result.record["intermediate_size"]
+        if tuple(mid) == target:
+            # Means of two pixels may be rounded either way.
+            assert np.abs(drawn.astype(float) - result.start).max() <= 0.5 + 1e-3
+    assert percentile == "auto" or tuple(mid) == target
+
+
+@pytest.mark.slow
 def test_thirty_frames_a_second(page: Any) -> None:
     preview(page, disc_photo(96, 128, (48, 60), 24), (96, 96), objects="none")
     milliseconds = page.evaluate(
@@ -148,7 +172,7 @@ def test_thirty_frames_a_second(page: Any) -> None:
           const {previewPhoto} = await import('/page/preview.js');
           const picture = {data: new Uint8ClampedArray(4 * 894 * 671).fill(120), width: 894, height: 671};
           const size = [671, 894];
-          const none = {auto: true, attempts: []};
+          const none = {auto: true, attempts: [], growth: []};
           const photo = {...analysis, size, sides: {width: none, height: none}};
           const times = [];
           for (let i = 0; i < 25; i++) {

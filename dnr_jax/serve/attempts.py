@@ -1,7 +1,8 @@
 """Finds seams before a target is known: a table from which a page chooses what `choose_width` would, for any width.
 
 How many seams go depends on the target; which ones they are hardly does. So each number of deepest seams that could be
-worth its damage for some target is tried once, as if the side were to shrink to a tenth, and kept with what it leaves.
+worth its damage for some target is tried once, as if the side were to shrink to a tenth, or to grow by a half, which is
+as far as one round of insertions leads, and kept with what it leaves.
 """
 
 from functools import partial
@@ -20,10 +21,13 @@ from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.seam_maps import SeamMaps
 from dnr_jax.planning.sides import turned, turned_size
+from dnr_jax.shapes import bucket_side, next_length
 from dnr_jax.shell.sizes import SMALLEST
 
 _SHARES = (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """The targets, as shares of the side, for at least one of which an attempt has to look promising."""
+_GROWN = (1.05, 1.1, 1.25, 1.5, 2.0)
+"""The same where the side grows."""
 _FURTHEST = 0.5
 """The share of the side at which seams are followed no further, where a threshold says how many go."""
 
@@ -32,12 +36,12 @@ class Attempt(NamedTuple):
     """A number of seams of the deepest level that were tried, and the seams of the photo's pixels that follow them.
 
     Attributes:
-      deep: how many seams of the deepest level go.
-      length: how many pixels of the side are left.
+      deep: how many seams of the deepest level go, or get another beside them.
+      length: how many pixels the side then has.
       damage: what the seams removed and what their joints broke, in the currency of `dnr_jax.planning.damage`.
       grid: what the photo then holds, cell by cell.
-      seams: uint16 [count, rows], the column in which each seam, in the order in which they go, passes each row of the
-        photo; for the height, [count, columns], the row in which it passes each column.
+      seams: uint16 [count, rows], the column in which each seam, in the order in which they are found, passes each row
+        of the photo; for the height, [count, columns], the row in which it passes each column.
     """
 
     deep: int
@@ -48,7 +52,7 @@ class Attempt(NamedTuple):
 
 
 class _Tried(NamedTuple):
-    """An attempt as the compiled program returns it; `order` is int32 [H, W], at which seam each pixel goes."""
+    """An attempt as the compiled program returns it; `order` is int32 [H, W], which seam each pixel is of."""
 
     deep: jax.Array
     length: jax.Array
@@ -71,7 +75,13 @@ def photo_grid(maps: SeamMaps, size: tuple[int, int], config: RetargetConfig) ->
 
 
 def try_seams(
-    maps: SeamMaps, size: tuple[int, int], threshold: jax.Array, config: RetargetConfig, side: str
+    maps: SeamMaps,
+    size: tuple[int, int],
+    threshold: jax.Array,
+    config: RetargetConfig,
+    side: str,
+    *,
+    grow: bool = False,
 ) -> list[Attempt]:
     """The attempts of one side, the fewest seams first; none where no seam is ever worth it.
 
@@ -81,25 +91,29 @@ def try_seams(
       threshold: the largest mean importance that a deepest seam may have; used where importance_percentile is a number.
       config: the options, resolved for that size.
       side: "width" or "height".
+      grow: whether seams are to be inserted beside those found, rather than removed.
     """
     maps, lengths = turned(maps, side), turned_size(size, side)
     numbers, fixed, valid = traced_numbers(config), program_config(config), traced_size(lengths)
     stride, width = config.levels[-1].stride, lengths[1]
+    grown = next_length(width, 2 * width)
+    room = bucket_side(grown) // object_level(config.taps).stride if grow else None
     if config.importance_percentile != "auto":
-        goal = max(1, int(width * _FURTHEST))
-        tried = _try(maps, valid, jnp.int32(goal), jnp.int32(width), threshold, numbers, config=fixed)
+        goal = grown if grow else max(1, int(width * _FURTHEST))
+        tried = _try(maps, valid, jnp.int32(goal), jnp.int32(width), threshold, numbers, room=room, config=fixed)
         attempt = _attempt(tried, lengths, side)
         return [attempt] if len(attempt.seams) else []
 
-    goal = max(1, int(width * SMALLEST))
+    goal, shares = (grown, _GROWN) if grow else (max(1, int(width * SMALLEST)), _SHARES)
     whole = photo_grid(maps, lengths, config)
-    least = np.array([_strain(whole, lengths, share, config) for share in _SHARES])
-    most = np.array([max(1, width // stride - round(share * width) // stride) for share in _SHARES])
-    hopeful = np.ones(len(_SHARES), bool)
+    least = np.array([_strain(whole, lengths, share, config) for share in shares])
+    ends = np.minimum([round(share * width) for share in shares], grown)
+    most = np.maximum(1, np.abs(width // stride - ends // stride))
+    hopeful = np.ones(len(shares), bool)
     attempts: list[Attempt] = []
     for count in COUNTS[1:]:
-        tried = _try(maps, valid, jnp.int32(goal), jnp.int32(count), jnp.float32(jnp.inf), numbers, config=fixed)
-        attempt = _attempt(tried, lengths, side)
+        limits = jnp.int32(goal), jnp.int32(count), jnp.float32(jnp.inf)
+        attempt = _attempt(_try(maps, valid, *limits, numbers, room=room, config=fixed), lengths, side)
         if not len(attempt.seams) or (attempts and attempt.deep == attempts[-1].deep):
             break
         attempts.append(attempt)
@@ -108,7 +122,7 @@ def try_seams(
         found = np.array(
             [
                 attempt.length / width * _strain(grid, left, share * width / attempt.length, config) + attempt.damage
-                for share in _SHARES
+                for share in shares
             ]
         )
         least = np.minimum(least, found)
@@ -118,7 +132,7 @@ def try_seams(
     return attempts
 
 
-@partial(jax.jit, static_argnames=("config",))
+@partial(jax.jit, static_argnames=("room", "config"))
 def _try(
     maps: SeamMaps,
     size: tuple[jax.Array, jax.Array],
@@ -127,9 +141,10 @@ def _try(
     threshold: jax.Array,
     numbers: Numbers,
     *,
+    room: int | None,
     config: RetargetConfig,
 ) -> _Tried:
-    """Carves up to `count` deepest seams across the width, and judges what they leave."""
+    """Finds up to `count` deepest seams across the width, and judges what they leave; `room` as for `judge_seams`."""
     assert maps.objects is not None
     taps = config.taps
     carving = carve_width(
@@ -144,14 +159,14 @@ def _try(
         most_deep=count,
         seam_kernel=config.seam_kernel,
     )
-    left = judge_seams(carving, Judged(maps.objects, maps.protected(taps), maps.look), size, taps=taps)
+    left = judge_seams(carving, Judged(maps.objects, maps.protected(taps), maps.look), size, taps=taps, room=room)
     return _Tried(carving.levels[-1].removed, carving.width, left.damage, left.grid, carving.levels[0].order)
 
 
 def _attempt(tried: _Tried, lengths: tuple[int, int], side: str) -> Attempt:
     """An attempt as NumPy arrays, its grid turned upright; `lengths` is the (height, width) that was carved."""
     order = np.asarray(tried.order)[: lengths[0], : lengths[1]]
-    count = lengths[1] - int(tried.length)
+    count = abs(lengths[1] - int(tried.length))
     rows, columns = np.nonzero(order < count)
     seams = np.zeros((count, lengths[0]), np.uint16)
     seams[order[rows, columns], rows] = columns

@@ -146,14 +146,14 @@ _ATTEMPT = {
     "type": "object",
     "properties": {
         "deep": {**_WHOLE, "description": "Seams of the deepest level."},
-        "length": {**_WHOLE, "description": "Pixels of the side that are left."},
-        "damage": {"type": "number", "description": "What these seams remove, and what their joints break."},
+        "length": {**_WHOLE, "description": "Pixels that the side then has."},
+        "damage": {"type": "number", "description": "What these seams remove, and what they break."},
         "grid": _GRID,
         "seams": {
             **_TEXT,
             "description": (
-                "Little-endian uint16 in base64: for each seam, in the order in which they go, its column in each row"
-                " of the photo (for the height: its row in each column)."
+                "Little-endian uint16 in base64: for each seam, in the order in which they are found, its column in each"
+                " row of the photo (for the height: its row in each column)."
             ),
         },
     },
@@ -163,6 +163,7 @@ _SIDE = {
     "properties": {
         "auto": {"type": "boolean", "description": "Whether the attempt of least damage is taken, or the only one."},
         "attempts": {"type": "array", "items": _ATTEMPT},
+        "growth": {"type": "array", "items": _ATTEMPT, "description": "The same where seams are inserted instead."},
     },
 }
 _ANALYSIS = {

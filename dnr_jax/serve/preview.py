@@ -86,9 +86,11 @@ class Analyst:
         shown = crop(replay(ground.removals, matched, 0, config), size)
         sides = {}
         for number, side in enumerate(SIDES, 4):
-            attempts = try_seams(ground.left, size, ground.threshold, config, side)
+            found = [try_seams(ground.left, size, ground.threshold, config, side, grow=grow) for grow in (False, True)]
             report("analysis", number, 5)
-            sides[side] = {"auto": config.importance_percentile == "auto", "attempts": list(map(_describe, attempts))}
+            removed, inserted = (list(map(_describe, attempts)) for attempts in found)
+            auto = config.importance_percentile == "auto"
+            sides[side] = {"auto": auto, "attempts": removed, "growth": inserted}
         return {
             "name": form.files["photo"].name,
             "format": photo.kind.format,

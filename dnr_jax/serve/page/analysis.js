@@ -4,16 +4,15 @@
 export async function unpack(answer) {
   const sides = {};
   for (const [side, table] of Object.entries(answer.sides)) {
-    const attempts = table.attempts.map((attempt) => ({
-      ...attempt,
-      grid: gridOf(attempt.grid),
-      seams: new Uint16Array(bytesOf(attempt.seams).buffer),
-    }));
-    sides[side] = { ...table, attempts };
+    sides[side] = { ...table, attempts: table.attempts.map(attemptOf), growth: table.growth.map(attemptOf) };
   }
   const pictures = {};
   for (const [name, address] of Object.entries(answer.pictures)) pictures[name] = await pictureOf(address);
   return { ...answer, grid: gridOf(answer.grid), sides, pictures };
+}
+
+function attemptOf(attempt) {
+  return { ...attempt, grid: gridOf(attempt.grid), seams: new Uint16Array(bytesOf(attempt.seams).buffer) };
 }
 
 function gridOf({ objects, protected: bound }) {
