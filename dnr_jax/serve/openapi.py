@@ -152,8 +152,8 @@ _ATTEMPT = {
         "seams": {
             **_TEXT,
             "description": (
-                "Little-endian uint16 in base64: for each seam, in the order in which they are found, its column in each"
-                " row of the photo (for the height: its row in each column)."
+                "Little-endian uint16 in base64: for each seam, in the order in which they are found, its column in"
+                " each row of the photo (for the height: its row in each column)."
             ),
         },
     },
