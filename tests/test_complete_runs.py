@@ -47,7 +47,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     return pytester
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+@pytest.mark.parametrize("workers", [pytest.param("-n0", marks=pytest.mark.slow), "-n1"])
 def test_a_complete_run_fails_for_what_could_have_been_met(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:

@@ -172,6 +172,7 @@ def test_what_is_finished_is_not_computed_again(
     assert (made, len(measured)) == (["scl"], 1)
 
 
+@pytest.mark.slow
 def test_a_quick_look(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     taps = "--score_tap=block3_conv1"
     assert call(dataset, tmp_path, "--methods=scl,published", "--limit=1", "--scale=0.5", "--seed=3", taps) == 0

@@ -34,7 +34,12 @@ CASES: dict[str, tuple[tuple[int, int], RetargetConfig]] = {
 }
 
 
-@pytest.fixture(scope="module", params=list(CASES))
+SLOW = ("enlarged", "coarse taps")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
+)
 def case(request: pytest.FixtureRequest, small_vgg: Weights) -> tuple[Result, RetargetConfig]:
     target, config = CASES[request.param]
     return retarget(PHOTO, target, config, small_vgg), config

@@ -76,8 +76,9 @@ def test_both_sides_at_once(embedded: Weights) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    [(64, 33), *(pytest.param(size, marks=pytest.mark.slow) for size in [(70, 90), (40, 96), (1, 1), (70, 1)])],
+    [(64, 33), (70, 90), (40, 96), (1, 1), (70, 1)],
 )
+@pytest.mark.slow
 def test_any_smaller_size_comes_out_exactly(embedded: Weights, target: tuple[int, int]) -> None:
     result = retarget(textured_photo(70, 96), target, QUICK, embedded)
     assert result.image.shape == (*target, 3)
@@ -314,10 +315,11 @@ def test_given_objects_replace_salience(embedded: Weights) -> None:
     ("target", "options"),
     [
         ((50, 99), {"taps": QUICK.taps, "keep": ("objects",)}),
-        pytest.param((50, 99), {}, marks=pytest.mark.slow),
-        pytest.param((70, 130), {}, marks=pytest.mark.slow),
+        ((50, 99), {}),
+        ((70, 130), {}),
     ],
 )
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_padding(
     embedded: Weights, target: tuple[int, int], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,8 +55,13 @@ def test_maps_are_counted() -> None:
 
 
 def test_photos_of_near_sizes_share_their_programs(embedded: Weights) -> None:
-    taps = ("block1_conv2", "block3_conv4")
-    config = RetargetConfig(taps=taps, importance_percentile=20, reconstruct_steps=2, refine_steps=1)
+    config = RetargetConfig(
+        taps=("block1_conv2", "block3_conv4"),
+        keep=("objects",),
+        importance_percentile=20,
+        reconstruct_steps=2,
+        refine_steps=1,
+    )
     compiled: list[str] = []
 
     def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
