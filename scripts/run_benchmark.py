@@ -10,6 +10,10 @@ dnr_jax's time over the other's: below 1, dnr_jax is faster. None is printed unl
 
 times the features and a step of the reconstruction per megapixel instead, and
 
+  python scripts/run_benchmark.py --new_size
+
+a photo of a size not seen before beside one that was, in a process that has run and in new ones, and
+
   python scripts/run_benchmark.py --batch
 
 batches of photos: photos a second by batch size, how evenly shards share, memory over many photos. --update_docs
@@ -27,9 +31,11 @@ from absl import flags
 from benchmark.batch import measure_batch, show
 from benchmark.compare import OTHERS, measure, print_table
 from benchmark.cost import cost_of_size, print_cost
+from benchmark.new_size import measure_new_size, print_new_size
 from dnr_jax.photos.files import check_writable, write_bytes
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
+from dnr_jax.shell.sizes import parse_side
 from measurements.store import record
 
 Number = TypeVar("Number", int, float)
@@ -53,6 +59,7 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_boolean("cold_start", False, "Also time two fresh processes.", flag_values=values)
     flags.DEFINE_boolean("memory", False, "Also run a fresh process for its peak memory.", flag_values=values)
     flags.DEFINE_list("megapixels", [], "Photo sizes at which to show how cost grows.", flag_values=values)
+    flags.DEFINE_boolean("new_size", False, "Measure sizes not seen before instead.", flag_values=values)
     flags.DEFINE_boolean("batch", False, "Measure batches instead.", flag_values=values)
     flags.DEFINE_list("batch_sizes", ["1", "2", "4", "8"], "Batch sizes to measure.", flag_values=values)
     flags.DEFINE_integer("side", 256, "With --batch: side of the photos, in pixels.", 32, flag_values=values)
@@ -68,7 +75,9 @@ def _measure_and_write(options: dict[str, Any], argv: Sequence[str]) -> None:
     for name in ("json", "plot"):
         if options[name] is not None:
             check_writable(options[name])
-    if options["update_docs"] and not (options["compare"] or options["batch"] or options["megapixels"]):
+    kinds = {"batch": "batch", "megapixels": "cost", "new_size": "new_size", "compare": "speed"}
+    kind = next((kind for flag, kind in kinds.items() if options[flag]), None)
+    if options["update_docs"] and kind is None:
         raise ValueError("--update_docs keeps ratios: say with --compare what to compare with")
     figures = _run(options)
     if options["json"] is not None:
@@ -78,7 +87,8 @@ def _measure_and_write(options: dict[str, Any], argv: Sequence[str]) -> None:
 
         draw(figures, Path(options["plot"]))
     if options["update_docs"]:
-        record("batch" if options["batch"] else "cost" if options["megapixels"] else "speed", figures, argv)
+        assert kind is not None
+        record(kind, figures, argv)
 
 
 def _run(options: dict[str, Any]) -> dict[str, Any]:
@@ -100,8 +110,15 @@ def _run(options: dict[str, Any]) -> dict[str, Any]:
         sides = _numbers("size", options["size"].split("x"), int)
         if len(sides) != 2:
             raise ValueError(f"--size is {options['size']}: give WIDTHxHEIGHT, for instance 640x480")
+        size = (sides[1], sides[0])
+        if options["new_size"]:
+            if options["plot"] is not None:
+                raise ValueError("--plot does not go with --new_size")
+            figures = measure_new_size(size, parse_side("width", options["width"], size[1]), repeats)
+            print_new_size(figures)
+            return figures
         figures = measure(
-            (sides[1], sides[0]),
+            size,
             options["width"],
             options["compare"],
             repeats,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import run_benchmark
-from benchmark import compare, cost, stages
+from benchmark import compare, cost, new_size, stages
 from dnr_jax.weights import Weights
 
 
@@ -56,6 +56,8 @@ def test_no_ratio_without_parity(capsys: pytest.CaptureFixture[str]) -> None:
         ["--megapixels=nan"],
         ["--batch", "--batch_sizes=0"],
         ["--batch", "--plot=x.png"],
+        ["--new_size", "--plot=x.png"],
+        ["--new_size", "--size=33x33"],
         ["--json=gone/figures.json"],
         ["--update_docs"],
         ["stray"],
@@ -76,3 +78,20 @@ def test_cost_of_size(small_vgg: Weights, monkeypatch: pytest.MonkeyPatch) -> No
     for name, values in figures["seconds_per_megapixel"].items():
         assert list(values) == ["0.02", "0.03"]
         assert figures["largest_over_smallest"][name] == max(values.values()) / min(values.values())
+
+
+def test_near_sizes_share_their_padded_shapes() -> None:
+    assert new_size.near_sizes((480, 640), 480, 2) == [(480, 640, 480), (479, 639, 479), (478, 638, 478)]
+    with pytest.raises(ValueError, match="leave no 1 smaller sizes"):
+        new_size.near_sizes((481, 640), 480, 1)
+
+
+@pytest.mark.slow
+def test_a_new_size_compiles_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = new_size.measure_new_size((64, 96), 72, 1)
+    new_size.print_new_size(figures)
+    printed = capsys.readouterr().out
+    for kind in ("warm process", "new process, warm cache"):
+        # What compiles takes ten times as long and more.
+        assert figures[kind]["ratio"] < 3
+        assert f"new size, {kind}: " in printed

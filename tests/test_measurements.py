@@ -48,6 +48,7 @@ FIGURES = {
     "ratios": {
         "ratios": {"1:1": {"dnr": {"saliency_discard_ratio": [0.1] * 3, "object_aspect_distortion": [0.2] * 3}}}
     },
+    "new_size": {"warm process": {"seen": 2.0, "new": 2.1, "ratio": 1.05}, "environment": {}},
     "cost": {
         "seconds_per_megapixel": {"features": {"0.3": 1.5, "1.0": 1.6}},
         "largest_over_smallest": {"features": 1.07},
@@ -102,6 +103,7 @@ def test_every_measurement_is_kept_and_shown(checkout: Path) -> None:
         "| 1:1 | dnr | 0.100 (0.100 to 0.100) | 0.200 (0.200 to 0.200) |",
         "| features of the whole VGG19 | 1.500 | 1.600 | 1.07 |",
         "| end to end | 0.50 | no parity |  |",
+        "| warm process | 1.05 |",
         "| 8 | 2.2 | 1.10 |",
         "| learned, 384 px | 0.860 (0.800 to 0.900) | 0.800 (0.700 to 0.900) | 0.050 (0.030 to 0.070) | 0.200 |",
         "| faces | 0.89 (31 of 35), 0.03 false a photo |",

@@ -68,6 +68,13 @@ KINDS = {
         sections.speed_bars,
         "dnr_jax's time over the other's; shorter is faster, and the line is 1",
     ),
+    "new_size": Kind(
+        "Sizes not seen before",
+        "Photos of near sizes share their compiled programs: the time of a photo whose size is new over that of one"
+        " whose size was seen before, in a process that has run, and in new processes that find compiled what an"
+        " earlier one left.",
+        sections.show_new_size,
+    ),
     "cost": Kind(
         "How the cost grows with the photo",
         "Seconds per megapixel.",

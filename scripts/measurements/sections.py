@@ -154,6 +154,12 @@ def speed_bars(figures: Mapping[str, Any]) -> dict[str, float]:
     return bars
 
 
+def show_new_size(figures: Mapping[str, Any]) -> str:
+    """The table of what sizes cost that were not seen before."""
+    rows = [[kind, f"{values['ratio']:.2f}"] for kind, values in figures.items() if kind != "environment"]
+    return table(["new size", "time over that of a size seen before"], rows)
+
+
 def show_cost(figures: Mapping[str, Any]) -> str:
     """The table of seconds per megapixel, by the size of the photo."""
     cost = figures["seconds_per_megapixel"]
