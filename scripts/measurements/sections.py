@@ -63,8 +63,13 @@ def show_objects(figures: Mapping[str, Any]) -> str:
 
 
 def brief_objects(figures: Mapping[str, Any]) -> str:
-    """The table for README of what methods do to outlined objects: means alone."""
-    found = sorted(figures["methods"].items(), key=lambda item: item[1]["object_aspect_distortion"][0])
+    """The table for README of what methods do to outlined objects: means alone, of each operator once."""
+    methods = {
+        name: means
+        for name, means in figures["methods"].items()
+        if name.removeprefix("published:") == name or name.removeprefix("published:") not in figures["methods"]
+    }
+    found = sorted(methods.items(), key=lambda item: item[1]["object_aspect_distortion"][0])
     named = [f"**{method}**" if method == "dnr" else method.removeprefix("published:") for method, _ in found]
     rows = [[title, *(f"{means[key][0]:.2f}" for _, means in found)] for key, title in _OBJECTS.items()]
     return table(["", *named], rows)
