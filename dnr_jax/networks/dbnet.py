@@ -16,6 +16,7 @@ from jaxtyping import Array, Float32
 
 from dnr_jax.arrays import Image
 from dnr_jax.networks.mobile import Convolution, Depthwise, Size, divided, masked, mean_place
+from dnr_jax.networks.parameters import bias_of, kernel_of
 
 COARSEST = 32
 """The sides of what the network sees, and of its valid part, are multiples of this."""
@@ -150,8 +151,8 @@ class Enlargement(nn.Module):
     @nn.compact
     def __call__(self, x: Float32[Array, "b _ _ _"]) -> Float32[Array, "b _ _ _"]:
         batch, height, width, entering = x.shape
-        kernel = self.param("kernel", nn.initializers.he_normal(), (2, 2, entering, self.channels))
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
+        kernel = kernel_of(self, 2, 2, entering, self.channels)
+        bias = bias_of(self, self.channels)
         blocks = jnp.einsum("bhwc,ijcd->bhiwjd", x, kernel, precision=lax.Precision.HIGHEST)
         return blocks.reshape(batch, 2 * height, 2 * width, self.channels) + bias.reshape(1, 1, 1, -1)
 

@@ -25,6 +25,7 @@ from dnr_jax.networks.analytic import (
 )
 from dnr_jax.networks.convolution import convolve
 from dnr_jax.networks.network import FeatureModule
+from dnr_jax.networks.parameters import bias_of, kernel_of
 from dnr_jax.networks.taps import TAPS, levels_of, tap_depth
 from dnr_jax.networks.vgg import max_pool
 from dnr_jax.padding import Size, valid_mask
@@ -48,8 +49,8 @@ class RectifiedConvolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float32[Array, "b h w _"]) -> Float32[Array, "b h w _"]:
-        kernel = self.param("kernel", nn.initializers.he_normal(), (3, 3, x.shape[-1], self.channels))
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
+        kernel = kernel_of(self, 3, 3, x.shape[-1], self.channels)
+        bias = bias_of(self, self.channels)
         convolved = convolve(x, kernel, dilation=self.dilation, precision=self.precision)
         return nn.relu(convolved + bias.reshape(1, 1, 1, -1))
 

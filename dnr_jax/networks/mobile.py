@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float32
 
+from dnr_jax.networks.parameters import bias_of, kernel_of
 from dnr_jax.padding import AnySize, Size
 
 
@@ -32,7 +33,7 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float32[Array, "b _ _ _"], size: Size | None = None) -> Float32[Array, "b _ _ _"]:
-        kernel = self.param("kernel", nn.initializers.he_normal(), (self.side, self.side, x.shape[-1], self.channels))
+        kernel = kernel_of(self, self.side, self.side, x.shape[-1], self.channels)
         if self.side == 1:
             result = jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0], precision=lax.Precision.HIGHEST)
         else:
@@ -46,7 +47,7 @@ class Convolution(nn.Module):
                 precision=lax.Precision.HIGHEST,
             )
         if self.bias:
-            bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
+            bias = bias_of(self, self.channels)
             result = result + bias.reshape(1, 1, 1, -1)
         return result
 
@@ -65,18 +66,25 @@ class Depthwise(nn.Module):
     @nn.compact
     def __call__(self, x: Float32[Array, "b _ _ _"], size: Size | None = None) -> Float32[Array, "b _ _ _"]:
         channels = x.shape[-1]
-        kernel = self.param("kernel", nn.initializers.he_normal(), (self.side, self.side, channels))
-        bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
+        kernel = kernel_of(self, self.side, self.side, channels)
+        bias = bias_of(self, channels)
         around = (self.before, self.side - self.stride - self.before)
         height, width = x.shape[1:3]
         # Kept in memory: fused into its nine readers it would be computed nine times, and compile twice as long.
         padded = lax.optimization_barrier(jnp.pad(masked(x, size), ((0, 0), around, around, (0, 0))))
-        result = bias.reshape(1, 1, 1, -1)
+        shape = (
+            x.shape[0],
+            -(-(height - self.stride + 1) // self.stride),
+            -(-(width - self.stride + 1) // self.stride),
+        )
+        result = jnp.broadcast_to(bias.reshape(1, 1, 1, -1), (*shape, channels))
+        # In primitives: indexing and arithmetic of jax.numpy are traced more slowly, and there are hundreds of them.
         for i in range(self.side):
             for j in range(self.side):
-                rows = slice(i, i + height - self.stride + 1, self.stride)
-                columns = slice(j, j + width - self.stride + 1, self.stride)
-                result = result + padded[:, rows, columns] * kernel[i, j].reshape(1, 1, 1, -1)
+                end = (x.shape[0], i + height - self.stride + 1, j + width - self.stride + 1, channels)
+                shifted = lax.slice(padded, (0, i, j, 0), end, (1, self.stride, self.stride, 1))
+                weight = lax.reshape(lax.slice(kernel, (i, j, 0), (i + 1, j + 1, channels)), (channels,))
+                result = lax.add(result, lax.mul(shifted, lax.broadcast_in_dim(weight, shifted.shape, (3,))))
         return result
 
 

@@ -17,6 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float32
 
 from dnr_jax.arrays import Image
+from dnr_jax.networks.parameters import bias_of, kernel_of
 from dnr_jax.padding import Size
 
 SIDE = 320
@@ -127,8 +128,8 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float32[Array, "b h w _"]) -> Float32[Array, "b h w _"]:
-        kernel = self.param("kernel", nn.initializers.he_normal(), (self.side, self.side, x.shape[-1], self.channels))
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
+        kernel = kernel_of(self, self.side, self.side, x.shape[-1], self.channels)
+        bias = bias_of(self, self.channels)
         convolved = lax.conv_general_dilated(
             x,
             kernel,

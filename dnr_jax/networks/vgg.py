@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from dnr_jax.networks.convolution import convolve
 from dnr_jax.networks.network import FeatureModule
+from dnr_jax.networks.parameters import bias_of, kernel_of
 from dnr_jax.networks.taps import CONVS_PER_BLOCK, tap_depth
 from dnr_jax.padding import Size, valid_mask
 
@@ -55,9 +56,8 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "h w _"]) -> Float[Array, "h w _"]:
-        shape = (3, 3, x.shape[-1], self.channels)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
+        kernel = kernel_of(self, 3, 3, x.shape[-1], self.channels)
+        bias = bias_of(self, self.channels)
         return convolve(x[None], kernel, precision=self.precision)[0] + bias.reshape(1, 1, -1)
 
 
