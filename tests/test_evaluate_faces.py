@@ -16,7 +16,11 @@ from dnr_jax import RetargetConfig, Weights, retarget
 from dnr_jax.metrics import Registration, scaling_map
 
 OPTIONS = RetargetConfig(
-    taps=("block1_conv2", "block2_conv2"), importance_percentile=20, reconstruct_steps=0, refine_steps=0
+    taps=("block1_conv2", "block2_conv2"),
+    keep=("objects",),
+    importance_percentile=20,
+    reconstruct_steps=0,
+    refine_steps=0,
 )
 
 
@@ -51,7 +55,7 @@ def test_the_command_measures(
     entry = {"size": [96, 128], "faces": [[20, 30, 70, 90], [0, 0, 10, 10]], **nothing}
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"person": entry, "nobody": {**entry, "faces": []}}))
-    options = "taps=block1_conv2+block2_conv2:importance_percentile=20"
+    options = "taps=block1_conv2+block2_conv2:importance_percentile=20:keep=objects"
     arguments = ["evaluate_faces", f"--photos={tmp_path}", f"--boxes={boxes}"]
     assert evaluate_faces.main([*arguments, f"--methods=dnr:{options},scl", "--widths=75", "--update_docs"]) == 0
     kept = kept_figures(checkout, "faces")

@@ -1,5 +1,7 @@
 """Kernels and biases of layers: made, read, and refused."""
 
+from typing import Any, cast
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -22,12 +24,14 @@ class Layer(nn.Module):
 def test_made_as_flax_makes_them_and_read_as_they_are() -> None:
     x = jnp.ones((2, 5))
     with jax.numpy_dtype_promotion("standard"):  # Flax's keys promote inside.
-        made = Layer().init(jax.random.key(0), x)["params"]
+        made: dict[str, Any] = cast("Any", Layer().init(jax.random.key(0), x))["params"]
     assert {name: value.shape for name, value in made.items()} == {"kernel": (5, 3), "bias": (3,)}
     assert not made["bias"].any()
     assert 0.1 < float(jnp.std(made["kernel"])) < 2
     given = {"kernel": jnp.arange(15.0).reshape(5, 3), "bias": jnp.arange(3.0)}
-    np.testing.assert_allclose(Layer().apply({"params": given}, x), x @ given["kernel"] + given["bias"][None])
+    np.testing.assert_allclose(
+        cast("jax.Array", Layer().apply({"params": given}, x)), x @ given["kernel"] + given["bias"][None]
+    )
 
 
 @pytest.mark.parametrize(("name", "shape"), [("kernel", (5, 4)), ("bias", (4,))])
