@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from detection.drawn import BOXES, load_drawn, read_photo
+from detection.drawn import define_flags, load_drawn, read_photo
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
 from measurements.store import record
@@ -28,13 +28,9 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """Measures; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
-    values = flags.FlagValues()
+    values = define_flags("evaluate_detectors")
     text = {"flag_values": values, "module_name": "evaluate_detectors"}
-    flags.DEFINE_list("photos", None, "Folders of photos, NAME.* or NAME/src.* for each entry of --boxes.", **text)
-    flags.DEFINE_string("boxes", str(BOXES), "JSON file of what was drawn.", **text)
     flags.DEFINE_boolean("haar", False, "Measure OpenCV's cascade too.", **text)
-    flags.DEFINE_boolean("update_docs", False, "Keep the figures for the documents.", **text)
-    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
 
     def run(options: dict[str, Any]) -> None:
         figures = _measure(options)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from detection.drawn import BOXES, load_drawn, read_photo
+from detection.drawn import define_flags, load_drawn, read_photo
+from detection.measures import LEAST_FACE, area
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.evaluation.rivals import Method, parse_methods
 from dnr_jax.shell.command_line import run_command
@@ -28,8 +29,6 @@ from measurements.store import record
 if TYPE_CHECKING:
     import numpy as np
 
-LEAST_FACE = 20.0
-"""The least size of a face that is measured: the root of its area, in pixels."""
 MAP_SIDE = 512
 """The longer side at which results are compared with photos, twice the usual: faces are small."""
 LABEL = 28
@@ -38,14 +37,10 @@ LABEL = 28
 
 def main(argv: Sequence[str]) -> int:
     """Measures; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
-    values = flags.FlagValues()
+    values = define_flags("evaluate_faces")
     text = {"flag_values": values, "module_name": "evaluate_faces"}
-    flags.DEFINE_list("photos", None, "Folders of photos, NAME.* or NAME/src.* for each entry of --boxes.", **text)
-    flags.DEFINE_string("boxes", str(BOXES), "JSON file of what was drawn.", **text)
     flags.DEFINE_string("methods", "dnr,dnr:keep=objects,scl,sc,multiop", "Comma-separated; see above.", **text)
     flags.DEFINE_list("widths", ["75", "50"], "Target widths, in percent.", **text)
-    flags.DEFINE_boolean("update_docs", False, "Keep the figures for the documents.", **text)
-    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
 
     def run(options: dict[str, Any]) -> None:
         figures = measure(options)
@@ -70,7 +65,7 @@ def measure(options: dict[str, Any]) -> dict[str, Any]:
     }
     photos = 0
     for name, drawn in sorted(load_drawn(Path(options["boxes"])).items()):
-        faces = [face for face in drawn.faces if math.sqrt((face[2] - face[0]) * (face[3] - face[1])) >= LEAST_FACE]
+        faces = [face for face in drawn.faces if area(face) >= LEAST_FACE**2]
         if not faces:
             continue
         photos += 1

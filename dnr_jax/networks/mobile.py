@@ -72,19 +72,15 @@ class Depthwise(nn.Module):
         height, width = x.shape[1:3]
         # Kept in memory: fused into its nine readers it would be computed nine times, and compile twice as long.
         padded = lax.optimization_barrier(jnp.pad(masked(x, size), ((0, 0), around, around, (0, 0))))
-        shape = (
-            x.shape[0],
-            -(-(height - self.stride + 1) // self.stride),
-            -(-(width - self.stride + 1) // self.stride),
-        )
-        result = jnp.broadcast_to(bias.reshape(1, 1, 1, -1), (*shape, channels))
+        shape = (x.shape[0], height // self.stride, width // self.stride, channels)
+        result = jnp.broadcast_to(bias.reshape(1, 1, 1, -1), shape)
         # In primitives: indexing and arithmetic of jax.numpy are traced more slowly, and there are hundreds of them.
         for i in range(self.side):
             for j in range(self.side):
                 end = (x.shape[0], i + height - self.stride + 1, j + width - self.stride + 1, channels)
                 shifted = lax.slice(padded, (0, i, j, 0), end, (1, self.stride, self.stride, 1))
                 weight = lax.reshape(lax.slice(kernel, (i, j, 0), (i + 1, j + 1, channels)), (channels,))
-                result = lax.add(result, lax.mul(shifted, lax.broadcast_in_dim(weight, shifted.shape, (3,))))
+                result = lax.add(result, lax.mul(shifted, lax.broadcast_in_dim(weight, shape, (3,))))
         return result
 
 

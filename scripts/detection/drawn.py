@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import flags
 from PIL import Image
 
 BOXES = Path(__file__).parents[2] / "tests/data/face_and_word_boxes.json"
@@ -24,6 +25,17 @@ class Drawn(NamedTuple):
     unsure_faces: list[list[float]]
     words: list[list[list[float]]]
     unsure_words: list[list[list[float]]]
+
+
+def define_flags(name: str) -> flags.FlagValues:
+    """The flags of a command of that name that measures against what was drawn."""
+    values = flags.FlagValues()
+    text = {"flag_values": values, "module_name": name}
+    flags.DEFINE_list("photos", None, "Folders of photos, NAME.* or NAME/src.* for each entry of --boxes.", **text)
+    flags.DEFINE_string("boxes", str(BOXES), "JSON file of what was drawn.", **text)
+    flags.DEFINE_boolean("update_docs", False, "Keep the figures for the documents.", **text)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
+    return values
 
 
 def load_drawn(path: Path) -> dict[str, Drawn]:

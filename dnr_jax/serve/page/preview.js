@@ -43,7 +43,7 @@ export function layOver(picture, maps, opacity) {
   return context.getImageData(0, 0, picture.width, picture.height);
 }
 
-/** The photo with the seams marked that would go on the way to a target. */
+/** The photo with the seams marked that would go, or get others beside them, on the way to a target. */
 export function markSeams(picture, analysis, target) {
   const { seams } = makePlan(analysis, target);
   const marked = new ImageData(new Uint8ClampedArray(picture.data), picture.width, picture.height);
@@ -60,7 +60,7 @@ export function markSeams(picture, analysis, target) {
       marked.data.set(SEAM, pixel);
     }
   }
-  return { image: marked, count: seams.count };
+  return { image: marked, count: seams.count, grow: seams.grow };
 }
 
 function imageOf(picture) {

@@ -85,7 +85,7 @@ function drawPhoto(marking) {
       const marked = markSeams(same ? image : analysis.pictures.photo, analysis, state.target);
       image = marked.image;
       text = 'no seam goes at this size: the warp alone does least damage';
-      if (marked.count) text = `${marked.count} seams go at ${state.target[1]} × ${state.target[0]}`;
+      if (marked.count) text = `${marked.count} seams ${marked.grow ? 'come' : 'go'} at ${state.target[1]} × ${state.target[0]}`;
     }
     if (image.width === masks.width && image.height === masks.height) masks.tint(image);
   }
