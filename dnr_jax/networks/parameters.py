@@ -25,8 +25,8 @@ def bias_of(module: nn.Module, channels: int) -> Float[Array, "..."]:
 def _parameter(
     module: nn.Module, name: str, initializer: nn.initializers.Initializer, shape: tuple[int, ...]
 ) -> Float[Array, "..."]:
-    """`module.param`, which for a parameter that is given traces its initializer too, to compare the shapes: that is
-    half of the time that tracing a network takes."""
+    """`module.param`, which for a parameter that is given traces its initializer too, to compare the shapes: that was
+    half of the time that tracing the salience network took."""
     if not module.has_variable("params", name):
         return module.param(name, initializer, shape)
     given = module.get_variable("params", name)
