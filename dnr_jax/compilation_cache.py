@@ -5,17 +5,17 @@ directory of the user's own that nobody else can write, apart for every kind of 
 """
 
 import contextlib
-import hashlib
 import os
-import platform
 import stat
 from pathlib import Path
+
+from dnr_jax.processor import processor_name
 
 LARGEST_BYTES = 2**30
 """How many bytes the default directory may hold; past this, the oldest files go until half of it is left."""
 
 
-def enable(*, directory: str | os.PathLike[str] | None = None) -> Path | None:
+def enable(*, directory: str | os.PathLike[str] | None = None, programs: bool = False) -> Path | None:
     """Makes JAX keep compiled programs on disk for later processes.
 
     $JAX_COMPILATION_CACHE_DIR goes before the default, and $JAX_ENABLE_COMPILATION_CACHE=0 turns the cache off, as in
@@ -23,6 +23,8 @@ def enable(*, directory: str | os.PathLike[str] | None = None) -> Path | None:
 
     Args:
       directory: the folder that holds them; None for $JAX_COMPILATION_CACHE_DIR or else `default_directory()`.
+      programs: keep the package's own programs so that a later process does not trace them either, which takes it
+        longer than a photo; only for a process that changes no constant and no function of this package.
 
     Returns:
       The folder; None where the cache is off or no private folder can be made, so that every process compiles.
@@ -40,6 +42,10 @@ def enable(*, directory: str | os.PathLike[str] | None = None) -> Path | None:
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    if programs:
+        from dnr_jax.programs import keep
+
+        keep(place)
     return place
 
 
@@ -47,7 +53,7 @@ def default_directory() -> Path:
     """`compiled/<processor>` under $DNR_JAX_CACHE or the user's cache directory."""
     from dnr_jax.weights.cache import cache_dir
 
-    return cache_dir() / "compiled" / f"{platform.machine()}-{_processor()}"
+    return cache_dir() / "compiled" / processor_name()
 
 
 def prune(directory: Path, most: int) -> None:
@@ -68,16 +74,6 @@ def prune(directory: Path, most: int) -> None:
             total -= size
         if total <= most // 2:
             return
-
-
-def _processor() -> str:
-    """A name for the processor's instruction set, so that no program is loaded where it cannot run."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        features = next(line for line in lines if line.startswith(("flags", "Features")))
-    except (OSError, StopIteration):
-        features = platform.processor()
-    return hashlib.sha256(features.encode()).hexdigest()[:12]
 
 
 def _make_private(directory: Path) -> bool:

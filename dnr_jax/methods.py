@@ -107,7 +107,7 @@ def run_method(
     """
     from dnr_jax import compilation_cache
 
-    compilation_cache.enable()
+    compilation_cache.enable(programs=True)
     name = options["method"]
     weights = _load(options) if name == "dnr" or METHODS[name].needs_network else None
     with ProgressLine(sys.stderr, quiet=options["quiet"]) as line:

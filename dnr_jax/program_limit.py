@@ -31,7 +31,10 @@ def make_room(shapes: object) -> bool:
         return False
     import jax
 
+    from dnr_jax import programs
+
     logging.getLogger(__name__).info("%d of %d memory maps in use: compiled programs are dropped", used, most)
+    programs.drop()
     jax.clear_caches()
     _seen.clear()
     _seen.add(shapes)

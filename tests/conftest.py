@@ -43,6 +43,12 @@ def room_for_programs() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def no_kept_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that runs in this process keeps no programs: tests change constants that the keys do not tell of."""
+    monkeypatch.setattr("dnr_jax.programs.keep", lambda folder: None)
+
+
+@pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing that a test runs looks for VGG19 on the network, in the developer's cache or among their settings."""
     monkeypatch.setenv("DNR_JAX_OFFLINE", "1")

@@ -76,44 +76,66 @@ def test_seams_are_found_without_a_word_from_the_host(small_vgg: Weights) -> Non
     assert int(carving.levels[0].removed) == 30
 
 
-_COUNT = """
+_LOWERED = """
 import sys
 import jax
-counts = {}
-jax.monitoring.register_event_listener(lambda name, **_: counts.update({name: counts.get(name, 0) + 1}))
+lowered, missed = set(), []
+def hear(name, seconds, fun_name="", **_):
+    if name.endswith("jaxpr_to_mlir_module_duration"):
+        lowered.add(fun_name.removeprefix("jit(").removesuffix(")"))
+jax.monitoring.register_event_duration_secs_listener(hear)
+jax.monitoring.register_event_listener(lambda name, **_: missed.append(1) if name.endswith("cache_misses") else None)
 from dnr_jax.resize import main
 code = main(["resize", *sys.argv[1:]])
-print(*(counts.get("/jax/compilation_cache/cache_" + what, 0) for what in ("hits", "misses")))
+print(len(missed), *lowered)
 sys.exit(code)
 """
 
 
-@pytest.mark.slow
-def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
-    write_image(tmp_path / "photo.png", textured_photo(40, 56))
+def lowered_by_two_processes(folder: Path, *options: str) -> list[tuple[int, set[str]]]:
+    """Runs a command twice with a cache of its own: what JAX's cache did not have, and which functions were lowered."""
+    write_image(folder / "photo.png", textured_photo(40, 56))
     settings = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
-    settings["DNR_JAX_CACHE"] = str(tmp_path / "cache")
-    arguments = [
-        f"--input={tmp_path / 'photo.png'}",
-        f"--output={tmp_path / 'out.png'}",
-        "--weights=embedded",
-        "--taps=block1_conv2",
-        "--width=44",
-        "--reconstruct_steps=2",
-        "--refine_steps=1",
-        "--quiet",
-    ]
-    counts = []
+    settings["DNR_JAX_CACHE"] = str(folder / "cache")
+    arguments = [f"--input={folder / 'photo.png'}", f"--output={folder / 'out.png'}", "--weights=embedded", "--quiet"]
+    found, pictures = [], []
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-c", _COUNT, *arguments], env=settings, capture_output=True, text=True, check=False
+            [sys.executable, "-c", _LOWERED, *arguments, *options],
+            env=settings,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
-        counts.append([int(count) for count in done.stdout.split()])
-    assert counts[0][0] == 0 < counts[0][1]
-    assert counts[1] == [counts[0][1], 0]
-    (kept,) = (tmp_path / "cache" / "compiled").iterdir()
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+        missed, *names = done.stdout.split()
+        found.append((int(missed), set(names)))
+        pictures.append((folder / "out.png").read_bytes())
+    assert pictures[0] == pictures[1]
+    return found
+
+
+def test_a_second_process_lowers_no_program_of_the_package(tmp_path: Path) -> None:
+    """Nor does it compile anything; what JAX itself runs between programs is lowered, and found in JAX's cache."""
+    (_, first), (missed, second) = lowered_by_two_processes(
+        tmp_path, "--preset=paper", "--taps=block1_conv2", "--width=44", "--reconstruct_steps=2", "--refine_steps=1"
+    )
+    (folder,) = (tmp_path / "cache" / "compiled").iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    kept = {path.name.split("-")[0].split(".")[-1] for path in folder.glob("*.program")}
+    assert {"analyse", "make_seam_maps", "find_moves", "_advance"} <= kept & first
+    assert not kept & second
+    assert missed == 0
+
+
+@pytest.mark.slow
+def test_neither_does_it_with_every_network(tmp_path: Path) -> None:
+    (_, first), (missed, second) = lowered_by_two_processes(tmp_path, "--width=44")
+    (folder,) = (tmp_path / "cache" / "compiled").iterdir()
+    kept = {path.name.split("-")[0].split(".")[-1] for path in folder.glob("*.program")}
+    assert {"_mean_output", "candidates", "_probability"} <= kept & first
+    assert not kept & second
+    assert missed == 0
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ def _run(options: dict[str, Any]) -> int:
         session = open_session(run_options, request)
     from dnr_jax import compilation_cache
 
-    compilation_cache.enable()
+    compilation_cache.enable(programs=True)
     if run_options.dry_run:
         from dnr_jax.batch.dry_run import run_dry
 

@@ -84,7 +84,7 @@ class DeviceActor:
     """
 
     def __init__(self, request: Request, network: NetworkChoice, weights_sha256: str, workers: int):
-        compilation_cache.enable()
+        compilation_cache.enable(programs=True)
         weights = load_chosen(network)
         if network_sha256(weights) != weights_sha256:
             raise RuntimeError("this node has other weights than the driver: give --weights a path that all see")

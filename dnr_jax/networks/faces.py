@@ -7,7 +7,6 @@ mirror too, because the network does not score a face and its mirror image alike
 resolutions and in the mirror are merged.
 """
 
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import flax.struct
@@ -21,6 +20,7 @@ from dnr_jax.arrays import Image
 from dnr_jax.networks.blazeface import COARSEST, STRIDE, BlazeFace, centres
 from dnr_jax.networks.letterbox import LONGER, Letterbox, boxed, fit_letterbox, halved, rounded_up
 from dnr_jax.networks.mobile import Size, inside
+from dnr_jax.programs import program
 
 LEVELS, MIRRORED = 3, 1
 """Resolutions, each half the one before, and the one that is looked at in the mirror too."""
@@ -89,7 +89,7 @@ def find_faces(
     return np.clip(boxes * scale, 0, lengths)[scores > 0], scores[scores > 0]
 
 
-@jax.jit
+@program
 def pyramid(box: Letterbox) -> tuple[Letterbox, ...]:
     """The letterbox at LEVELS resolutions; all but the finest are square, so that they compile once for all photos."""
     levels = [box]
@@ -98,14 +98,14 @@ def pyramid(box: Letterbox) -> tuple[Letterbox, ...]:
     return tuple(levels)
 
 
-@jax.jit
+@program
 def mirrored(box: Letterbox) -> Letterbox:
     """The letterbox with left and right of its photo exchanged; what lies outside the photo stays outside."""
     width = box.image.shape[1]
     return Letterbox(jnp.roll(box.image[:, ::-1], box.size[1] - width, axis=1), box.size)
 
 
-@jax.jit
+@program
 def mirrored_boxes(boxes: Float32[Array, "n 4"], size: Size) -> Float32[Array, "n 4"]:
     """Boxes of a mirrored photo of (height, width) `size` where they are in the photo itself."""
     top, left, bottom, right = boxes.T
@@ -113,7 +113,7 @@ def mirrored_boxes(boxes: Float32[Array, "n 4"], size: Size) -> Float32[Array, "
     return jnp.stack([top, width - right, bottom, width - left], 1)
 
 
-@jax.jit
+@program
 def candidates(network: FaceNetwork, box: Letterbox) -> Faces:
     """The likeliest boxes at one resolution in pixels of `box`, MOST_CANDIDATES at most."""
     size = rounded_up(box.size, COARSEST)
@@ -130,7 +130,7 @@ def candidates(network: FaceNetwork, box: Letterbox) -> Faces:
     return Faces(boxes, jnp.where(large, jax.nn.sigmoid(best), 0))
 
 
-@partial(jax.jit, static_argnames=("most",))
+@program(static_argnames=("most",))
 def merge(boxes: Float32[Array, "n 4"], scores: Float32[Array, " n"], *, most: int = MOST_FACES) -> Faces:
     """One box for each face: the likeliest one and those that share its face, averaged with scores as weights.
 

@@ -6,7 +6,6 @@ photos of several sizes in arrays of one shape share their programs.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float32
@@ -14,6 +13,7 @@ from jaxtyping import Array, Float32
 from dnr_jax.arrays import Image, Whole
 from dnr_jax.networks.mobile import Size, inside
 from dnr_jax.padding import fit, valid_mask
+from dnr_jax.programs import program
 from dnr_jax.shapes import side_step
 
 LONGER = 768
@@ -83,7 +83,7 @@ def letterbox(image: Image, *, size: Size | None = None, longer: int = LONGER) -
     return Letterbox(jnp.where(inside(canvas, (height, width))[:, :, None], scaled, 0), (height, width))
 
 
-boxed = jax.jit(letterbox, static_argnames=("longer",))
+boxed = program(static_argnames=("longer",))(letterbox)
 """`letterbox`, compiled."""
 
 

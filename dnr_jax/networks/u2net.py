@@ -19,6 +19,7 @@ from jaxtyping import Array, Float32
 from dnr_jax.arrays import Image
 from dnr_jax.networks.parameters import bias_of, kernel_of
 from dnr_jax.padding import Size
+from dnr_jax.programs import program
 
 SIDE = 320
 """Height and width in pixels at which the network sees a photo."""
@@ -81,13 +82,13 @@ def salience(network: SalienceNetwork, image: Image, *, size: Size | None = None
     return _mean_output(network, network_input(image, size=size))
 
 
-@jax.jit
+@program
 def _mean_output(network: SalienceNetwork, scaled: jax.Array) -> jax.Array:
     outputs = cast("tuple[jax.Array, ...]", U2Net().apply({"params": network.params}, scaled[None]))
     return jnp.mean(jnp.concatenate(outputs), 0)
 
 
-@jax.jit
+@program
 def network_input(image: Image, *, size: Size | None = None) -> Float32[Array, "320 320 3"]:
     """The photo scaled to [SIDE, SIDE, 3], divided by its maximum (if it has any light), normalised by MEAN and STD.
 

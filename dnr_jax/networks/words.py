@@ -20,6 +20,7 @@ from dnr_jax.arrays import Image
 from dnr_jax.networks.dbnet import COARSEST, TextDetector, network_input
 from dnr_jax.networks.letterbox import Letterbox, boxed, rounded_up, triangle_weights
 from dnr_jax.networks.mobile import Size, inside
+from dnr_jax.programs import program
 
 SECOND_LONGER = 640
 """Pixels of the longer side at the second resolution."""
@@ -101,14 +102,14 @@ def text_probability(network: WordNetwork, fine: Letterbox, coarse: Letterbox) -
     return _mean_at(_probability(network, fine), fine, _probability(network, coarse), coarse)
 
 
-@jax.jit
+@program
 def _probability(network: WordNetwork, box: Letterbox) -> jax.Array:
     """The network's own map of a letterboxed photo, float32 [Hc, Wc]."""
     size = rounded_up(box.size, COARSEST)
     return cast("jax.Array", TextDetector().apply({"params": network.params}, network_input(box.image)[None], size))[0]
 
 
-@jax.jit
+@program
 def _mean_at(fine: jax.Array, box: Letterbox, coarse: jax.Array, small: Letterbox) -> jax.Array:
     """The mean of two maps, at the resolution of the first, `fine`, of the letterboxed photo `box`."""
     rows, columns = (

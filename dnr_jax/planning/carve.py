@@ -5,7 +5,6 @@ or alpha compiles nothing.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,6 +16,7 @@ from dnr_jax.networks.taps import Footprint, levels_of, projected_footprint, rec
 from dnr_jax.padding import AnySize
 from dnr_jax.planning.seam_kernels import choose_seam_kernel
 from dnr_jax.planning.seams import Seams, find_seams
+from dnr_jax.programs import program
 
 
 class Carving(NamedTuple):
@@ -33,7 +33,7 @@ class Carving(NamedTuple):
     width: Int32[Array, ""]
 
 
-@partial(jax.jit, static_argnames=("taps", "region", "seam_kernel"))
+@program(static_argnames=("taps", "region", "seam_kernel"))
 def carve_width(
     importance: Maps,
     size: AnySize,

@@ -7,7 +7,6 @@ damage is that of the whole plan in one currency (`dnr_jax.planning.damage`): th
 are left to do, what the seams remove, and what their joints break.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -23,6 +22,7 @@ from dnr_jax.planning.cells import Grid, make_grid
 from dnr_jax.planning.damage import joint_damage, removal_damage
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.proportions import CROP_PRICE, plan_proportions, strain
+from dnr_jax.programs import program
 
 COUNTS = (0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90)
 """How many deep seams are tried."""
@@ -64,7 +64,7 @@ _State = tuple[jax.Array, jax.Array, jax.Array, Carving]
 """The next count's index, the best one's, all damages, and the best one's seams."""
 
 
-@partial(jax.jit, static_argnames=("taps", "region", "room", "seam_kernel"))
+@program(static_argnames=("taps", "region", "room", "seam_kernel"))
 def choose_width(
     importance: Maps,
     bias: Maps | None,

@@ -22,6 +22,7 @@ from dnr_jax.planning.cells import CELLS
 from dnr_jax.planning.proportions import CROP_PRICE, FLOOR, MEAN, OBJECT, PLAIN, STRONGEST
 from dnr_jax.planning.seams import Seams
 from dnr_jax.planning.sides import turned
+from dnr_jax.programs import program
 
 JOINT_WEIGHT = 80.0
 """The damage of a joint as long as the seam between black and white, where all around is plain."""
@@ -30,7 +31,7 @@ JOINT_ON_OBJECT = 20.0
 _NEIGHBOURHOOD = 9  # Pixels across which a contrast hides a joint.
 
 
-@jax.jit
+@program
 def look_of(photo: Image, size: AnySize) -> Float32[Array, "h w 4"]:
     """What joints are judged by, float32 [H, W, 4]: the smoothed photo in [0, 1], and the largest contrast nearby.
 

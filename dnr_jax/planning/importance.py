@@ -12,6 +12,7 @@ from dnr_jax.networks import stripes
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import Level, levels_of
 from dnr_jax.padding import AnySize, Size, traced_size, valid_mask
+from dnr_jax.programs import program
 from dnr_jax.shapes import bucket_shape, largest_overview
 
 
@@ -39,7 +40,7 @@ class Overview(NamedTuple):
     small: Size
 
 
-@partial(jax.jit, static_argnames=("taps", "feature_taps", "small_shape"))
+@program(static_argnames=("taps", "feature_taps", "small_shape"))
 def analyse(
     network: Network,
     image: Image,

@@ -1,6 +1,5 @@
 """Protect and remove masks, as what they add to every level's seam costs and to the warp's importance."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,6 +10,7 @@ from jaxtyping import Array, Bool, Float32
 from dnr_jax.arrays import Maps
 from dnr_jax.networks.taps import levels_of
 from dnr_jax.padding import AnySize, valid_mask
+from dnr_jax.programs import program
 
 _HALO = 2
 """Pixels by which a remove mask grows: features of block 1 next to an object still show its edge."""
@@ -68,7 +68,7 @@ def check_objects(objects: np.ndarray, size: tuple[int, int]) -> None:
         raise ValueError("the map of objects is empty: mark something, or choose objects=none")
 
 
-@partial(jax.jit, static_argnames=("taps",))
+@program(static_argnames=("taps",))
 def mask_bias(
     importance: Maps,
     protect: Bool[Array, "h w"] | None,

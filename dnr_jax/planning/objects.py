@@ -5,9 +5,6 @@ Seams and warp need to tell objects from ground. The feature norm of Eq. 1 alone
 goes by salience together with what the network itself finds outstanding, so that second objects count too.
 """
 
-from functools import partial
-
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32
 
@@ -15,6 +12,7 @@ from dnr_jax.arrays import Maps, Number
 from dnr_jax.networks.taps import Level, levels_of
 from dnr_jax.padding import AnySize
 from dnr_jax.planning.importance import percentile, resample, valid_mean
+from dnr_jax.programs import program
 
 CENTRE_SIGMA = 0.3
 OBJECT_FLOOR = 0.1
@@ -36,7 +34,7 @@ def object_level(taps: tuple[str, ...]) -> Level:
     return next((level for level in reversed(levels) if level.stride <= _OBJECT_STRIDE), levels[0])
 
 
-@partial(jax.jit, static_argnames=("taps",))
+@program(static_argnames=("taps",))
 def weigh_importance(
     importance: Maps,
     objects: Float32[Array, "_ _"] | None,
@@ -66,7 +64,7 @@ def weigh_importance(
     return tuple(weighted)
 
 
-@partial(jax.jit, static_argnames=("taps",))
+@program(static_argnames=("taps",))
 def object_map(
     importance: Maps, salience: Float32[Array, "_ _"] | None, size: AnySize, *, taps: tuple[str, ...]
 ) -> Float32[Array, "_ _"]:

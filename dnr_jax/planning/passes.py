@@ -26,6 +26,7 @@ from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.seam_maps import SeamMaps
 from dnr_jax.planning.seams import Seams
 from dnr_jax.planning.sides import AXES, SIDES, turned, turned_size
+from dnr_jax.programs import program
 from dnr_jax.shapes import Round
 
 
@@ -152,7 +153,7 @@ def remove_marked(
     return passes, maps, size
 
 
-@partial(jax.jit, static_argnames=("side", "config"))
+@program(static_argnames=("side", "config"))
 def _remove(
     maps: SeamMaps,
     size: AnySize,
@@ -255,7 +256,7 @@ def replay(
     return array
 
 
-@partial(jax.jit, static_argnames=("side", "room", "shape"))
+@program(static_argnames=("side", "room", "shape"))
 def replay_seams(
     array: Shaped[Array, "_ _ *c"],
     seams: Seams,

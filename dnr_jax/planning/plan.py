@@ -1,10 +1,8 @@
 """The plan of a retargeting: seams, canvas and warp, made before any rendering."""
 
 import math
-from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -25,6 +23,7 @@ from dnr_jax.planning.reach import seam_target
 from dnr_jax.planning.seam_maps import SeamMaps, make_seam_maps
 from dnr_jax.planning.sides import AXES, SIDES, turned
 from dnr_jax.planning.warp import Warp, plan_warp, warp_width
+from dnr_jax.programs import program
 from dnr_jax.shapes import Round, bucket_shape, bucket_side, find_rounds
 
 
@@ -223,7 +222,7 @@ def find_moves(
     return Moves(passes, mid, _grid_warps(left, mid, target, room, config))
 
 
-_find_moves = jax.jit(find_moves, static_argnames=("rounds", "room", "config"))
+_find_moves = program(static_argnames=("rounds", "room", "config"))(find_moves)
 
 
 def _still_if(still: Bool[Array, ""], warp: Warp, length: Whole) -> Warp:
@@ -270,7 +269,7 @@ def too_wide(protect: Bool[np.ndarray, "h w"] | None, target: tuple[int, int]) -
     ]
 
 
-@partial(jax.jit, static_argnames=("taps", "shape"))
+@program(static_argnames=("taps", "shape"))
 def warp_importance(
     maps: SeamMaps, size: AnySize, *, taps: tuple[str, ...], shape: tuple[int, int]
 ) -> Float32[Array, "_ _"]:
@@ -287,7 +286,7 @@ def warp_importance(
     return protect_importance(importance, bias)
 
 
-@partial(jax.jit, static_argnames=("side", "length"))
+@program(static_argnames=("side", "length"))
 def warp_side(image: Float32[Array, "_ _ c"], warp: Warp, side: str, length: int) -> Float32[Array, "_ _ c"]:
     """Warps one `side`, "width" or "height", of an image, float32 [H, W, C]; the result is `length` long there."""
     return turned(warp_width(turned(image, side), warp, length), side)

@@ -1,9 +1,7 @@
 """The maps that seams are found on: importance with its priors, what masks add, and what damage is judged by."""
 
-from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32
 
@@ -15,6 +13,7 @@ from dnr_jax.planning.importance import percentile
 from dnr_jax.planning.masks import mask_bias
 from dnr_jax.planning.numbers import Numbers
 from dnr_jax.planning.objects import object_level, object_map, weigh_importance
+from dnr_jax.programs import program
 
 
 class SeamMaps(NamedTuple):
@@ -38,7 +37,7 @@ class SeamMaps(NamedTuple):
         return None if self.bias is None else self.bias[object_level(taps).number] > 0
 
 
-@partial(jax.jit, static_argnames=("config",))
+@program(static_argnames=("config",))
 def make_seam_maps(
     importance: Maps,
     photo: Image | None,

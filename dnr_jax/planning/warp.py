@@ -3,7 +3,6 @@
 Written for width; the height is the transpose.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,6 +12,7 @@ from jaxtyping import Array, Float32
 
 from dnr_jax.arrays import Whole
 from dnr_jax.padding import AnySize
+from dnr_jax.programs import program
 
 
 class Warp(NamedTuple):
@@ -28,7 +28,7 @@ class Warp(NamedTuple):
     new_edges: Float32[Array, " edges"]
 
 
-@partial(jax.jit, static_argnames=("cell",))
+@program(static_argnames=("cell",))
 def plan_warp(
     importance: Float32[Array, "h w"],
     size: AnySize,
@@ -99,7 +99,7 @@ def uniform_warp(width: Whole, target_width: Whole) -> Warp:
     return Warp(ends[0], ends[1])
 
 
-@partial(jax.jit, static_argnames=("width",))
+@program(static_argnames=("width",))
 def warp_width(image: Float32[Array, "h _ c"], warp: Warp, width: int) -> Float32[Array, "h _ c"]:
     """Scales each cell linearly, with a box filter over what an output pixel covers, or over one pixel where that is
     less (linear interpolation); exact at the identity.

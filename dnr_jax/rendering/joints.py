@@ -5,16 +5,15 @@ that there is work only near joints. Tiles do not overlap, and every neuron belo
 """
 
 import dataclasses
-from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float32, Int32
 
 from dnr_jax.networks.taps import Level, receptive_footprint, tap_depth
 from dnr_jax.padding import AnySize, valid_mask
+from dnr_jax.programs import program
 
 TILE = 16
 """Least side of a tile in pixels. Smaller tiles follow joints more closely, but more of a window is halo."""
@@ -77,7 +76,7 @@ def cut_tiles(shape: tuple[int, ...], taps: tuple[str, ...]) -> Grid:
     return Grid(tile, halo, stride, -(-shape[0] // tile), -(-shape[1] // tile))
 
 
-@jax.jit
+@program
 def find_joints(
     pixels: Int32[Array, "h w 2"] | Float32[Array, "h w 2"],
     size: AnySize,
@@ -125,7 +124,7 @@ def find_joints(
     return joints & valid_mask(joints.shape, size)[..., 0]
 
 
-@partial(jax.jit, static_argnames=("taps", "margin"))
+@program(static_argnames=("taps", "margin"))
 def active_tiles(joints: Bool[Array, "h w"], taps: tuple[str, ...], *, margin: int = MARGIN) -> Tiles:
     """The tiles from which a joint is as near as a neuron of the deepest tap sees, and `margin` pixels.
 

@@ -1,7 +1,6 @@
 """Adam in one compiled loop, for any objective: early stop, rate schedule, every step's loss, snapshots."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -12,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float32, Int32
 
 from dnr_jax.arrays import Number
+from dnr_jax.programs import program
 from dnr_jax.progress import StepProgress
 
 PATIENCE = 10
@@ -154,14 +154,14 @@ def record_capacity(steps: int) -> int:
     return _CAPACITY * (steps // _CAPACITY + 1)
 
 
-@partial(jax.jit, static_argnames=("capacity",))
+@program(static_argnames=("capacity",))
 def _start(value: jax.Array, capacity: int) -> _State:
     losses = jnp.full((capacity,), jnp.inf, jnp.float32)
     # A copy, because _advance consumes its state's buffers and the caller keeps its own.
     return _State(jnp.copy(value), optax.scale_by_adam().init(value), jnp.int32(0), losses, jnp.asarray(True))
 
 
-@partial(jax.jit, static_argnames=("objective",), donate_argnames=("state",))
+@program(static_argnames=("objective",), donate_argnames=("state",))
 def _advance(
     objective: Objective,
     state: _State,
@@ -193,7 +193,7 @@ def _advance(
     return lax.while_loop(wanted, step, state)
 
 
-@partial(jax.jit, static_argnames=("objective",))
+@program(static_argnames=("objective",))
 def _evaluate(objective: Objective, value: jax.Array, data: Any) -> jax.Array:
     return objective(value, data)
 

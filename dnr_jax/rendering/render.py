@@ -19,6 +19,7 @@ from dnr_jax.planning.numbers import Numbers, traced_numbers
 from dnr_jax.planning.passes import Pass, replay
 from dnr_jax.planning.plan import Plan, apply_warps, warp_side
 from dnr_jax.planning.warp import uniform_warp
+from dnr_jax.programs import program
 from dnr_jax.progress import Progress, Watch, timed
 from dnr_jax.rendering.joints import Tiles, active_tiles, find_joints, worthwhile
 from dnr_jax.rendering.optimise import Minimum, Schedule
@@ -216,7 +217,7 @@ def only_near_joints(config: RetargetConfig, network: Network) -> bool:
     return config.optimise == "joints" and config.init == "seam" and network.is_local(config.loss_taps)
 
 
-@partial(jax.jit, static_argnames=("shape",))
+@program(static_argnames=("shape",))
 def places(shape: tuple[int, int]) -> Float32[Array, "_ _ 2"]:
     """The (row, column) of every element of an array of `shape` (height, width), float32 [height, width, 2]."""
     return jnp.stack(jnp.meshgrid(*(jnp.arange(n, dtype=jnp.float32) for n in shape), indexing="ij"), -1)
@@ -233,7 +234,7 @@ def _warp_only(photo: jax.Array, plan: Plan, alpha: jax.Array | None, seconds: d
     return Rendering(image, opacity, whole, still, unmoved, whole)
 
 
-@partial(jax.jit, static_argnames=("shape",))
+@program(static_argnames=("shape",))
 def noise_image(seed: Integer[Array, ""] | int, shape: tuple[int, int]) -> Image:
     """Draws uniform noise in [0, 255], float32 [height, width, 3], for an array of `shape` (height, width).
 
@@ -273,4 +274,4 @@ def crop(
     return np.asarray(array)[: size[0], : size[1]]  # Cut on the host: a slice on the device compiles for every size.
 
 
-_sample = jax.jit(sample)
+_sample = program(sample)

@@ -11,7 +11,6 @@ memory does not grow with it. The state of the optimisation stays the whole imag
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +21,7 @@ from jaxtyping import Array, Float32
 from dnr_jax.arrays import Image
 from dnr_jax.networks.taps import levels_of
 from dnr_jax.padding import fit, valid_mask
+from dnr_jax.programs import program
 from dnr_jax.progress import StepProgress
 from dnr_jax.rendering.joints import Grid, Tiles, cut_tiles
 from dnr_jax.rendering.optimise import Minimum, Schedule, minimise
@@ -90,7 +90,7 @@ class TiledSampledLoss:
         return value
 
 
-@partial(jax.jit, static_argnames=("loss",))
+@program(static_argnames=("loss",))
 def tile_targets(loss: FeatureLoss, start: Image, targets: FeatureTargets, tiles: Tiles) -> TiledTargets:
     """The targets of an image, float32 [H, W, 3], of which only free pixels will change."""
     grid = cut_tiles(start.shape, loss.taps)

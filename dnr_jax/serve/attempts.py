@@ -5,7 +5,6 @@ worth its damage for some target is tried once, as if the side were to shrink to
 as far as one round of insertions leads, and kept with what it leaves.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -21,6 +20,7 @@ from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.seam_maps import SeamMaps
 from dnr_jax.planning.sides import turned, turned_size
+from dnr_jax.programs import program
 from dnr_jax.shapes import bucket_side, next_length
 from dnr_jax.shell.sizes import SMALLEST
 
@@ -132,7 +132,7 @@ def try_seams(
     return attempts
 
 
-@partial(jax.jit, static_argnames=("room", "config"))
+@program(static_argnames=("room", "config"))
 def _try(
     maps: SeamMaps,
     size: tuple[jax.Array, jax.Array],
@@ -181,5 +181,5 @@ def _strain(grid: Grid, size: tuple[int, int], share: float, config: RetargetCon
     return float(_least_strain(grid, lengths, target, jnp.float32(config.crop_share)))
 
 
-_least_strain = jax.jit(least_strain)
-_make_grid = jax.jit(make_grid)
+_least_strain = program(least_strain)
+_make_grid = program(make_grid)

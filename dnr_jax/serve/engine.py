@@ -44,7 +44,7 @@ class Engine:
     """
 
     def __init__(self, settings: Settings):
-        compilation_cache.enable()
+        compilation_cache.enable(programs=True)
         self.most_megapixels = settings.max_megapixels
         self.weights = load_chosen(settings.network)
         for read in (read_u2netp, read_faces, read_words):

@@ -19,7 +19,7 @@ from dnr_jax import compilation_cache
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import load_weights
-compilation_cache.enable()
+compilation_cache.enable(programs=True)
 height, width, target = (int(n) for n in sys.argv[2:])
 retarget(synthetic_photo((height, width)), (height, target), RetargetConfig(), load_weights("embedded"))
 """

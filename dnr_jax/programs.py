@@ -1,0 +1,184 @@
+"""Compiled programs kept whole on the disk: a later process loads them without tracing or lowering anything.
+
+JAX's persistent cache saves compiling alone, because its key is the lowered program: tracing and lowering all that a
+photo needs takes longer than the photo. Here the key is what a program is made from: the package's own code, the
+options and shapes of the call, and the versions, settings and processor that the compiler works for. That holds only
+where nobody changes the package's code as it runs, so the commands keep programs and an import does not.
+"""
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import logging
+import os
+import pickle
+import threading
+import zlib
+from collections.abc import Callable, Hashable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import jax
+import jax.core
+import jax.numpy as jnp
+from jax.experimental import serialize_executable
+from jax.experimental.compilation_cache import compilation_cache
+
+from dnr_jax.atomic import write_atomically
+from dnr_jax.processor import processor_name
+
+_R = TypeVar("_R")
+_loaded: dict[Hashable, Callable[..., Any]] = {}
+_lock, _compiling = threading.Lock(), threading.Lock()
+_folder: Path | None = None
+
+
+def keep(folder: Path | None) -> None:
+    """Keeps the programs of this process in `folder` from now on; None: no longer."""
+    global _folder
+    _folder = folder
+    drop()
+
+
+def drop() -> None:
+    """Lets go of the programs that this process holds; they are loaded again when they are needed."""
+    with _lock:
+        _loaded.clear()
+
+
+@overload
+def program(function: Callable[..., _R], /) -> Callable[..., _R]: ...
+
+
+@overload
+def program(
+    *, static_argnames: tuple[str, ...] = (), donate_argnames: tuple[str, ...] = ()
+) -> Callable[[Callable[..., _R]], Callable[..., _R]]: ...
+
+
+def program(
+    function: Callable[..., Any] | None = None,
+    *,
+    static_argnames: tuple[str, ...] = (),
+    donate_argnames: tuple[str, ...] = (),
+) -> Callable[..., Any]:
+    """`jax.jit` whose programs are kept on the disk, where `keep` was called.
+
+    Calls that are traced, or whose arrays lie on another device than the first, or on several, are `jax.jit`'s own.
+
+    Args:
+      function: a pure function of the package, without arguments that are positional only or of any number; None for
+        a decorator.
+      static_argnames: arguments by whose values programs differ, as in `jax.jit`; their `repr` says all of them.
+      donate_argnames: arguments whose buffers are consumed, as in `jax.jit`.
+    """
+    if function is None:
+        return functools.partial(program, static_argnames=static_argnames, donate_argnames=donate_argnames)  # type: ignore[return-value]
+    jitted = jax.jit(function, static_argnames=static_argnames, donate_argnames=donate_argnames)
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        folder = _folder
+        if folder is None:
+            return jitted(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        arguments = bound.arguments
+        traced = {name: value for name, value in arguments.items() if name not in static_argnames}
+        leaves, tree = jax.tree.flatten(traced)
+        if _is_tracing() or not _are_plain(leaves):
+            return jitted(*args, **kwargs)
+        statics = tuple((name, value) for name, value in arguments.items() if name in static_argnames)
+        kind = (call, tree, tuple(_kind_of(leaf) for leaf in leaves), statics)
+        with _lock:
+            compiled = _loaded.get(kind)
+        if compiled is None:
+            with _compiling:  # Another thread may be at it, so it is looked for once more.
+                compiled = _loaded.get(kind) or _find(folder, kind, lambda: jitted.lower(**arguments).compile(), tree)
+            with _lock:
+                _loaded[kind] = compiled
+        return compiled(**traced)
+
+    # What jax.jit tells of its programs is asked of the function by tests.
+    call._cache_size = jitted._cache_size  # type: ignore[attr-defined]
+    return call
+
+
+def _is_tracing() -> bool:
+    """Whether this call is part of a program that is being traced, where constants are traced too."""
+    return isinstance(jnp.zeros(()), jax.core.Tracer)
+
+
+def _are_plain(leaves: list[Any]) -> bool:
+    """Whether arguments have values, on the first device."""
+    first = {jax.local_devices()[0]}
+    arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
+    return all(not isinstance(leaf, jax.core.Tracer) and leaf.devices() == first for leaf in arrays)
+
+
+def _kind_of(leaf: Any) -> Hashable:
+    """What of an argument a program depends on: shape and dtype, or the type of a Python number."""
+    if isinstance(leaf, jax.Array):
+        return leaf.shape, str(leaf.dtype), leaf.weak_type
+    return (leaf.shape, str(leaf.dtype)) if hasattr(leaf, "dtype") else type(leaf).__name__
+
+
+def _find(
+    folder: Path, kind: tuple[Any, ...], compile_it: Callable[[], jax.stages.Compiled], tree: Any
+) -> Callable[..., Any]:
+    """The program from the disk; else compiled, and written there."""
+    function, *rest = kind
+    text = repr(rest)
+    # An address says nothing to another process.
+    if " at 0x" in text or jax.config.values["jax_default_device"] is not None:
+        return compile_it()
+    name = f"{function.__module__}.{function.__qualname__}"
+    digest = hashlib.sha256(f"{_surroundings()} {name} {text}".encode()).hexdigest()
+    path = folder / f"{name}-{digest}.program"
+    with contextlib.suppress(Exception):  # Whatever is wrong with a file, the program can be compiled.
+        serialized, out_tree = pickle.loads(zlib.decompress(path.read_bytes()))
+        in_tree = jax.tree.structure(((), jax.tree.unflatten(tree, [0] * tree.num_leaves)))
+        return serialize_executable.deserialize_and_load(
+            serialized, in_tree, out_tree, execution_devices=jax.local_devices()[:1]
+        )
+    compiled = _compile_anew(compile_it)
+    try:
+        serialized, _, out_tree = serialize_executable.serialize(compiled)
+        write_atomically(path, zlib.compress(pickle.dumps((serialized, out_tree)), 3))
+    except Exception as error:  # A device may not be able to; the next process compiles once more.
+        logging.getLogger(__name__).info("%s is not kept: %s", name, error)
+    return compiled
+
+
+def _compile_anew(compile_it: Callable[[], jax.stages.Compiled]) -> jax.stages.Compiled:
+    """Compiles without JAX's own cache, because XLA writes incompletely what it has loaded from there for a CPU."""
+    before = jax.config.values["jax_enable_compilation_cache"]
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()  # JAX asks but once whether its cache is on.
+    try:
+        return compile_it()
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
+
+
+@functools.cache
+def _code() -> str:
+    """A digest of the package's own code."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _surroundings() -> str:
+    """All that a compiled program depends on besides its function and arguments."""
+    device = jax.local_devices()[0]
+    versions = [version(name) for name in ("jax", "jaxlib", "flax", "optax")]
+    settings = sorted((name, repr(value)) for name, value in jax.config.values.items())
+    variables = [os.environ.get(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")]
+    where = (device.platform, device.device_kind, device.client.platform_version, processor_name())
+    return repr((_code(), versions, settings, variables, where))
