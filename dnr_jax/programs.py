@@ -16,6 +16,7 @@ import pickle
 import threading
 import zlib
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -30,8 +31,8 @@ from dnr_jax.atomic import write_atomically
 from dnr_jax.processor import processor_name
 
 _R = TypeVar("_R")
-_loaded: dict[Hashable, Callable[..., Any]] = {}
-_lock, _compiling = threading.Lock(), threading.Lock()
+_loaded: dict[Hashable, Future[Callable[..., Any]]] = {}
+_lock, _compiling = threading.Lock(), 0
 _folder: Path | None = None
 
 
@@ -93,18 +94,24 @@ def program(
             return jitted(*args, **kwargs)
         statics = tuple((name, value) for name, value in arguments.items() if name in static_argnames)
         kind = (call, tree, tuple(_kind_of(leaf) for leaf in leaves), statics)
-        with _lock:
-            compiled = _loaded.get(kind)
-        if compiled is None:
-            with _compiling:  # Another thread may be at it, so it is looked for once more.
-                compiled = _loaded.get(kind) or _find(folder, kind, lambda: jitted.lower(**arguments).compile(), tree)
-            with _lock:
-                _loaded[kind] = compiled
-        return compiled(**traced)
+        return _get(folder, kind, lambda: jitted.lower(**arguments).compile(), tree)(**traced)
 
     # What jax.jit tells of its programs is asked of the function by tests.
     call._cache_size = jitted._cache_size  # type: ignore[attr-defined]
     return call
+
+
+def run_together(*works: Callable[[], _R]) -> list[_R]:
+    """Runs works that do not need each other and returns what they return, in order.
+
+    Where programs are kept, each work has a thread of its own, so that what must be compiled is compiled at the same
+    time: XLA takes one thread for a program. Elsewhere they run one after the other, because a thread would not have
+    the settings of JAX that hold for the caller's alone.
+    """
+    if _folder is None or len(works) < 2 or _is_tracing():
+        return [work() for work in works]
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.result() for future in [pool.submit(work) for work in works]]
 
 
 def _is_tracing() -> bool:
@@ -124,6 +131,26 @@ def _kind_of(leaf: Any) -> Hashable:
     if isinstance(leaf, jax.Array):
         return leaf.shape, str(leaf.dtype), leaf.weak_type
     return (leaf.shape, str(leaf.dtype)) if hasattr(leaf, "dtype") else type(leaf).__name__
+
+
+def _get(
+    folder: Path, kind: tuple[Any, ...], compile_it: Callable[[], jax.stages.Compiled], tree: Any
+) -> Callable[..., Any]:
+    """The program of this process; the first thread that asks for it finds it, the others wait."""
+    with _lock:
+        future = _loaded.get(kind)
+        first = future is None
+        if future is None:
+            future = _loaded[kind] = Future()
+    if first:
+        try:
+            future.set_result(_find(folder, kind, compile_it, tree))
+        except BaseException as error:
+            with _lock:
+                _loaded.pop(kind, None)
+            future.set_exception(error)
+            raise
+    return future.result()
 
 
 def _find(
@@ -155,14 +182,20 @@ def _find(
 
 def _compile_anew(compile_it: Callable[[], jax.stages.Compiled]) -> jax.stages.Compiled:
     """Compiles without JAX's own cache, because XLA writes incompletely what it has loaded from there for a CPU."""
-    before = jax.config.values["jax_enable_compilation_cache"]
-    jax.config.update("jax_enable_compilation_cache", False)
-    compilation_cache.reset_cache()  # JAX asks but once whether its cache is on.
+    _switch_cache(1)
     try:
         return compile_it()
     finally:
-        jax.config.update("jax_enable_compilation_cache", before)
-        compilation_cache.reset_cache()
+        _switch_cache(-1)
+
+
+def _switch_cache(change: int) -> None:
+    """Has JAX's own cache on, but for as long as any thread compiles past it."""
+    global _compiling
+    with _lock:
+        _compiling += change
+        jax.config.update("jax_enable_compilation_cache", not _compiling)
+        compilation_cache.reset_cache()  # JAX asks but once whether its cache is on.
 
 
 @functools.cache
@@ -178,7 +211,9 @@ def _surroundings() -> str:
     """All that a compiled program depends on besides its function and arguments."""
     device = jax.local_devices()[0]
     versions = [version(name) for name in ("jax", "jaxlib", "flax", "optax")]
-    settings = sorted((name, repr(value)) for name, value in jax.config.values.items())
+    # Whether JAX's cache is on says nothing of what is compiled, and changes meanwhile.
+    values = {**jax.config.values, "jax_enable_compilation_cache": None}
+    settings = sorted((name, repr(value)) for name, value in values.items())
     variables = [os.environ.get(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")]
     where = (device.platform, device.device_kind, device.client.platform_version, processor_name())
     return repr((_code(), versions, settings, variables, where))

@@ -20,6 +20,7 @@ from dnr_jax.padding import Size, traced_size
 from dnr_jax.planning.importance import analyse, make_overview
 from dnr_jax.planning.masks import Masks
 from dnr_jax.planning.people_and_words import draw_faces, draw_words
+from dnr_jax.programs import run_together
 from dnr_jax.progress import Progress, timed
 from dnr_jax.weights.detectors import read_faces, read_words
 from dnr_jax.weights.objects import read_u2netp
@@ -78,16 +79,22 @@ def see(photo: Image, size: Size, config: RetargetConfig) -> Sight:
       config: the options, of which `keep` and the three weights count.
     """
     lengths = int(size[0]), int(size[1])
-    nothing = np.zeros((SIDE, SIDE), np.float32)
-    sight = Sight(nothing)
-    if "objects" in config.keep:
-        sight = sight._replace(objects=np.asarray(salience(read_u2netp()[0], photo, size=size)))
-    if "faces" in config.keep:
+
+    def look_for_objects() -> dict[str, Any]:
+        return {"objects": np.asarray(salience(read_u2netp()[0], photo, size=size))}
+
+    def look_for_faces() -> dict[str, Any]:
         boxes, scores = find_faces(read_faces()[0], photo, size=size)
-        sight = sight._replace(faces=boxes, face_scores=scores, face_map=draw_faces(boxes, lengths))
-    if "words" in config.keep:
+        return {"faces": boxes, "face_scores": scores, "face_map": draw_faces(boxes, lengths)}
+
+    def look_for_words() -> dict[str, Any]:
         lines, scores = find_words(read_words()[0], photo, size=size)
-        sight = sight._replace(words=lines, word_scores=scores, word_map=draw_words(lines, lengths))
+        return {"words": lines, "word_scores": scores, "word_map": draw_words(lines, lengths)}
+
+    kinds = {"objects": look_for_objects, "faces": look_for_faces, "words": look_for_words}
+    sight = Sight(np.zeros((SIDE, SIDE), np.float32))
+    for seen in run_together(*(look for kind, look in kinds.items() if kind in config.keep)):
+        sight = sight._replace(**seen)
     return sight._replace(salience=join(sight, config))
 
 

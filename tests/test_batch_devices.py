@@ -50,7 +50,7 @@ def on_all_devices() -> tuple[Devices, str, list[np.ndarray], list[int]]:
 
 
 def test_eight_devices_give_what_one_gives_and_exchange_nothing(tmp_path: Path, programs: Path) -> None:
-    flags = environment(programs, XLA_FLAGS="--xla_force_host_platform_device_count=8")
+    flags = environment(programs, XLA_FLAGS=f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8")
     args = [sys.executable, "-c", EIGHT_DEVICES, str(ROOT / "tests"), str(tmp_path / "images.npz")]
     child = subprocess.Popen(args, env=flags, stderr=subprocess.PIPE, text=True)  # Compiles beside this process.
     devices, text, images, steps = on_all_devices()

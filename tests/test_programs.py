@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from dnr_jax import programs
-from dnr_jax.programs import drop, keep, program
+from dnr_jax.programs import drop, keep, program, run_together
 
 
 class Pair(NamedTuple):
@@ -270,3 +271,29 @@ def test_without_a_folder_it_is_jit(tmp_path: Path) -> None:
     work(*arguments())
     assert traced == ["sum"]
     assert not list(tmp_path.iterdir())
+
+
+def test_works_run_together_where_programs_are_kept(kept: Path) -> None:
+    barrier = threading.Barrier(2, timeout=20)
+
+    def wait(n: int) -> int:
+        barrier.wait()  # Passes only once both are here.
+        return n
+
+    assert run_together(partial(wait, 1), partial(wait, 2)) == [1, 2]
+    with pytest.raises(ZeroDivisionError):
+        run_together(lambda: 1, lambda: 1 // 0)
+    keep(None)
+    here = threading.get_ident()
+    assert run_together(threading.get_ident, threading.get_ident) == [here, here]
+
+
+def test_what_cannot_be_traced_may_be_tried_again(kept: Path) -> None:
+    """The error is the caller's each time, and nothing is left waiting."""
+    scaled, pair, number = arguments()
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            work(scaled, Pair(pair.first[:2], None), number)
+    assert not files(kept)
+    work(scaled, pair, number)
+    assert len(files(kept)) == 1

@@ -211,4 +211,4 @@ def _repeat_valid_edge(x: jax.Array, size: Size | None, reach: int) -> jax.Array
 
 
 def _halve(size: Size | None) -> Size | None:
-    return None if size is None else (size[0] // 2, size[1] // 2)
+    return None if size is None else (size[0] >> 1, size[1] >> 1)

@@ -106,7 +106,7 @@ def twice(x: Float32[Array, "b _ _ c"], size: Size | None) -> Float32[Array, "b 
         places = jnp.arange(length)
         last = length - 1 if size is None else size[axis - 1] - 1
         earlier, later = (
-            jnp.take(x, jnp.clip(places + step, 0, last), axis=axis) for step in (-1, 1)
+            jnp.take(x, jnp.clip(places + step, 0, last), axis=axis, mode="clip") for step in (-1, 1)
         )  # Beyond the valid part whatever comes is masked later.
         pair = jnp.stack([0.25 * earlier + 0.75 * x, 0.75 * x + 0.25 * later], axis + 1)
         x = pair.reshape(*x.shape[:axis], 2 * length, *x.shape[axis + 1 :])
@@ -154,6 +154,7 @@ def centres(shape: tuple[int, int]) -> Float32[np.ndarray, "h w 2"]:
     return (np.stack([x, y], -1) + 0.5) * STRIDE
 
 
-def valid_places(shape: tuple[int, int], size: AnySize) -> Bool[Array, "h w"]:
+def valid_places(shape: tuple[int, ...], size: AnySize) -> Bool[Array, "h w"]:
     """Which places of a result of `shape` (height, width) lie in the valid (height, width) in pixels, bool [h, w]."""
-    return inside(shape, (-(-size[0] // STRIDE), -(-size[1] // STRIDE)))
+    shift = STRIDE.bit_length() - 1
+    return inside(shape, ((size[0] + STRIDE - 1) >> shift, (size[1] + STRIDE - 1) >> shift))

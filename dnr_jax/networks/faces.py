@@ -7,6 +7,7 @@ mirror too, because the network does not score a face and its mirror image alike
 resolutions and in the mirror are merged.
 """
 
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import flax.struct
@@ -17,10 +18,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Float32
 
 from dnr_jax.arrays import Image
-from dnr_jax.networks.blazeface import COARSEST, STRIDE, BlazeFace, centres
+from dnr_jax.networks.blazeface import COARSEST, BlazeFace, centres, valid_places
 from dnr_jax.networks.letterbox import LONGER, Letterbox, boxed, fit_letterbox, halved, rounded_up
-from dnr_jax.networks.mobile import Size, inside
-from dnr_jax.programs import program
+from dnr_jax.networks.mobile import Size
+from dnr_jax.programs import program, run_together
 
 LEVELS, MIRRORED = 3, 1
 """Resolutions, each half the one before, and the one that is looked at in the mirror too."""
@@ -77,7 +78,7 @@ def find_faces(
     """
     box = boxed(image, size=size)
     levels = pyramid(box)
-    found = [candidates(network, level) for level in levels]
+    found = run_together(*(partial(candidates, network, level) for level in levels))
     views = [(faces.boxes * 2**n, faces.scores) for n, faces in enumerate(found)]
     turned = candidates(network, mirrored(levels[MIRRORED]))
     views.append((mirrored_boxes(turned.boxes, levels[MIRRORED].size) * 2**MIRRORED, turned.scores))
@@ -119,7 +120,7 @@ def candidates(network: FaceNetwork, box: Letterbox) -> Faces:
     size = rounded_up(box.size, COARSEST)
     outputs = BlazeFace().apply({"params": network.params}, box.image[None] / 127.5 - 1, size)
     logits, values = cast("tuple[jax.Array, jax.Array]", outputs)
-    places = inside(logits.shape[1:], (-(-box.size[0] // STRIDE), -(-box.size[1] // STRIDE)))
+    places = valid_places(logits.shape[1:], box.size)
     logits = jnp.where(places, logits[0], -jnp.inf).reshape(-1)
     best, chosen = lax.top_k(logits, min(MOST_CANDIDATES, logits.size))
     values = values[0].reshape(logits.size, -1)[chosen]

@@ -102,7 +102,7 @@ class Learned(FeatureModule):
                 x = each(partial(block1_conv2, precision=self.precision), x)
             elif conv == "pool":
                 x = jax.vmap(max_pool)(x)
-                size = None if size is None else (size[0] // 2, size[1] // 2)
+                size = None if size is None else (size[0] >> 1, size[1] >> 1)
                 if block == 1 and last >= tap_depth("block4_conv1") and (self.contrast or self.contrast_gain):
                     contrast = smooth = each(_contrast, x)
                 elif block >= 4 and contrast is not None and smooth is not None:
@@ -152,7 +152,7 @@ def _contrast(x: jax.Array, size: Size | None) -> jax.Array:
         for _ in range(binomials):
             x = binomial(x, size=size)
         x = max_pool(x)
-        size = None if size is None else (size[0] // 2, size[1] // 2)
+        size = None if size is None else (size[0] >> 1, size[1] >> 1)
     return border_contrast(x, size=size)
 
 

@@ -107,12 +107,12 @@ def halved(box: Letterbox) -> Letterbox:
     """The letterbox at half its resolution, by means of 2x2; a last odd row or column is mixed with black."""
     height, width, channels = box.image.shape
     image = box.image.reshape(height // 2, 2, width // 2, 2, channels).mean((1, 3))
-    return Letterbox(image, (-(-box.size[0] // 2), -(-box.size[1] // 2)))
+    return Letterbox(image, ((box.size[0] + 1) >> 1, (box.size[1] + 1) >> 1))
 
 
 def rounded_up(size: Size, multiple: int) -> Size:
-    """The next multiples of `multiple`."""
-    return -(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple
+    """The next multiples of `multiple`, a power of two."""
+    return (size[0] + multiple - 1) & -multiple, (size[1] + multiple - 1) & -multiple
 
 
 def fit_letterbox(box: Letterbox, shape: tuple[int, int]) -> Letterbox:

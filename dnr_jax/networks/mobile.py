@@ -106,5 +106,8 @@ def mean_place(x: Float32[Array, "b _ _ c"], size: Size | None) -> Float32[Array
 
 
 def divided(size: Size | None, stride: int) -> Size | None:
-    """The valid part after a stride that divides it."""
-    return None if size is None else (size[0] // stride, size[1] // stride)
+    """The valid part after a stride, a power of two, that divides it."""
+    if size is None or stride == 1:
+        return size
+    shift = stride.bit_length() - 1
+    return size[0] >> shift, size[1] >> shift

@@ -120,7 +120,7 @@ def features(
         results |= {tap: found[tap] for tap in convs}
         if not deeper:
             break
-        x, start, size = found[pool], pool, None if size is None else (size[0] // 2, size[1] // 2)
+        x, start, size = found[pool], pool, None if size is None else (size[0] >> 1, size[1] >> 1)
         if pool in wanted:
             results[pool] = output(pool, x)
         if pool == wanted[-1]:

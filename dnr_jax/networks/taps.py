@@ -93,7 +93,9 @@ class Level:
 
         Convolutions are SAME and pools VALID: pixels that fill no neuron are left out.
         """
-        return pixels[0] // self.stride, pixels[1] // self.stride
+        # A shift: of a traced number, the remainder's sign would be looked at, in every kernel that reads it.
+        shift = self.stride.bit_length() - 1
+        return pixels[0] >> shift, pixels[1] >> shift
 
 
 @functools.cache

@@ -106,7 +106,7 @@ class VGG(FeatureModule):
                     continue
                 if name.endswith("pool"):
                     x = max_pool(x)
-                    size = None if size is None else (size[0] // 2, size[1] // 2)
+                    size = None if size is None else (size[0] >> 1, size[1] >> 1)
                 else:
                     x = nn.relu(Convolution(self.widths[block - 1], self.precision, name=name)(x))
                 x = x if size is None else jnp.where(valid_mask(x.shape, size), x, 0)

@@ -6,6 +6,7 @@ at the other. What is likely makes connected parts; each part's smallest rectang
 as the network's training shrank it.
 """
 
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import flax.struct
@@ -20,7 +21,7 @@ from dnr_jax.arrays import Image
 from dnr_jax.networks.dbnet import COARSEST, TextDetector, network_input
 from dnr_jax.networks.letterbox import Letterbox, boxed, rounded_up, triangle_weights
 from dnr_jax.networks.mobile import Size, inside
-from dnr_jax.programs import program
+from dnr_jax.programs import program, run_together
 
 SECOND_LONGER = 640
 """Pixels of the longer side at the second resolution."""
@@ -99,7 +100,8 @@ def text_probability(network: WordNetwork, fine: Letterbox, coarse: Letterbox) -
 
     The mean over a photo's two letterboxes. What it holds outside the photo means nothing.
     """
-    return _mean_at(_probability(network, fine), fine, _probability(network, coarse), coarse)
+    found = run_together(*(partial(_probability, network, box) for box in (fine, coarse)))
+    return _mean_at(found[0], fine, found[1], coarse)
 
 
 @program
