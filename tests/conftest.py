@@ -13,8 +13,8 @@ from jaxtyping import install_import_hook
 from signals import SIGNALS
 from type_checks import CHECKED
 
-# Compiling takes most of the tests' time, and a quarter less at LLVM's first level of optimisation, at which programs are
-# as fast but for seams. The wheel's check, outside of pytest, compiles as users do; so do tests where a level is set.
+# Compiling takes most of the tests' time, and a quarter less at LLVM's first level of optimisation, at which programs
+# are as fast but for seams. The wheel's check compiles as users do, and so do tests where a level is set.
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
 # This has to come before anything of the package is imported.
