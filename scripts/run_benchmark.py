@@ -12,7 +12,11 @@ times the features and a step of the reconstruction per megapixel instead, and
 
   python scripts/run_benchmark.py --new_size
 
-a photo of a size not seen before beside one that was, in a process that has run and in new ones, and
+a photo of a size not seen before beside one that was, in a process that has run and in new ones,
+
+  python scripts/run_benchmark.py --near_joints=one.jpg,two.jpg
+
+the optimisation of what is near joints alone, as it is by default, beside PyTorch's of all pixels, on real photos, and
 
   python scripts/run_benchmark.py --batch
 
@@ -31,6 +35,7 @@ from absl import flags
 from benchmark.batch import measure_batch, show
 from benchmark.compare import OTHERS, measure, print_table
 from benchmark.cost import cost_of_size, print_cost
+from benchmark.near_joints import measure_near_joints, print_near_joints
 from benchmark.new_size import measure_new_size, print_new_size
 from dnr_jax.photos.files import check_writable, write_bytes
 from dnr_jax.shell.command_line import run_command
@@ -60,6 +65,7 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_boolean("memory", False, "Also run a fresh process for its peak memory.", flag_values=values)
     flags.DEFINE_list("megapixels", [], "Photo sizes at which to show how cost grows.", flag_values=values)
     flags.DEFINE_boolean("new_size", False, "Measure sizes not seen before instead.", flag_values=values)
+    flags.DEFINE_list("near_joints", [], "Photo files: measure the optimisation near joints alone.", flag_values=values)
     flags.DEFINE_boolean("batch", False, "Measure batches instead.", flag_values=values)
     flags.DEFINE_list("batch_sizes", ["1", "2", "4", "8"], "Batch sizes to measure.", flag_values=values)
     flags.DEFINE_integer("side", 256, "With --batch: side of the photos, in pixels.", 32, flag_values=values)
@@ -75,8 +81,9 @@ def _measure_and_write(options: dict[str, Any], argv: Sequence[str]) -> None:
     for name in ("json", "plot"):
         if options[name] is not None:
             check_writable(options[name])
-    kinds = {"batch": "batch", "megapixels": "cost", "new_size": "new_size", "compare": "speed"}
-    kind = next((kind for flag, kind in kinds.items() if options[flag]), None)
+    kinds = {"megapixels": "cost", "compare": "speed"}
+    flag = next((name for name in ("batch", "megapixels", "new_size", "near_joints", "compare") if options[name]), None)
+    kind = flag if flag is None else kinds.get(flag, flag)
     if options["update_docs"] and kind is None:
         raise ValueError("--update_docs keeps ratios: say with --compare what to compare with")
     figures = _run(options)
@@ -111,11 +118,18 @@ def _run(options: dict[str, Any]) -> dict[str, Any]:
         if len(sides) != 2:
             raise ValueError(f"--size is {options['size']}: give WIDTHxHEIGHT, for instance 640x480")
         size = (sides[1], sides[0])
+        width = parse_side("width", options["width"], size[1])
         if options["new_size"]:
             if options["plot"] is not None:
                 raise ValueError("--plot does not go with --new_size")
-            figures = measure_new_size(size, parse_side("width", options["width"], size[1]), repeats)
+            figures = measure_new_size(size, width, repeats)
             print_new_size(figures)
+            return figures
+        if options["near_joints"]:
+            if options["plot"] is not None:
+                raise ValueError("--plot does not go with --near_joints")
+            figures = measure_near_joints(options["near_joints"], size, width, repeats)
+            print_near_joints(figures)
             return figures
         figures = measure(
             size,

@@ -50,6 +50,14 @@ FIGURES = {
     "ratios": {
         "ratios": {"1:1": {"dnr": {"saliency_discard_ratio": [0.1] * 3, "object_aspect_distortion": [0.2] * 3}}}
     },
+    "near_joints": {
+        "photos": {"a.jpg": {"difference": 0.05}, "b.jpg": {"difference": 0.21}},
+        "ratio": {
+            "reconstruction": {"everywhere": 0.4, "torch": 0.25},
+            "end to end": {"everywhere": 0.45, "torch": 0.3},
+        },
+        "environment": {},
+    },
     "new_size": {"warm process": {"seen": 2.0, "new": 2.1, "ratio": 1.05}, "environment": {}},
     "cost": {
         "seconds_per_megapixel": {"features": {"0.3": 1.5, "1.0": 1.6}},
@@ -90,9 +98,11 @@ def test_the_documents_are_those_that_the_measurements_make() -> None:
 def test_every_measurement_is_kept_and_shown(checkout: Path) -> None:
     assert set(FIGURES) == set(KINDS)
     for kind, figures in FIGURES.items():
-        store.record(kind, figures, ["scripts/measure.py", f"--photos={ROOT}/photos", "--vgg=/home/someone/vgg.h5"])
+        store.record(
+            kind, figures, ["scripts/measure.py", f"--photos={ROOT}/photos", "--vgg=/home/someone/vgg.h5,/b/c.h5"]
+        )
     kept = json.loads((checkout / "docs/measurements/batch.json").read_text())
-    assert kept["command"] == "python scripts/measure.py --photos=photos --vgg=vgg.h5"
+    assert kept["command"] == "python scripts/measure.py --photos=photos --vgg=vgg.h5,c.h5"
     assert "device" not in kept["figures"]["speed"]
     assert kept["figures"]["speed"]["side"] == 256
     assert "A processor" not in (checkout / "docs/measurements/speed.json").read_text()
@@ -105,6 +115,8 @@ def test_every_measurement_is_kept_and_shown(checkout: Path) -> None:
         "| 1:1 | dnr | 0.100 (0.100 to 0.100) | 0.200 (0.200 to 0.200) |",
         "| features of the whole VGG19 | 1.500 | 1.600 | 1.07 |",
         "| end to end | 0.50 | no parity |  |",
+        "| reconstruction | 0.40 | 0.25 |",
+        "Mean grey levels between both ways, by photo: 0.05, 0.21.",
         "| warm process | 1.05 |",
         "| 8 | 2.2 | 1.10 |",
         "| learned, 384 px | 0.860 (0.800 to 0.900) | 0.800 (0.700 to 0.900) | 0.050 (0.030 to 0.070) | 0.200 |",

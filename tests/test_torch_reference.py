@@ -259,3 +259,27 @@ def test_the_benchmark_gives_ratios_with_parity(
     for values in figures["stages"].values():
         assert values["ratio"]["torch"] == pytest.approx(values["dnr_jax"] / values["torch"])
     assert "parity with torch: passed" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_is_near_joints_is_timed_beside_all_pixels(
+    small_vgg: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    widths = (16,) * 5
+    network = Network(jax.tree.map(jnp.asarray, random_layers(widths)), VGG(widths))
+    monkeypatch.setattr(stages, "random_vgg19", lambda: Weights(network, small_vgg.provenance))
+    for name, photo in {"a.png": textured_photo(120, 160), "b.png": textured_photo(160, 120)}.items():
+        PIL.Image.fromarray(photo.astype(np.uint8)).save(tmp_path / name)
+    paths = f"{tmp_path / 'a.png'},{tmp_path / 'b.png'}"
+    written = tmp_path / "figures.json"
+    flags = ["benchmark", f"--near_joints={paths}", "--size=128x96", "--repeats=1", f"--json={written}"]
+    assert run_benchmark.main(flags) == 0
+    figures = json.loads(written.read_text())
+    assert list(figures["photos"]) == ["a.png", "b.png"]
+    for values in figures["photos"].values():
+        assert values["parity"] <= 1
+        assert values["difference"] <= 1
+    for part, ratios in figures["ratio"].items():
+        found = [values[part]["near joints"] / values[part]["torch"] for values in figures["photos"].values()]
+        assert ratios["torch"] == pytest.approx(sum(found) / 2)
+    assert "near joints over everywhere" in capsys.readouterr().out

@@ -68,6 +68,12 @@ KINDS = {
         sections.speed_bars,
         "dnr_jax's time over the other's; shorter is faster, and the line is 1",
     ),
+    "near_joints": Kind(
+        "Only what is near joints",
+        "The paper's seams and warp on real photos, with VGG19's widths and random weights: the time of optimising what"
+        " is near joints alone, which is the default, over that of optimising all pixels. Mean over the photos.",
+        sections.show_near_joints,
+    ),
     "new_size": Kind(
         "Sizes not seen before",
         "Photos of near sizes share their compiled programs: the time of a photo whose size is new over that of one"

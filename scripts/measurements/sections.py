@@ -159,6 +159,14 @@ def speed_bars(figures: Mapping[str, Any]) -> dict[str, float]:
     return bars
 
 
+def show_near_joints(figures: Mapping[str, Any]) -> str:
+    """The table of what optimising near joints alone saves, and how far its pictures are from the others."""
+    names = {"everywhere": "dnr_jax, all pixels", "torch": "eager PyTorch, all pixels"}
+    rows = [[part, *(f"{ratios[side]:.2f}" for side in names)] for part, ratios in figures["ratio"].items()]
+    apart = ", ".join(f"{values['difference']:.2f}" for values in figures["photos"].values())
+    return table(["", *names.values()], rows) + f"\nMean grey levels between both ways, by photo: {apart}.\n"
+
+
 def show_new_size(figures: Mapping[str, Any]) -> str:
     """The table of what sizes cost that were not seen before."""
     rows = [[kind, f"{values['ratio']:.2f}"] for kind, values in figures.items() if kind != "environment"]

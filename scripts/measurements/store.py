@@ -58,11 +58,9 @@ def read_all() -> dict[str, Any]:
 def _in_checkout(argument: str) -> str:
     """An argument of a command line, without the folders of the person who measured."""
     name, equals, value = argument.partition("=")
-    text = value if equals else name
-    if text.startswith(f"{ROOT}/"):
-        text = text.removeprefix(f"{ROOT}/")
-    elif text.startswith("/"):
-        text = Path(text).name
+    paths = (value if equals else name).split(",")
+    inside = [path.removeprefix(f"{ROOT}/") for path in paths]
+    text = ",".join(Path(path).name if path.startswith("/") else path for path in inside)
     return f"{name}={text}" if equals else text
 
 
