@@ -95,7 +95,7 @@ def test_the_python_of_a_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # The pages switch the cache of compiled programs on for good, which other tests are not to see.
-    monkeypatch.setattr("dnr_jax.compilation_cache.enable", lambda: None)
+    monkeypatch.setattr("dnr_jax.compilation_cache.enable", lambda **_: None)
     photo = disc_photo(128, 160, (64, 70), 28)
     PIL.Image.fromarray(photo).save("photo.jpg")
     exec(compile("\n".join(blocks(PAGES / page, "python")), page, "exec"), {"__name__": "page", "photo": photo})

@@ -44,12 +44,14 @@ def measure_near_joints(
 
     weights = random_vgg19()
     config = RetargetConfig(tolerance=0, optimise="everywhere", **PAPER_GEOMETRY)
-    found: dict[str, Any] = {}
+    scaled: dict[str, np.ndarray] = {}
     for path in photos:
-        tell(f"{Path(path).name}, near joints and everywhere")
         photo = PIL.Image.fromarray(np.round(read_photo(path).pixels).astype(np.uint8))
-        scaled = photo.resize((size[1], size[0]), PIL.Image.Resampling.LANCZOS)
-        found[Path(path).name] = _measure_one(np.asarray(scaled), (size[0], target_width), config, weights, repeats)
+        scaled[Path(path).name] = np.asarray(photo.resize((size[1], size[0]), PIL.Image.Resampling.LANCZOS))
+    found: dict[str, Any] = {}
+    for name, photo in scaled.items():
+        tell(f"{name}, near joints and everywhere")
+        found[name] = _measure_one(photo, (size[0], target_width), config, weights, repeats)
     sides = ("everywhere", "torch")
     ratio = {
         part: {
