@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 import jax
 import jax.core
@@ -49,56 +49,44 @@ def drop() -> None:
         _loaded.clear()
 
 
-@overload
-def program(function: Callable[..., _R], /) -> Callable[..., _R]: ...
-
-
-@overload
 def program(
     *, static_argnames: tuple[str, ...] = (), donate_argnames: tuple[str, ...] = ()
-) -> Callable[[Callable[..., _R]], Callable[..., _R]]: ...
+) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+    """Makes a decorator: `jax.jit` whose programs are kept on the disk, where `keep` was called.
 
-
-def program(
-    function: Callable[..., Any] | None = None,
-    *,
-    static_argnames: tuple[str, ...] = (),
-    donate_argnames: tuple[str, ...] = (),
-) -> Callable[..., Any]:
-    """`jax.jit` whose programs are kept on the disk, where `keep` was called.
-
-    Calls that are traced, or whose arrays lie on another device than the first, or on several, are `jax.jit`'s own.
+    It is for pure functions of the package, without arguments that are positional only or of any number. Calls that are
+    traced, or whose arrays lie on another device than the first, or on several, are `jax.jit`'s own.
 
     Args:
-      function: a pure function of the package, without arguments that are positional only or of any number; None for
-        a decorator.
       static_argnames: arguments by whose values programs differ, as in `jax.jit`; their `repr` says all of them.
       donate_argnames: arguments whose buffers are consumed, as in `jax.jit`.
     """
-    if function is None:
-        return functools.partial(program, static_argnames=static_argnames, donate_argnames=donate_argnames)  # type: ignore[return-value]
-    jitted = jax.jit(function, static_argnames=static_argnames, donate_argnames=donate_argnames)
-    signature = inspect.signature(function)
 
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        folder = _folder
-        if folder is None:
-            return jitted(*args, **kwargs)
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        arguments = bound.arguments
-        traced = {name: value for name, value in arguments.items() if name not in static_argnames}
-        leaves, tree = jax.tree.flatten(traced)
-        if _is_tracing() or not _are_plain(leaves):
-            return jitted(*args, **kwargs)
-        statics = tuple((name, value) for name, value in arguments.items() if name in static_argnames)
-        kind = (call, tree, tuple(_kind_of(leaf) for leaf in leaves), statics)
-        return _get(folder, kind, lambda: jitted.lower(**arguments).compile(), tree)(**traced)
+    def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
+        jitted = jax.jit(function, static_argnames=static_argnames, donate_argnames=donate_argnames)
+        signature = inspect.signature(function)
 
-    # What jax.jit tells of its programs is asked of the function by tests.
-    call._cache_size = jitted._cache_size  # type: ignore[attr-defined]
-    return call
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> _R:
+            folder = _folder
+            if folder is None or getattr(jax.config, "jax_disable_jit"):  # noqa: B009
+                return jitted(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            arguments = bound.arguments
+            traced = {name: value for name, value in arguments.items() if name not in static_argnames}
+            leaves, tree = jax.tree.flatten(traced)
+            if _is_tracing() or not _are_plain(leaves):
+                return jitted(*args, **kwargs)
+            statics = tuple((name, value) for name, value in arguments.items() if name in static_argnames)
+            kind = (call, tree, tuple(_kind_of(leaf) for leaf in leaves), statics)
+            return _get(folder, kind, lambda: jitted.lower(**arguments).compile(), tree)(**traced)
+
+        # What jax.jit tells of its programs is asked of the function by tests.
+        call._cache_size = jitted._cache_size  # type: ignore[attr-defined]
+        return call
+
+    return decorate
 
 
 def run_together(*works: Callable[[], _R]) -> list[_R]:

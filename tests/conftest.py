@@ -20,7 +20,7 @@ if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
 # This has to come before anything of the package is imported.
 install_import_hook(CHECKED, "type_checks.check")
 
-from dnr_jax import compilation_cache
+from dnr_jax import compilation_cache, programs
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import CONV_LAYERS, Level
 from dnr_jax.networks.vgg import VGG
@@ -35,6 +35,8 @@ jax.config.update("jax_threefry_partitionable", True)
 # Compiled programs are shared by all workers, by the commands that tests start, and by the next run.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "compiled")
 compilation_cache.enable(directory=os.environ["JAX_COMPILATION_CACHE_DIR"])
+# Commands that run in this process keep no programs: tests change constants, which a kept program's name does not tell.
+keep_programs, programs.keep = programs.keep, lambda folder: None
 
 
 @pytest.fixture(autouse=True)
@@ -44,12 +46,6 @@ def room_for_programs() -> Iterator[None]:
     used, most = count_maps(), most_maps()
     if used is not None and most is not None and used > most // 2:
         jax.clear_caches()
-
-
-@pytest.fixture(autouse=True)
-def no_kept_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that runs in this process keeps no programs: tests change constants that the keys do not tell of."""
-    monkeypatch.setattr("dnr_jax.programs.keep", lambda folder: None)
 
 
 @pytest.fixture(autouse=True)

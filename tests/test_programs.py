@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import keep_programs as keep
 
 from dnr_jax import programs
-from dnr_jax.programs import drop, keep, program, run_together
+from dnr_jax.programs import drop, program, run_together
 
 
 class Pair(NamedTuple):
@@ -177,9 +178,15 @@ def test_traced_calls_are_those_of_jit(kept: Path) -> None:
     assert not files(kept)
 
 
+def test_without_jit_nothing_is_kept(kept: Path) -> None:
+    with jax.disable_jit():
+        step(jnp.ones(4), jnp.ones(4))
+    assert not files(kept)
+
+
 def test_a_program_within_another_is_part_of_it(kept: Path) -> None:
     """Also where nothing of its arguments is traced."""
-    outer = program(_outer)
+    outer = program()(_outer)
     for _ in range(2):
         np.testing.assert_array_equal(outer(jnp.ones(4)), 1 + 2 * np.arange(4.0))
         like_a_new_process()

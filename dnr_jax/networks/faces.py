@@ -90,7 +90,7 @@ def find_faces(
     return np.clip(boxes * scale, 0, lengths)[scores > 0], scores[scores > 0]
 
 
-@program
+@program()
 def pyramid(box: Letterbox) -> tuple[Letterbox, ...]:
     """The letterbox at LEVELS resolutions; all but the finest are square, so that they compile once for all photos."""
     levels = [box]
@@ -99,14 +99,14 @@ def pyramid(box: Letterbox) -> tuple[Letterbox, ...]:
     return tuple(levels)
 
 
-@program
+@program()
 def mirrored(box: Letterbox) -> Letterbox:
     """The letterbox with left and right of its photo exchanged; what lies outside the photo stays outside."""
     width = box.image.shape[1]
     return Letterbox(jnp.roll(box.image[:, ::-1], box.size[1] - width, axis=1), box.size)
 
 
-@program
+@program()
 def mirrored_boxes(boxes: Float32[Array, "n 4"], size: Size) -> Float32[Array, "n 4"]:
     """Boxes of a mirrored photo of (height, width) `size` where they are in the photo itself."""
     top, left, bottom, right = boxes.T
@@ -114,7 +114,7 @@ def mirrored_boxes(boxes: Float32[Array, "n 4"], size: Size) -> Float32[Array, "
     return jnp.stack([top, width - right, bottom, width - left], 1)
 
 
-@program
+@program()
 def candidates(network: FaceNetwork, box: Letterbox) -> Faces:
     """The likeliest boxes at one resolution in pixels of `box`, MOST_CANDIDATES at most."""
     size = rounded_up(box.size, COARSEST)

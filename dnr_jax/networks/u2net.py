@@ -82,13 +82,13 @@ def salience(network: SalienceNetwork, image: Image, *, size: Size | None = None
     return _mean_output(network, network_input(image, size=size))
 
 
-@program
+@program()
 def _mean_output(network: SalienceNetwork, scaled: jax.Array) -> jax.Array:
     outputs = cast("tuple[jax.Array, ...]", U2Net().apply({"params": network.params}, scaled[None]))
     return jnp.mean(jnp.concatenate(outputs), 0)
 
 
-@program
+@program()
 def network_input(image: Image, *, size: Size | None = None) -> Float32[Array, "320 320 3"]:
     """The photo scaled to [SIDE, SIDE, 3], divided by its maximum (if it has any light), normalised by MEAN and STD.
 

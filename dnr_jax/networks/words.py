@@ -104,14 +104,14 @@ def text_probability(network: WordNetwork, fine: Letterbox, coarse: Letterbox) -
     return _mean_at(found[0], fine, found[1], coarse)
 
 
-@program
+@program()
 def _probability(network: WordNetwork, box: Letterbox) -> jax.Array:
     """The network's own map of a letterboxed photo, float32 [Hc, Wc]."""
     size = rounded_up(box.size, COARSEST)
     return cast("jax.Array", TextDetector().apply({"params": network.params}, network_input(box.image)[None], size))[0]
 
 
-@program
+@program()
 def _mean_at(fine: jax.Array, box: Letterbox, coarse: jax.Array, small: Letterbox) -> jax.Array:
     """The mean of two maps, at the resolution of the first, `fine`, of the letterboxed photo `box`."""
     rows, columns = (

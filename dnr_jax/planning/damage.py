@@ -31,7 +31,7 @@ JOINT_ON_OBJECT = 20.0
 _NEIGHBOURHOOD = 9  # Pixels across which a contrast hides a joint.
 
 
-@program
+@program()
 def look_of(photo: Image, size: AnySize) -> Float32[Array, "h w 4"]:
     """What joints are judged by, float32 [H, W, 4]: the smoothed photo in [0, 1], and the largest contrast nearby.
 

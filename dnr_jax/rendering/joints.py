@@ -76,7 +76,7 @@ def cut_tiles(shape: tuple[int, ...], taps: tuple[str, ...]) -> Grid:
     return Grid(tile, halo, stride, -(-shape[0] // tile), -(-shape[1] // tile))
 
 
-@program
+@program()
 def find_joints(
     pixels: Int32[Array, "h w 2"] | Float32[Array, "h w 2"],
     size: AnySize,

@@ -274,4 +274,4 @@ def crop(
     return np.asarray(array)[: size[0], : size[1]]  # Cut on the host: a slice on the device compiles for every size.
 
 
-_sample = program(sample)
+_sample = program()(sample)

@@ -181,5 +181,5 @@ def _strain(grid: Grid, size: tuple[int, int], share: float, config: RetargetCon
     return float(_least_strain(grid, lengths, target, jnp.float32(config.crop_share)))
 
 
-_least_strain = program(least_strain)
-_make_grid = program(make_grid)
+_least_strain = program()(least_strain)
+_make_grid = program()(make_grid)
