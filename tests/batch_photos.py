@@ -33,7 +33,8 @@ def programs() -> Path:
 
 def own_programs(folder: Path, programs: Path) -> Path:
     """A copy of the compiled programs in a folder, for processes that are killed and may leave one half-written."""
-    return Path(shutil.copytree(programs, folder / "programs"))
+    # Other tests' processes write meanwhile, under names that go.
+    return Path(shutil.copytree(programs, folder / "programs", ignore=shutil.ignore_patterns("*.tmp")))
 
 
 def environment(programs: Path | None = None, **more: str) -> dict[str, str]:

@@ -79,9 +79,10 @@ def test_without_a_fallback_they_fail_before_they_are_decoded(
         return real(entry, *args)
 
     monkeypatch.setattr(loop, "decode_entry", decode)
-    figures = run(tmp_path / "out", f"--input={photos}", "--fallback_format=none", "--batch_size=1")
-    assert (figures.code, figures["photos"]["done"], figures["photos"]["failed"]) == (1, 1, 2)
+    (photos / "c.png").write_bytes(b"no photo")  # It is decoded, and needs no program.
+    figures = run(tmp_path / "out", f"--input={photos}", "--fallback_format=none")
+    assert (figures.code, figures["photos"]["done"], figures["photos"]["failed"]) == (1, 0, 3)
     assert decoded == ["c.png"]
     reasons = {failure["output"]: failure["reason"] for failure in figures["failures"]}
     assert "a.tga: cannot write a.tga: give --fallback_format=png" in reasons["a.tga"]
-    assert sorted(reasons) == ["a.tga", "b.PCX"]
+    assert sorted(reasons) == ["a.tga", "b.PCX", "c.png"]
