@@ -24,13 +24,17 @@ def enable(*, directory: str | os.PathLike[str] | None = None, programs: bool = 
     Args:
       directory: the folder that holds them; None for $JAX_COMPILATION_CACHE_DIR or else `default_directory()`.
       programs: keep the package's own programs so that a later process does not trace them either, which takes it
-        longer than a photo; only for a process that changes no constant and no function of this package.
+        longer than a photo; only for a process that changes no constant and no function of this package. Programs of
+        networks that are not the package's are not kept so.
 
     Returns:
       The folder; None where the cache is off or no private folder can be made, so that every process compiles.
     """
     import jax
 
+    from dnr_jax.programs import keep
+
+    keep(None)
     if not jax.config.values["jax_enable_compilation_cache"]:
         return None
     named = directory or os.environ.get("JAX_COMPILATION_CACHE_DIR")
@@ -42,10 +46,7 @@ def enable(*, directory: str | os.PathLike[str] | None = None, programs: bool = 
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    if programs:
-        from dnr_jax.programs import keep
-
-        keep(place)
+    keep(place if programs else None)
     return place
 
 

@@ -7,6 +7,7 @@ where nobody changes the package's code as it runs, so the commands keep program
 """
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import inspect
@@ -15,30 +16,41 @@ import os
 import pickle
 import threading
 import zlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 import jax.core
 import jax.numpy as jnp
+import optax
+from flax.version import __version__ as flax_version
 from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache import compilation_cache
+from jaxlib.version import __version__ as jaxlib_version
 
 from dnr_jax.atomic import write_atomically
 from dnr_jax.processor import processor_name
 
 _R = TypeVar("_R")
 _loaded: dict[Hashable, Future[Callable[..., Any]]] = {}
-_lock, _compiling = threading.Lock(), 0
+_lock, _compiling, _was_on = threading.Lock(), 0, True
 _folder: Path | None = None
+_made_by: tuple[Any, ...] = ()
+_OWN = {"builtins", "collections", "dnr_jax", "flax", "jax", "jaxlib", "numpy", "optax"}
+"""Packages whose code the name of a kept program tells of."""
 
 
 def keep(folder: Path | None) -> None:
-    """Keeps the programs of this process in `folder` from now on; None: no longer."""
-    global _folder
+    """Keeps the programs of this process in `folder` from now on; None: no longer.
+
+    To be called before the package's files may change: what code the process runs is read from them here.
+    """
+    global _folder, _made_by
+    if folder is not None:
+        versions = (jax.__version__, jaxlib_version, flax_version, optax.__version__)
+        _made_by = (_code(), versions, [os.environ.get(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")])
     _folder = folder
     drop()
 
@@ -79,7 +91,7 @@ def program(
             if _is_tracing() or not _are_plain(leaves):
                 return jitted(*args, **kwargs)
             statics = tuple((name, value) for name, value in arguments.items() if name in static_argnames)
-            kind = (call, tree, tuple(_kind_of(leaf) for leaf in leaves), statics)
+            kind = (call, tree, tuple(_kind_of(leaf) for leaf in leaves), statics, _settings())
             return _get(folder, kind, lambda: jitted.lower(**arguments).compile(), tree)(**traced)
 
         # What jax.jit tells of its programs is asked of the function by tests.
@@ -93,12 +105,14 @@ def run_together(*works: Callable[[], _R]) -> list[_R]:
     """Runs works that do not need each other and returns what they return, in order.
 
     Where programs are kept, each work has a thread of its own, so that what must be compiled is compiled at the same
-    time: XLA takes one thread for a program. Elsewhere they run one after the other, because a thread would not have
-    the settings of JAX that hold for the caller's alone.
+    time: XLA takes one thread for a program. They run one after the other elsewhere, and where settings of JAX hold for
+    the caller's thread alone.
     """
     if _folder is None or len(works) < 2 or _is_tracing():
         return [work() for work in works]
     with ThreadPoolExecutor(len(works)) as pool:
+        if pool.submit(_settings).result() != _settings():
+            return [work() for work in works]
         return [future.result() for future in [pool.submit(work) for work in works]]
 
 
@@ -117,7 +131,7 @@ def _are_plain(leaves: list[Any]) -> bool:
 def _kind_of(leaf: Any) -> Hashable:
     """What of an argument a program depends on: shape and dtype, or the type of a Python number."""
     if isinstance(leaf, jax.Array):
-        return leaf.shape, str(leaf.dtype), leaf.weak_type
+        return leaf.shape, str(leaf.dtype), leaf.weak_type, leaf.committed
     return (leaf.shape, str(leaf.dtype)) if hasattr(leaf, "dtype") else type(leaf).__name__
 
 
@@ -145,10 +159,11 @@ def _find(
     folder: Path, kind: tuple[Any, ...], compile_it: Callable[[], jax.stages.Compiled], tree: Any
 ) -> Callable[..., Any]:
     """The program from the disk; else compiled, and written there."""
-    function, *rest = kind
-    text = repr(rest)
-    # An address says nothing to another process.
-    if " at 0x" in text or jax.config.values["jax_default_device"] is not None:
+    function, tree, _kinds, statics, _settings_then = kind
+    text = repr(kind[1:])
+    # An address says nothing to another process, nor does the name of a class whose code may have changed.
+    is_known = " at 0x" not in text and _is_own(tree) and _is_own(statics)
+    if not is_known or jax.config.values["jax_default_device"] is not None or not os.access(folder, os.W_OK):
         return compile_it()
     name = f"{function.__module__}.{function.__qualname__}"
     digest = hashlib.sha256(f"{_surroundings()} {name} {text}".encode()).hexdigest()
@@ -178,30 +193,49 @@ def _compile_anew(compile_it: Callable[[], jax.stages.Compiled]) -> jax.stages.C
 
 
 def _switch_cache(change: int) -> None:
-    """Has JAX's own cache on, but for as long as any thread compiles past it."""
-    global _compiling
+    """Has JAX's own cache off for as long as any thread compiles past it, and then as it was."""
+    global _compiling, _was_on
     with _lock:
+        if not _compiling:
+            _was_on = jax.config.values["jax_enable_compilation_cache"]
         _compiling += change
-        jax.config.update("jax_enable_compilation_cache", not _compiling)
+        jax.config.update("jax_enable_compilation_cache", _was_on and not _compiling)
         compilation_cache.reset_cache()  # JAX asks but once whether its cache is on.
 
 
-@functools.cache
+def _is_own(value: Any) -> bool:
+    """Whether the code of every class in static data, or in the structure of arguments, is known."""
+    if isinstance(value, jax.tree_util.PyTreeDef):
+        node = value.node_data()
+        return node is None or (_is_own(node) and all(_is_own(child) for child in value.children()))
+    known = value if isinstance(value, type) else type(value)
+    parts: Iterable[Any] = ()
+    if isinstance(value, tuple | list | set | frozenset):
+        parts = value
+    elif isinstance(value, dict):
+        parts = value.values()
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = (getattr(value, field.name, None) for field in dataclasses.fields(value))
+    return known.__module__.split(".")[0] in _OWN and all(_is_own(part) for part in parts)
+
+
 def _code() -> str:
-    """A digest of the package's own code."""
+    """A digest of the package's own code, as it lies on the disk."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _surroundings() -> str:
-    """All that a compiled program depends on besides its function and arguments."""
-    device = jax.local_devices()[0]
-    versions = [version(name) for name in ("jax", "jaxlib", "flax", "optax")]
+def _settings() -> tuple[tuple[str, str], ...]:
+    """JAX's settings in this thread."""
     # Whether JAX's cache is on says nothing of what is compiled, and changes meanwhile.
     values = {**jax.config.values, "jax_enable_compilation_cache": None}
-    settings = sorted((name, repr(value)) for name, value in values.items())
-    variables = [os.environ.get(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")]
-    where = (device.platform, device.device_kind, device.client.platform_version, processor_name())
-    return repr((_code(), versions, settings, variables, where))
+    return tuple(sorted((name, repr(value)) for name, value in values.items()))
+
+
+def _surroundings() -> str:
+    """All that a compiled program depends on besides its function, arguments and settings."""
+    device = jax.local_devices()[0]
+    where = (device.platform, device.device_kind, device.id, device.client.platform_version, processor_name())
+    return repr((_made_by, where))

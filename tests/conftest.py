@@ -15,8 +15,9 @@ from type_checks import CHECKED
 
 # Compiling takes most of the tests' time, and a quarter less at LLVM's first level of optimisation, at which programs
 # are as fast but for seams. The wheel's check compiles as users do, and so do tests where a level is set.
-if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
+flags = os.environ.get("XLA_FLAGS", "")
+if "xla_backend_optimization_level" not in flags and (not flags or flags.startswith("--")):  # Else it names a file.
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_optimization_level=1".strip()
 # This has to come before anything of the package is imported.
 install_import_hook(CHECKED, "type_checks.check")
 

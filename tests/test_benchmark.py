@@ -58,7 +58,6 @@ def test_no_ratio_without_parity(capsys: pytest.CaptureFixture[str]) -> None:
         ["--batch", "--plot=x.png"],
         ["--new_size", "--plot=x.png"],
         ["--new_size", "--size=33x33"],
-        ["--near_joints=photo.jpg", "--plot=x.png"],
         ["--near_joints=gone.jpg"],
         ["--json=gone/figures.json"],
         ["--update_docs"],

@@ -270,8 +270,10 @@ def test_resize_ends_in_time_while_it_optimises(tmp_path: Path, number: signal.S
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 1, 3, 6, 12])
-def test_resize_ends_in_time_while_it_compiles(tmp_path: Path, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "0")
+def test_resize_ends_in_time_while_it_compiles(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("empty")))
     process = start_resize(tmp_path, "compiling", "--reconstruct_steps=1000", "--tolerance=0")
     time.sleep(seconds)  # Programs of all sizes are compiled one after the other.
     end(process, signal.SIGTERM)

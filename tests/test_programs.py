@@ -51,8 +51,9 @@ def arguments(length: int = 5, dtype: Any = jnp.float32) -> tuple[Scaled, Pair, 
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Path]:
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Keeps the programs of a test in a folder of its own, as a fresh process that has made none."""
+    monkeypatch.setattr(programs, "_OWN", {*programs._OWN, "test_programs"})
     keep(tmp_path)
     like_a_new_process()
     yield tmp_path
@@ -128,7 +129,7 @@ def test_what_asks_for_another_program(kept: Path, other: str) -> None:
     assert not traced
 
 
-@pytest.mark.parametrize("other", ["code", "precision", "flags", "processor", "version"])
+@pytest.mark.parametrize("other", ["code", "flags", "processor", "version"])
 def test_other_surroundings_ask_for_another_program(kept: Path, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
     work(*arguments())
     like_a_new_process()
@@ -139,13 +140,45 @@ def test_other_surroundings_ask_for_another_program(kept: Path, other: str, monk
     elif other == "processor":
         monkeypatch.setattr(programs, "processor_name", lambda: "other")
     elif other == "version":
-        monkeypatch.setattr(programs, "version", lambda name: "0.0")
-    with jax.default_matmul_precision("float32" if other == "precision" else None):
-        if other == "precision":
-            monkeypatch.setitem(jax.config.values, "jax_default_matmul_precision", "float32")
-        work(*arguments())
+        monkeypatch.setattr(programs, "jaxlib_version", "0.0")
+    keep(kept)
+    work(*arguments())
     assert traced == ["sum"]
     assert len(files(kept)) == 2
+
+
+def test_settings_of_a_thread_ask_for_another_program(kept: Path) -> None:
+    """Also in a process that holds the one without them; works then run one after the other, in the caller's thread."""
+    work(*arguments())
+    with jax.default_matmul_precision("float32"):
+        work(*arguments())
+        here = threading.get_ident()
+        assert run_together(threading.get_ident, threading.get_ident) == [here, here]
+    assert traced == ["sum", "sum"]
+    assert len(files(kept)) == 2
+    work(*arguments())
+    assert len(traced) == 2
+
+
+def test_the_code_is_that_of_the_start(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written to the package's files later is not what this process runs."""
+    monkeypatch.setattr(programs, "_code", lambda: "later")
+    work(*arguments())
+    monkeypatch.undo()
+    monkeypatch.setattr(programs, "_OWN", {*programs._OWN, "test_programs"})
+    keep(kept)
+    like_a_new_process()
+    work(*arguments())
+    assert not traced
+
+
+def test_what_others_have_written_is_not_kept(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest does not tell of their code; JAX's cache, which sees what it becomes, does."""
+    monkeypatch.setattr(programs, "_OWN", programs._OWN - {"test_programs"})
+    work(*arguments())
+    assert not files(kept)
+    step(jnp.ones(4), jnp.ones(4))
+    assert len(files(kept)) == 1, "arrays alone are known"
 
 
 def test_the_digest_of_the_code_is_of_every_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +186,9 @@ def test_the_digest_of_the_code_is_of_every_module(tmp_path: Path, monkeypatch: 
     (tmp_path / "programs.py").write_text("a = 1")
     (tmp_path / "inner" / "other.py").write_text("b = 1")
     monkeypatch.setattr(programs, "__file__", str(tmp_path / "programs.py"))
-    before = programs._code.__wrapped__()
+    before = programs._code()
     (tmp_path / "inner" / "other.py").write_text("b = 2")
-    assert programs._code.__wrapped__() != before
+    assert programs._code() != before
 
 
 def test_consumed_arguments_are_consumed(kept: Path) -> None:
@@ -217,7 +250,7 @@ def test_nothing_is_kept_where_nothing_can_be_written(kept: Path) -> None:
     work(*arguments())
     work(*arguments())
     assert traced == ["sum"]
-    assert not files(kept)
+    assert (kept / "file").read_text() == ""
 
 
 def test_what_only_this_process_understands_is_not_kept(kept: Path) -> None:
@@ -267,17 +300,18 @@ def test_threads_may_share_it(kept: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(found) == 4
+    assert traced == ["sum"], "one thread compiles, the others wait"
     for pair in found:
         assert_same(pair, found[0])
     assert len(files(kept)) == 1
 
 
-def test_without_a_folder_it_is_jit(tmp_path: Path) -> None:
+def test_without_a_folder_it_is_jit() -> None:
     like_a_new_process()
     work(*arguments())
     work(*arguments())
     assert traced == ["sum"]
-    assert not list(tmp_path.iterdir())
+    assert not programs._loaded
 
 
 def test_works_run_together_where_programs_are_kept(kept: Path) -> None:

@@ -20,10 +20,12 @@ from dnr_jax import compilation_cache
 from dnr_jax.config import PAPER_GEOMETRY, RetargetConfig
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import load_weights
-compilation_cache.enable()
+compilation_cache.enable(programs=True)
 class Started(Exception):
     pass
 def progress(stage, done, most):
+    if "reconstruction" not in stage:  # Analyses come first.
+        return
     print(time.perf_counter() - begun)
     raise Started
 height, width, target = (int(n) for n in sys.argv[3:])
