@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.core
@@ -40,6 +40,16 @@ _folder: Path | None = None
 _made_by: tuple[Any, ...] = ()
 _OWN = {"builtins", "collections", "dnr_jax", "flax", "jax", "jaxlib", "numpy", "optax"}
 """Packages whose code the name of a kept program tells of."""
+
+
+class _Kind(NamedTuple):
+    """What a program is made from, besides what is the same for all programs of a process."""
+
+    function: Callable[..., Any]
+    tree: Any
+    leaves: tuple[Hashable, ...]
+    statics: tuple[tuple[str, Any], ...]
+    settings: tuple[tuple[str, str], ...]
 
 
 def keep(folder: Path | None) -> None:
@@ -81,7 +91,7 @@ def program(
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> _R:
             folder = _folder
-            if folder is None or getattr(jax.config, "jax_disable_jit"):  # noqa: B009
+            if folder is None or jax.config.values["jax_disable_jit"]:
                 return jitted(*args, **kwargs)
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
@@ -91,8 +101,8 @@ def program(
             if _is_tracing() or not _are_plain(leaves):
                 return jitted(*args, **kwargs)
             statics = tuple((name, value) for name, value in arguments.items() if name in static_argnames)
-            kind = (call, tree, tuple(_kind_of(leaf) for leaf in leaves), statics, _settings())
-            return _get(folder, kind, lambda: jitted.lower(**arguments).compile(), tree)(**traced)
+            kind = _Kind(call, tree, tuple(_kind_of(leaf) for leaf in leaves), statics, _settings())
+            return _get(folder, kind, lambda: jitted.lower(**arguments).compile())(**traced)
 
         # What jax.jit tells of its programs is asked of the function by tests.
         call._cache_size = jitted._cache_size  # type: ignore[attr-defined]
@@ -135,9 +145,7 @@ def _kind_of(leaf: Any) -> Hashable:
     return (leaf.shape, str(leaf.dtype)) if hasattr(leaf, "dtype") else type(leaf).__name__
 
 
-def _get(
-    folder: Path, kind: tuple[Any, ...], compile_it: Callable[[], jax.stages.Compiled], tree: Any
-) -> Callable[..., Any]:
+def _get(folder: Path, kind: _Kind, compile_it: Callable[[], jax.stages.Compiled]) -> Callable[..., Any]:
     """The program of this process; the first thread that asks for it finds it, the others wait."""
     with _lock:
         future = _loaded.get(kind)
@@ -146,7 +154,7 @@ def _get(
             future = _loaded[kind] = Future()
     if first:
         try:
-            future.set_result(_find(folder, kind, compile_it, tree))
+            future.set_result(_find(folder, kind, compile_it))
         except BaseException as error:
             with _lock:
                 _loaded.pop(kind, None)
@@ -155,22 +163,19 @@ def _get(
     return future.result()
 
 
-def _find(
-    folder: Path, kind: tuple[Any, ...], compile_it: Callable[[], jax.stages.Compiled], tree: Any
-) -> Callable[..., Any]:
+def _find(folder: Path, kind: _Kind, compile_it: Callable[[], jax.stages.Compiled]) -> Callable[..., Any]:
     """The program from the disk; else compiled, and written there."""
-    function, tree, _kinds, statics, _settings_then = kind
-    text = repr(kind[1:])
+    text = repr(tuple(kind)[1:])
     # An address says nothing to another process, nor does the name of a class whose code may have changed.
-    is_known = " at 0x" not in text and _is_own(tree) and _is_own(statics)
+    is_known = " at 0x" not in text and _is_own(kind.tree) and _is_own(kind.statics)
     if not is_known or jax.config.values["jax_default_device"] is not None or not os.access(folder, os.W_OK):
         return compile_it()
-    name = f"{function.__module__}.{function.__qualname__}"
+    name = f"{kind.function.__module__}.{kind.function.__qualname__}"
     digest = hashlib.sha256(f"{_surroundings()} {name} {text}".encode()).hexdigest()
     path = folder / f"{name}-{digest}.program"
     with contextlib.suppress(Exception):  # Whatever is wrong with a file, the program can be compiled.
         serialized, out_tree = pickle.loads(zlib.decompress(path.read_bytes()))
-        in_tree = jax.tree.structure(((), jax.tree.unflatten(tree, [0] * tree.num_leaves)))
+        in_tree = jax.tree.structure(((), jax.tree.unflatten(kind.tree, [0] * kind.tree.num_leaves)))
         return serialize_executable.deserialize_and_load(
             serialized, in_tree, out_tree, execution_devices=jax.local_devices()[:1]
         )
