@@ -164,7 +164,9 @@ def test_a_network_with_weights_seams_alone_and_a_scaled_start(small_vgg: Weight
 
 def test_the_defaults_whose_seams_are_chosen(embedded: Weights) -> None:
     taps = ("block1_conv2", "block4_conv4")
-    config = RetargetConfig(taps=taps, reconstruct_steps=3, refine_steps=2, optimise="everywhere", init="linear")
+    config = RetargetConfig(
+        taps=taps, keep=("objects",), reconstruct_steps=3, refine_steps=2, optimise="everywhere", init="linear"
+    )
     case = Case(embedded, config, ((61, 93),) * 2, ((61, 60), (61, 90)), (Round("width", 0),))
     together = assert_equal(case)
     assert together.removed.any(), "some seams are chosen"

@@ -24,7 +24,7 @@ from scripts import evaluate, tally_votes
 ROOT = Path(__file__).resolve().parents[1]
 SIZE, WIDTH = (64, 96), 72
 DNR = (
-    "dnr:preset=fast:taps=block1_conv2+block4_conv4:reconstruct_steps=3:refine_steps=2"
+    "dnr:preset=fast:taps=block1_conv2+block3_conv4:reconstruct_steps=3:refine_steps=2"
     ":importance_percentile=20:keep=objects"
 )
 
@@ -43,8 +43,8 @@ def small_dataset(directory: Path) -> Path:
 
 
 def call(dataset: Path, out: Path, *arguments: str) -> int:
-    options = (f"--dataset={dataset}", f"--out={out}", "--weights=embedded", "--quiet", *arguments)
-    return evaluate.main(["evaluate.py", *options])
+    options = (f"--dataset={dataset}", f"--out={out}", "--weights=embedded", "--quiet", "--score_tap=block3_conv1")
+    return evaluate.main(["evaluate.py", *options, *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -159,9 +159,9 @@ def test_what_is_finished_is_not_computed_again(
     measured.clear()
 
     # Another layer measures anew but runs nothing; another configuration runs; a request runs all.
-    assert call(dataset, compared, methods, "--score_tap=block4_conv1") == 0
+    assert call(dataset, compared, methods, "--score_tap=block2_conv1") == 0
     assert (made, len(measured)) == ([], 7)
-    assert rows(compared)["hills", "scl"]["score_tap"] == "block4_conv1"
+    assert rows(compared)["hills", "scl"]["score_tap"] == "block2_conv1"
     measured.clear()
     other = DNR.replace("refine_steps=2", "refine_steps=1")
     assert call(dataset, compared, f"--methods={other}", "--limit=1") == 0
@@ -174,8 +174,7 @@ def test_what_is_finished_is_not_computed_again(
 
 @pytest.mark.slow
 def test_a_quick_look(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    taps = "--score_tap=block3_conv1"
-    assert call(dataset, tmp_path, "--methods=scl,published", "--limit=1", "--scale=0.5", "--seed=3", taps) == 0
+    assert call(dataset, tmp_path, "--methods=scl,published", "--limit=1", "--scale=0.5", "--seed=3") == 0
     printed = capsys.readouterr().out
     assert re.search(
         r"block3_conv1 of embedded \w{8}: not the paper's, not comparable with its Table 1\), at scale 0\.5", printed
@@ -191,10 +190,9 @@ def test_a_size_for_photos_without_one(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "data/plain").mkdir(parents=True)
     photo = oracles_metrics.textured(SIZE, 5).astype(np.uint8)
     PIL.Image.fromarray(photo).save(tmp_path / "data/plain/plain.png")
-    tap = "--score_tap=block3_conv1"
-    assert call(tmp_path / "data", tmp_path / "out", "--methods=scl", tap) == 2
+    assert call(tmp_path / "data", tmp_path / "out", "--methods=scl") == 2
     assert "the data set says no size for plain: give --width or --height" in capsys.readouterr().err
-    assert call(tmp_path / "data", tmp_path / "out", "--methods=scl", "--width=75%", tap) == 0
+    assert call(tmp_path / "data", tmp_path / "out", "--methods=scl", "--width=75%") == 0
     assert rows(tmp_path / "out")["plain", "scl"]["width"] == str(WIDTH)
 
 
@@ -228,8 +226,7 @@ def test_what_fails_names_the_photo_and_method(tmp_path: Path, capsys: pytest.Ca
     broken = data / "shore/shore_0.75_cr.png"
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
-    tap = "--score_tap=block3_conv1"
-    assert call(data, tmp_path / "out", "--methods=published:cr", tap) == 2
+    assert call(data, tmp_path / "out", "--methods=published:cr") == 2
     assert re.match(r"evaluate: shore, published:cr: .*shore_0.75_cr.png", capsys.readouterr().err)
     assert (tmp_path / "out/results/hills/published_cr.json").is_file()  # What came before is kept.
     (tmp_path / "file").touch()

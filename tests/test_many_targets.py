@@ -42,7 +42,7 @@ def test_results_are_those_of_separate_calls(embedded: Weights, config: Retarget
 
 @pytest.mark.slow
 def test_masks_opacity_and_grey_go_along(embedded: Weights) -> None:
-    photo, targets = textured_photo(64, 96), [(64, 72), (64, 60)]
+    photo, targets = textured_photo(64, 96), [(64, 72), (64, 66)]
     remove, protect = np.zeros((2, 64, 96), bool)
     remove[20:30, 10:20], protect[40:60, 60:80] = True, True
     opaque = np.dstack([photo, np.full((64, 96), 255, np.uint8)])
@@ -54,7 +54,7 @@ def test_masks_opacity_and_grey_go_along(embedded: Weights) -> None:
 
 
 def test_frames_to_several_targets(embedded: Weights) -> None:
-    photo, targets = textured_photo(64, 96), [(64, 72), (64, 60)]
+    photo, targets = textured_photo(64, 96), [(64, 72), (64, 66)]
     frames = [photo, np.roll(photo, 3, axis=1)]
     seen: list[str] = []
     found = retarget_frames_to_all(frames, targets, QUICK, embedded, progress=lambda stage, *_: seen.append(stage))
@@ -62,7 +62,7 @@ def test_frames_to_several_targets(embedded: Weights) -> None:
         for one, other in zip(results, retarget_frames(frames, target, QUICK, embedded), strict=True):
             assert_identical(one, other)
     assert seen[:4] == ["analysis"] * 3 + ["72x64 frame 1/2 reconstruction"]
-    assert seen[-1] == "60x64 frame 2/2 refinement"
+    assert seen[-1] == "66x64 frame 2/2 refinement"
 
 
 def test_what_no_target_changes_is_computed_once(embedded: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_what_no_target_changes_is_computed_once(embedded: Weights, monkeypatch:
     for name in homes:
         count(name)
     config = dataclasses.replace(QUICK, objects="auto", keep=("objects",))
-    results = retarget_to_all(textured_photo(64, 96), [(64, 72), (64, 60), (64, 72), (64, 66)], config, embedded)
+    results = retarget_to_all(textured_photo(64, 96), [(64, 72), (64, 70), (64, 72), (64, 66)], config, embedded)
     assert counts == {
         "see_frames": 1,
         "analyse": 1,
@@ -96,10 +96,10 @@ def test_what_no_target_changes_is_computed_once(embedded: Weights, monkeypatch:
 
 
 def test_results_come_one_by_one(embedded: Weights) -> None:
-    planned = retarget_frames_to_all([textured_photo(64, 96)], [(64, 72), (64, 60)], QUICK, embedded)
+    planned = retarget_frames_to_all([textured_photo(64, 96)], [(64, 72), (64, 66)], QUICK, embedded)
     (first,) = next(planned)
     assert first.image.shape == (64, 72, 3)
-    assert [results[0].image.shape for results in planned] == [(64, 60, 3)]
+    assert [results[0].image.shape for results in planned] == [(64, 66, 3)]
 
 
 def test_bad_targets_are_refused_before_any_work(embedded: Weights, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_dnr_is_the_default(photo: Path) -> None:
     outputs = [photo.parent / name for name in ("a.png", "b.png")]
     record = photo.parent / "r.json"
     assert run(f"--input={photo}", f"--output={outputs[0]}", "--width=80", f"--record={record}", *FAST) == 0
-    assert run(f"--input={photo}", f"--output={outputs[1]}", "--width=80", "--method=dnr", *FAST) == 0
+    assert run(f"--input={photo}", f"--output={outputs[1]}", "--width=80", "--method=dnr", "--keep=objects", *FAST) == 0
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
     assert json.loads(record.read_text())["method"] == "dnr"
 

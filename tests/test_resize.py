@@ -40,10 +40,8 @@ def test_the_record_tells_what_happened(photo: Path) -> None:
             "--height=60",
             f"--record={record}",
             "--alpha=0.25",
-            "--taps=block1_conv2,block2_conv2",
             "--loss_weights=1,0.5",
             "--warp=grid",
-            "--importance_percentile=20",
             *FAST,
         )
         == 0
@@ -51,7 +49,7 @@ def test_the_record_tells_what_happened(photo: Path) -> None:
     content = json.loads(record.read_text())
     assert (content["size"], content["target_size"]) == ([64, 96], [60, 72])
     assert [step["side"] for step in content["passes"]] == ["width", "height"]
-    assert set(content["passes"][0]["seams"]) == {"block1_conv2", "block2_conv2"}
+    assert set(content["passes"][0]["seams"]) == {"block1_conv2", "block3_conv4"}
     assert content["config"]["alpha"] == 0.25
     assert content["config"]["loss_weights"] == [1, 0.5]
     assert content["reconstruction"]["steps"] == 2
@@ -60,7 +58,7 @@ def test_the_record_tells_what_happened(photo: Path) -> None:
     assert content["weights"]["name"] == "embedded"
     assert content["seed"] == 0
     assert content["device"]
-    assert all("block2_conv2: " in step["why_stopped"] for step in content["passes"])
+    assert all("block3_conv4: " in step["why_stopped"] for step in content["passes"])
     assert {"dnr_jax", "jax", "numpy"} <= set(content["versions"])
 
 
@@ -82,7 +80,7 @@ def test_every_option_is_a_flag_with_help() -> None:
 def test_presets_and_flags_over_them(photo: Path) -> None:
     record = photo.parent / "r.json"
     args = [f"--input={photo}", f"--output={photo.parent / 'o.png'}", f"--record={record}", "--width=90", *FAST]
-    assert run(*args, "--preset=paper", "--tolerance=0.5", "--taps=block1_conv2,block3_conv4") == 0
+    assert run(*args, "--preset=paper", "--tolerance=0.5") == 0
     config = json.loads(record.read_text())["config"]
     assert (config["init"], config["rate_schedule"]) == ("linear", "constant")
     assert (config["reconstruct_steps"], config["tolerance"]) == (2, 0.5)

@@ -32,7 +32,7 @@ def test_every_target_is_what_it_is_alone(
     monkeypatch.setattr(sight, "see_frames", lambda *args: looks.append(1) or whole(*args))
     out = tmp_path / "out"
     out.mkdir()
-    common = [f"--input={photo}", *FAST, *SEAMS, "--taps=block1_conv2,block3_conv4"]
+    common = [f"--input={photo}", *FAST, *SEAMS]
     record = tmp_path / "run.json"
     assert run(*common, f"--output={out / 'o.png'}", "--aspect=1:1,5:4", f"--record={record}") == 0
     assert looks == [1]

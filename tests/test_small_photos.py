@@ -20,7 +20,12 @@ from dnr_jax.planning.masks import Masks
 from dnr_jax.record import run_record
 from dnr_jax.weights import Weights
 
-QUICK: dict[str, Any] = {"reconstruct_steps": 2, "refine_steps": 1, "keep": ("objects",)}
+QUICK: dict[str, Any] = {
+    "importance_percentile": 20.0,
+    "reconstruct_steps": 2,
+    "refine_steps": 1,
+    "keep": ("objects",),
+}
 FLAGS = ["--weights=embedded", "--reconstruct_steps=2", "--refine_steps=1", "--keep=objects"]
 CASES = [
     ((8, 8), (8, 6), 4),

@@ -146,16 +146,16 @@ def _stencil(values: dict[tuple[int, int], float]) -> np.ndarray:
 
 def _convolve_edges(x: jax.Array, kernel: np.ndarray, size: Size | None, precision: str) -> jax.Array:
     """A 3x3 convolution of [h, w, c] with edges repeated."""
-    padded = jnp.pad(_repeat_valid_edge(x, size, 1), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    padded = jnp.pad(_repeat_valid_edge(x, size), ((1, 1), (1, 1), (0, 0)), mode="edge")
     return convolve(padded[None], jnp.asarray(kernel), precision=precision)[0, 1:-1, 1:-1]
 
 
 def binomial(x: Float32[Array, "h w c"], *, size: Size | None = None, dilation: int = 1) -> Float32[Array, "h w c"]:
     """The 3x3 binomial filter [1 2 1] x [1 2 1] / 16 of each channel, edges repeated; shape and dtype of `x`."""
-    rows = _neighbours(x, size, dilation)
-    x = (rows(-dilation, 0) + 2 * rows(0, 0) + rows(dilation, 0)) / 4
-    columns = _neighbours(x, size, dilation)
-    return (columns(0, -dilation) + 2 * columns(0, 0) + columns(0, dilation)) / 4
+    for axis in (0, 1):
+        at = _shifted(x, size, dilation, axis)
+        x = (at(-dilation) + 2 * at(0) + at(dilation)) / 4
+    return x
 
 
 def border_contrast(x: Float32[Array, "h w 11"], *, size: Size | None = None) -> Float32[Array, "h w 11"]:
@@ -191,22 +191,24 @@ def border_ring(shape: tuple[int, ...], size: AnySize | None) -> Float32[Array, 
     return (valid_mask(shape, (height, width)) & ~inner[..., None]).astype(jnp.float32)
 
 
-def _neighbours(x: jax.Array, size: Size | None, reach: int) -> Callable[[int, int], jax.Array]:
-    """A function (dy, dx) -> `x` [h, w, c] looked up that far away, |dy|, |dx| <= reach, edges repeated."""
-    height, width = x.shape[:2]
-    padded = jnp.pad(_repeat_valid_edge(x, size, reach), ((reach, reach), (reach, reach), (0, 0)), mode="edge")
-    return lambda dy, dx: padded[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
+def _shifted(x: jax.Array, size: Size | None, reach: int, axis: int) -> Callable[[int], jax.Array]:
+    """A function d -> `x` [h, w, c] looked up so far along an axis, |d| <= reach, edges repeated."""
+    length = x.shape[axis]
+    if size is not None:
+        edge = lax.dynamic_slice_in_dim(x, size[axis] - 1, 1, axis)
+        x = jnp.where(lax.broadcasted_iota(jnp.int32, x.shape, axis) < size[axis], x, edge)
+    padded = jnp.pad(x, [(reach, reach) if n == axis else (0, 0) for n in range(x.ndim)], mode="edge")
+    return lambda by: lax.slice_in_dim(padded, reach + by, reach + by + length, axis=axis)
 
 
-def _repeat_valid_edge(x: jax.Array, size: Size | None, reach: int) -> jax.Array:
-    """Copies the edge of the valid part `reach` places outwards (where the array goes on there)."""
+def _repeat_valid_edge(x: jax.Array, size: Size | None) -> jax.Array:
+    """Copies the edge of the valid part a place outwards (where the array goes on there); its gradient is cheap."""
     if size is None:
         return x
     for axis in (0, 1):
         edge = lax.dynamic_slice_in_dim(x, size[axis] - 1, 1, axis)
-        for k in range(reach):
-            # Past the array's end the update lands on its last place: padding, or the edge itself.
-            x = lax.dynamic_update_slice_in_dim(x, edge, size[axis] + k, axis)
+        # Past the array's end the update lands on its last place, which is the edge itself.
+        x = lax.dynamic_update_slice_in_dim(x, edge, size[axis], axis)
     return x
 
 

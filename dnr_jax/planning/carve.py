@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float32, Int32, Shaped
 
 from dnr_jax.arrays import Maps, Number, Whole
@@ -76,7 +77,7 @@ def carve_width(
     def cost(level: int, guided: jax.Array) -> jax.Array:
         return guided if bias is None else guided + bias[level]
 
-    most = jnp.abs(sizes[-1][1] - target_width // hierarchy[-1].stride)
+    most = jnp.abs(sizes[-1][1] - hierarchy[-1].size((height, target_width))[1])
     allowed = most if most_deep is None else jnp.minimum(most, most_deep)
     deepest = find(cost(len(taps) - 1, importance[-1]), allowed, threshold=threshold, size=sizes[-1])
     mid_width = intermediate_width(width, target_width, deepest.removed, most, sizes[-1][1])
@@ -87,7 +88,7 @@ def carve_width(
         removed = levels[0].order < levels[0].removed
         covered = covered_region(removed, sizes[level + 1], importance[level].shape, footprint)
         guided.insert(0, jnp.where(covered, alpha * importance[level], importance[level]))
-        count = jnp.abs(sizes[level][1] - mid_width // hierarchy[level].stride)
+        count = jnp.abs(sizes[level][1] - hierarchy[level].size((height, mid_width))[1])
         levels.insert(0, find(cost(level, guided[0]), count, size=sizes[level]))
     return Carving(tuple(levels), tuple(guided), mid_width)
 
@@ -128,7 +129,7 @@ def covered_region(
       shape: the shape of the finer level's map.
       footprint: what one deep neuron covers.
     """
-    rows, columns = (jnp.arange(n) // footprint.stride for n in shape[:2])
+    rows, columns = (np.arange(n, dtype=np.int32) // footprint.stride for n in shape[:2])
     last_row, last_column = (jnp.maximum(n - 1, 0) for n in size)
     projected = removed[jnp.minimum(rows, last_row)[:, None], jnp.minimum(columns, last_column)[None, :]]
     before, after = footprint.before, footprint.after

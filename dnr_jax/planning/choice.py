@@ -100,8 +100,8 @@ def choose_width(
     """
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
     wanted = jnp.asarray(wanted, jnp.int32)
-    deepest = levels_of(taps)[-1].stride
-    most = jnp.maximum(1, jnp.abs(width // deepest - wanted // deepest))
+    deepest = levels_of(taps)[-1]
+    most = jnp.maximum(1, jnp.abs(deepest.size((height, width))[1] - deepest.size((height, wanted))[1]))
     counts = jnp.minimum(jnp.asarray(COUNTS, jnp.int32), most)
 
     def attempt(count: jax.Array) -> Carving:

@@ -13,6 +13,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float32
 
 from dnr_jax.arrays import Image, Whole
@@ -66,7 +67,7 @@ def joint_damage(
     """
     stride = look.shape[0] // objects.shape[0]
     rows, columns = (
-        jnp.minimum(jnp.arange(n) // stride, m - 1) for n, m in zip(look.shape[:2], objects.shape, strict=True)
+        np.minimum(np.arange(n, dtype=np.int32) // stride, m - 1) for n, m in zip(look.shape[:2], objects.shape, strict=True)
     )
     counts = 1 + JOINT_ON_OBJECT * jnp.square(objects[rows[:, None], columns[None, :]])[..., None]
 

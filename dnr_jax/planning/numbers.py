@@ -51,17 +51,16 @@ def traced_numbers(config: RetargetConfig) -> Numbers:
 
 
 def program_config(config: RetargetConfig) -> RetargetConfig:
-    """The config with every traced option, and those that the host alone reads, at one value: equal for one program.
+    """The config with all options that no program of the planning is made for at one value: equal for one program.
 
     Example:
-      >>> program_config(RetargetConfig(alpha=0.1, seed=3)) == program_config(RetargetConfig())
+      >>> program_config(RetargetConfig(alpha=0.1, init="noise")) == program_config(RetargetConfig())
       True
     """
     percentile = config.importance_percentile
     return dataclasses.replace(
         config,
         importance_percentile=percentile if percentile == "auto" else 20.0,
-        loss_weights=tuple(float(weight > 0) for weight in config.loss_weights),
         **{name: _DEFAULTS[name] for name in _ELSEWHERE},
     )
 
@@ -69,6 +68,7 @@ def program_config(config: RetargetConfig) -> RetargetConfig:
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetargetConfig)}
 _ELSEWHERE = (
     *("alpha", "centre_prior", "most_crop", "reconstruct_rate", "refine_rate", "tolerance", "seed"),
-    *("keep", "object_weight", "face_weight", "word_weight"),
-    *("reconstruct_steps", "refine_steps", "rate_schedule", "snapshot_every", "precision", "tones"),
+    *("objects", "keep", "object_weight", "face_weight", "word_weight"),
+    *("init", "loss", "loss_weights", "optimise", "precision", "tones"),
+    *("reconstruct_steps", "refine_steps", "rate_schedule", "snapshot_every"),
 )

@@ -67,7 +67,8 @@ class _State(NamedTuple):
     adam: optax.OptState
     step: jax.Array
     losses: jax.Array
-    running: jax.Array
+    running: jax.Array  # whether the losses neither settled nor ceased to be numbers
+    judged: jax.Array  # whether the last value's loss is recorded too, which ends it
 
 
 def minimise(
@@ -105,24 +106,21 @@ def minimise(
         chunk = max(1, schedule.steps // 20)
     snapshots: list[tuple[int, np.ndarray]] = []
     rates = (float(schedule.rate), bool(schedule.cosine), float(schedule.tolerance))
-    done = 0
-    while done < schedule.steps:
+    done, judged = 0, False
+    while not judged:
         until = min(schedule.steps, done + chunk)
         if snapshot_every:
             until = min(until, done - done % snapshot_every + snapshot_every)
         state = _advance(objective, state, data, until, schedule.steps, *rates)
-        done = int(state.step)
-        _check_finite(np.asarray(state.losses)[:done], stage)
+        done, judged = int(state.step), bool(state.judged)
+        losses = np.array(state.losses)[: done + judged]
+        _check_finite(losses, stage)
         if snapshot_every and done and done % snapshot_every == 0:
             snapshots.append((done, np.asarray(state.value)))
-        if progress is not None:
+        if progress is not None and done:
             progress(done, schedule.steps)
-        if watch is not None:
+        if watch is not None and done:
             watch(state.value)
-        if not bool(state.running):
-            break
-    losses = np.append(np.asarray(state.losses)[:done], np.asarray(_evaluate(objective, state.value, data)))
-    _check_finite(losses, stage)
     return Minimum(state.value, losses, snapshots)
 
 
@@ -145,8 +143,7 @@ def minimise_traced(
     state = _advance(
         objective, state, data, schedule.steps, schedule.steps, schedule.rate, schedule.cosine, schedule.tolerance
     )
-    last = _evaluate(objective, state.value, data)
-    return state.value, state.losses.at[state.step].set(last), state.step
+    return state.value, state.losses, state.step
 
 
 def record_capacity(steps: int) -> int:
@@ -158,7 +155,8 @@ def record_capacity(steps: int) -> int:
 def _start(value: jax.Array, capacity: int) -> _State:
     losses = jnp.full((capacity,), jnp.inf, jnp.float32)
     # A copy, because _advance consumes its state's buffers and the caller keeps its own.
-    return _State(jnp.copy(value), optax.scale_by_adam().init(value), jnp.int32(0), losses, jnp.asarray(True))
+    adam = optax.scale_by_adam().init(value)
+    return _State(jnp.copy(value), adam, jnp.int32(0), losses, jnp.asarray(True), jnp.asarray(False))
 
 
 @program(static_argnames=("objective",), donate_argnames=("state",))
@@ -172,30 +170,35 @@ def _advance(
     cosine: jax.Array,
     tolerance: jax.Array,
 ) -> _State:
+    """Steps as far as `until`; after the last one of all, a turn of the loop that takes none records the final loss.
+
+    That costs one gradient more than a program for the loss alone, which would take as long to compile as some steps.
+    """
+
+    def is_over(state: _State) -> jax.Array:
+        return (state.step >= steps) | ~state.running
+
     def wanted(state: _State) -> jax.Array:
-        return (state.step < until) & state.running
+        return jnp.where(is_over(state), ~state.judged, state.step < until)
 
     def step(state: _State) -> _State:
+        over = is_over(state)
         loss, gradient = jax.value_and_grad(objective)(state.value, data)
         with jax.numpy_dtype_promotion("standard"):  # Optax raises a float to the count of steps, a whole number.
             direction, adam = optax.scale_by_adam().update(gradient, state.adam)
         assert isinstance(direction, jax.Array)
         done = state.step.astype(jnp.float32) / jnp.asarray(steps, jnp.float32)
         falling = jnp.where(cosine, 0.5 * (1 + jnp.cos(jnp.pi * done)), 1)
-        value = objective.project(state.value - rate * falling * direction)
+        value = jnp.where(over, state.value, objective.project(state.value - rate * falling * direction))
         losses = state.losses.at[state.step].set(loss)
         recent = lax.dynamic_slice(losses, (jnp.maximum(state.step - PATIENCE, 0),), (PATIENCE + 1,))
         # Both ways, because Adam's first steps may overshoot: a loss that rises on its way down has not settled.
         settled = jnp.max(recent) - jnp.min(recent) <= tolerance * jnp.max(recent)
         stalled = (state.step >= PATIENCE) & (tolerance > 0) & settled
-        return _State(value, adam, state.step + 1, losses, ~stalled & jnp.isfinite(loss))
+        running = state.running & ~stalled & jnp.isfinite(loss)
+        return _State(value, adam, jnp.where(over, state.step, state.step + 1), losses, running, over)
 
     return lax.while_loop(wanted, step, state)
-
-
-@program(static_argnames=("objective",))
-def _evaluate(objective: Objective, value: jax.Array, data: Any) -> jax.Array:
-    return objective(value, data)
 
 
 def _check_finite(losses: np.ndarray, stage: str) -> None:

@@ -43,7 +43,7 @@ def find_focal_points(image: np.ndarray, *, config: RetargetConfig | None = None
       config: says by `keep` and its weights what counts; None for the defaults.
 
     Example:
-      >>> find_focal_points(np.zeros((40, 60, 3), np.uint8))
+      >>> find_focal_points(np.zeros((32, 48, 3), np.uint8))
       []
     """
     size = (image.shape[0], image.shape[1])
