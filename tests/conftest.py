@@ -4,6 +4,7 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
@@ -18,7 +19,8 @@ from type_checks import CHECKED
 QUICK_TO_COMPILE = (
     "--xla_backend_optimization_level=1",
     "--xla_llvm_disable_expensive_passes=true",
-    "--xla_cpu_use_fusion_emitters=false",
+    # XLA ends a process for a flag that it does not know, and newer ones know this one no longer.
+    *(["--xla_cpu_use_fusion_emitters=false"] if version("jaxlib").startswith("0.10.") else []),
 )
 flags = os.environ.get("XLA_FLAGS", "")
 if "xla_backend_optimization_level" not in flags and (not flags or flags.startswith("--")):  # Else it names a file.

@@ -110,11 +110,11 @@ def face_map(boxes: np.ndarray, size: tuple[int, int], side: int = 320) -> np.nd
     return result
 
 
-def word_map(lines: np.ndarray, size: tuple[int, int], side: int = 320) -> np.ndarray:
-    """The map of words, one place at a time: by the distance from the widened rectangle."""
+def word_map(lines: np.ndarray, size: tuple[int, int], side: int = 320, every: int = 1) -> np.ndarray:
+    """The map of words, one place (of so many) at a time: by the distance from the widened rectangle."""
     result = np.zeros((side, side))
-    for i in range(side):
-        for j in range(side):
+    for i in range(0, side, every):
+        for j in range(0, side, every):
             place = np.array([(i + 0.5) * size[0] / side, (j + 0.5) * size[1] / side])
             for line in lines:
                 along, across = line[1] - line[0], line[3] - line[0]
@@ -123,4 +123,4 @@ def word_map(lines: np.ndarray, size: tuple[int, int], side: int = 320) -> np.nd
                 u, v = (place - line[0]) @ along / width, (place - line[0]) @ across / height
                 beyond = [max(-margin - n, n - m - margin, 0) for n, m in ((u, width), (v, height))]
                 result[i, j] = max(result[i, j], 1 - np.hypot(*beyond) / edge)
-    return result
+    return result[::every, ::every]

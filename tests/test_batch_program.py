@@ -146,7 +146,6 @@ def test_the_embedded_network_and_stopping_points(embedded: Weights) -> None:
     assert len({int(steps) for steps in together.reconstruct_steps}) > 1
 
 
-@pytest.mark.slow
 def test_a_network_with_weights_seams_alone_and_a_scaled_start(small_vgg: Weights) -> None:
     config = paper_config(
         taps=("block1_conv2", "block2_conv2"),
@@ -162,10 +161,15 @@ def test_a_network_with_weights_seams_alone_and_a_scaled_start(small_vgg: Weight
     assert_equal(case)
 
 
+@pytest.mark.slow
 def test_the_defaults_whose_seams_are_chosen(embedded: Weights) -> None:
-    taps = ("block1_conv2", "block4_conv4")
     config = RetargetConfig(
-        taps=taps, keep=("objects",), reconstruct_steps=3, refine_steps=2, optimise="everywhere", init="linear"
+        taps=("block1_conv2", "block4_conv4"),
+        keep=("objects",),
+        reconstruct_steps=3,
+        refine_steps=2,
+        optimise="everywhere",
+        init="linear",
     )
     case = Case(embedded, config, ((61, 93),) * 2, ((61, 60), (61, 90)), (Round("width", 0),))
     together = assert_equal(case)

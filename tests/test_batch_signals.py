@@ -8,13 +8,21 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch_photos import TINY, environment, own_programs, results, write_photos
+from batch_photos import environment, own_programs, results, write_photos
 from signals import SIGNALS, end
 
 pytestmark = pytest.mark.usefixtures("heeded")
 COUNT = 8
-QUICK = (*TINY, "--optimise=everywhere")
-"""Flags of a run whose program compiles in a few seconds less."""
+QUICK = (
+    "--weights=embedded",
+    "--preset=paper",
+    "--taps=block1_conv2",
+    "--reconstruct_steps=2",
+    "--refine_steps=1",
+    "--width=75%",
+    "--quiet",
+)
+"""Flags of a run that looks for nothing and whose program compiles soonest."""
 RUN = """
 import sys
 from worker_calls import compute, decode_for_ever, encode_for_ever

@@ -33,7 +33,7 @@ def test_the_map_of_words_is_the_oracles(size: tuple[int, int]) -> None:
     found = draw_words(corners, size)
     assert (found.shape, found.dtype) == ((SIDE, SIDE), np.float32)
     assert 0 <= found.min() < found.max() == 1
-    np.testing.assert_allclose(found, oracles.word_map(corners, size), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found[::3, ::3], oracles.word_map(corners, size, every=3), rtol=0, atol=1e-5)
 
 
 def test_a_box_is_covered_and_its_map_ends() -> None:

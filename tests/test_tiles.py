@@ -194,12 +194,13 @@ def test_active_tiles_adjoin_a_joint_and_free_pixels_are_theirs_alone(
     numbers = np.flatnonzero(active)
     np.testing.assert_array_equal(found.order[: len(numbers)], numbers)
     np.testing.assert_array_equal(np.sort(found.order), np.arange(active.size))
+    free = np.asarray(found.free)
     assert int(found.active) == len(numbers)
     for i in range(SHAPE[0]):
         for j in range(SHAPE[1]):
             rows = slice(max(0, i - grid.halo) // tile, (i + grid.halo) // tile + 1)
             columns = slice(max(0, j - grid.halo) // tile, (j + grid.halo) // tile + 1)
-            assert bool(found.free[i, j, 0]) == active[rows, columns].all()
+            assert bool(free[i, j, 0]) == active[rows, columns].all()
 
 
 @pytest.mark.parametrize("turned", [False, True])

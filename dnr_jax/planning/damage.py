@@ -67,7 +67,8 @@ def joint_damage(
     """
     stride = look.shape[0] // objects.shape[0]
     rows, columns = (
-        np.minimum(np.arange(n, dtype=np.int32) // stride, m - 1) for n, m in zip(look.shape[:2], objects.shape, strict=True)
+        np.minimum(np.arange(n, dtype=np.int32) // stride, m - 1)
+        for n, m in zip(look.shape[:2], objects.shape, strict=True)
     )
     counts = 1 + JOINT_ON_OBJECT * jnp.square(objects[rows[:, None], columns[None, :]])[..., None]
 

@@ -106,8 +106,8 @@ def minimise(
         chunk = max(1, schedule.steps // 20)
     snapshots: list[tuple[int, np.ndarray]] = []
     rates = (float(schedule.rate), bool(schedule.cosine), float(schedule.tolerance))
-    done, judged = 0, False
-    while not judged:
+    done = 0
+    while True:
         until = min(schedule.steps, done + chunk)
         if snapshot_every:
             until = min(until, done - done % snapshot_every + snapshot_every)
@@ -121,7 +121,8 @@ def minimise(
             progress(done, schedule.steps)
         if watch is not None and done:
             watch(state.value)
-    return Minimum(state.value, losses, snapshots)
+        if judged:
+            return Minimum(state.value, losses, snapshots)
 
 
 def minimise_traced(
