@@ -276,11 +276,11 @@ def test_the_grid_warp_with_chosen_seams_never_counts_on_a_crop(embedded: Weight
 
 
 def test_objects_crop_and_warp_have_their_effect(embedded: Weights) -> None:
-    photo = disc_photo(64, 96, (32, 66), 14)
+    photo = disc_photo(64, 96, (32, 70), 20)
     taps = ("block1_conv2", "block3_conv4")
     base = RetargetConfig(taps=taps, keep=("objects",), importance_percentile=20.0, reconstruct_steps=2, refine_steps=1)
     images = {
-        name: retarget(photo, (64, 58), dataclasses.replace(base, **options), embedded).image
+        name: retarget(photo, (64, 50), dataclasses.replace(base, **options), embedded).image
         for name, options in {
             "default": {},
             "no objects": {"objects": "none"},
