@@ -68,10 +68,10 @@ def test_photos_of_near_sizes_share_their_programs(embedded: Weights) -> None:
         if event.endswith("backend_compile_duration"):
             compiled.append(event)
 
-    retarget(tiny_photo(60, 90, seed=0), (60, 70), config, embedded)
+    retarget(tiny_photo(70, 90, seed=0), (70, 70), config, embedded)
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        for height, width, target in ((61, 91, 72), (40, 88, 80), (64, 95, 66)):
+        for height, width, target in ((71, 91, 72), (75, 88, 80), (96, 95, 66)):
             image = retarget(tiny_photo(height, width, seed=1), (height, target), config, embedded).image
             assert image.shape == (height, target, 3)
     finally:
