@@ -12,6 +12,7 @@ from drawn_photos import QUICK, disc_aspect, disc_photo, textured_photo
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import Result, retarget
+from dnr_jax.planning import plan
 from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights
 
@@ -114,7 +115,10 @@ def test_the_three_starts(embedded: Weights) -> None:
     seam = retarget(photo, (64, 72), config, embedded)
     kept = np.asarray(seam.passes[0].carving.levels[0].kept)[:, :72]
     np.testing.assert_array_equal(seam.start, np.take_along_axis(photo, kept[..., None], 1))
+    plans = getattr(plan._find_moves, "_cache_size")  # noqa: B009
+    compiled = plans()
     linear = retarget(photo, (64, 72), dataclasses.replace(config, init="linear"), embedded)
+    assert plans() == compiled, "another start is no other plan"
     # 96 / 72 = 4 / 3: the first output column covers one pixel and a third of the next.
     expected = (photo[:, 0] * 1.0 + photo[:, 1] / 3) / (4 / 3)
     np.testing.assert_allclose(linear.start[:, 0], expected, atol=1e-3)

@@ -113,7 +113,7 @@ def minimise(
             until = min(until, done - done % snapshot_every + snapshot_every)
         state = _advance(objective, state, data, until, schedule.steps, *rates)
         done, judged = int(state.step), bool(state.judged)
-        losses = np.array(state.losses)[: done + judged]
+        losses = np.array(state.losses)[: done + judged]  # A copy: the next steps consume the state.
         _check_finite(losses, stage)
         if snapshot_every and done and done % snapshot_every == 0:
             snapshots.append((done, np.asarray(state.value)))
