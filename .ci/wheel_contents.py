@@ -41,7 +41,7 @@ for name in ("report.html", "report.css", "report.js"):
 (folder / "photos").mkdir()
 rng = np.random.default_rng(0)
 for name in ("a", "b", "c"):
-    blocks = np.kron(rng.uniform(0, 255, (6, 8, 3)), np.ones((8, 8, 1)))
+    blocks = np.kron(rng.uniform(0, 255, (8, 12, 3)), np.ones((8, 8, 1)))
     Image.fromarray(blocks.astype(np.uint8)).save(folder / "photos" / f"{name}.png")
 (snippet,) = re.findall(r"```python\n(.*?)```", (checkout / "README.md").read_text(), re.DOTALL)
 (folder / "snippet.py").write_text(snippet)

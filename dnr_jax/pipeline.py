@@ -58,7 +58,7 @@ def retarget(
 
     Example:
       >>> photo = np.full((32, 48, 3), 128, np.uint8)
-      >>> config = RetargetConfig(taps=("block1_conv2",))
+      >>> config = RetargetConfig(taps=("block1_conv2",), keep=("objects",))
       >>> retarget(photo, (32, 40), config, load_weights("embedded")).image.shape
       (32, 40, 3)
     """
@@ -99,7 +99,7 @@ def retarget_to_all(
 
     Example:
       >>> photo = np.full((32, 48, 3), 128, np.uint8)
-      >>> config = RetargetConfig(taps=("block1_conv2",))
+      >>> config = RetargetConfig(taps=("block1_conv2",), keep=("objects",))
       >>> results = retarget_to_all(photo, [(32, 40), (32, 32)], config, load_weights("embedded"))
       >>> [result.image.shape for result in results]
       [(32, 40, 3), (32, 32, 3)]
@@ -127,7 +127,7 @@ def retarget_frames(
 
     Example:
       >>> frames = [np.full((32, 48, 3), grey, np.uint8) for grey in (100, 140)]
-      >>> config = RetargetConfig(taps=("block1_conv2",))
+      >>> config = RetargetConfig(taps=("block1_conv2",), keep=("objects",))
       >>> [result.image.shape for result in retarget_frames(frames, (32, 40), config, load_weights("embedded"))]
       [(32, 40, 3), (32, 40, 3)]
     """
@@ -153,7 +153,7 @@ def retarget_frames_to_all(
 
     Example:
       >>> frames = [np.full((32, 48, 3), grey, np.uint8) for grey in (100, 140)]
-      >>> config, weights = RetargetConfig(taps=("block1_conv2",)), load_weights("embedded")
+      >>> config, weights = RetargetConfig(taps=("block1_conv2",), keep=("objects",)), load_weights("embedded")
       >>> for results in retarget_frames_to_all(frames, [(32, 40), (32, 24)], config, weights):
       ...     print(len(results), results[0].image.shape)
       2 (32, 40, 3)

@@ -38,7 +38,8 @@ class Result(NamedTuple):
 
     Example:
       >>> photo = np.full((32, 48, 3), 128, np.uint8)
-      >>> result = retarget(photo, (32, 40), RetargetConfig(taps=("block1_conv2",)), load_weights("embedded"))
+      >>> config = RetargetConfig(taps=("block1_conv2",), keep=("objects",))
+      >>> result = retarget(photo, (32, 40), config, load_weights("embedded"))
       >>> result.record["target_size"], [step.side for step in result.passes]
       ((32, 40), ['width'])
     """

@@ -40,6 +40,8 @@ pytest_plugins = ["batch_photos", "batch_runs", "complete_runs", "fetch_fixtures
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_threefry_partitionable", True)
+# Where in the source an operation comes from is a tenth of the time in which programs are written for XLA.
+jax.config.update("jax_traceback_in_locations_limit", 0)
 # Compiled programs are shared by all workers, by the commands that tests start, and by the next run.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "compiled")
 compilation_cache.enable(directory=os.environ["JAX_COMPILATION_CACHE_DIR"])

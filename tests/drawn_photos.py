@@ -4,8 +4,8 @@ import jax
 import numpy as np
 from configs import paper_config
 
-QUICK = paper_config(taps=("block1_conv2", "block3_conv4", "block5_pool"), reconstruct_steps=4, refine_steps=2)
-"""Few steps and three levels, which compile sooner than five."""
+QUICK = paper_config(taps=("block1_conv2", "block3_conv4"), reconstruct_steps=4, refine_steps=2)
+"""Few steps and two levels, which compile sooner than five."""
 
 
 def disc_photo(

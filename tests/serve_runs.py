@@ -22,7 +22,13 @@ from dnr_jax.serve.settings import Settings
 from dnr_jax.weights.names import NetworkChoice
 
 NETWORK = NetworkChoice(name="embedded", weights_dir=None, offline=True, quiet=True)
-QUICK = {"taps": "block1_conv2", "objects": "none", "reconstruct_steps": "2", "refine_steps": "1"}
+QUICK = {
+    "taps": "block1_conv2",
+    "objects": "none",
+    "importance_percentile": "20",
+    "reconstruct_steps": "2",
+    "refine_steps": "1",
+}
 """Fields of a request that compiles little."""
 SIZE = (48, 64)
 """(height, width) of the small photo."""

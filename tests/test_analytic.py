@@ -138,7 +138,7 @@ def test_a_tap_does_not_depend_on_the_others_asked_for(tap: str) -> None:
     assert operations[0] < operations[1]  # Nothing deeper is evaluated.
 
 
-@pytest.mark.parametrize("padded_shape", [(76, 103), (128, 128)])
+@pytest.mark.parametrize("padded_shape", [(76, 103), pytest.param((128, 128), marks=pytest.mark.slow)])
 def test_padding_changes_nothing_inside_and_is_zero_outside(padded_shape: tuple[int, int]) -> None:
     shape = (75, 101)
     image = smooth_photo(*shape)

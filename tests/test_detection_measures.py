@@ -90,7 +90,7 @@ def test_the_command_counts(
 ) -> None:
     checkout = make_checkout(tmp_path, monkeypatch)
     Image.fromarray(sign("BOOKSHOP", (200, 150), 40).astype(np.uint8)).save(tmp_path / "sign.png")
-    entry = {"size": [480, 640], "faces": [], "unsure_faces": [], "words": [square(200, 150, 40, 250)]}
+    entry = {"size": [400, 500], "faces": [], "unsure_faces": [], "words": [square(200, 150, 40, 250)]}
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"sign": {**entry, "unsure_words": []}}))
     arguments = ["evaluate_detectors", f"--photos={tmp_path}", f"--boxes={boxes}"]
@@ -102,7 +102,7 @@ def test_the_command_counts(
     assert printed.splitlines()[1].split() == ["faces", *nothing, *nothing, *nothing]
     boxes.write_text(json.dumps({"sign": {**entry, "size": [1, 1], "unsure_words": []}}))
     assert evaluate_detectors.main(arguments) == 2
-    assert "sign is (480, 640) pixels" in capsys.readouterr().err
+    assert "sign is (400, 500) pixels" in capsys.readouterr().err
     boxes.write_text(json.dumps({"other": {**entry, "unsure_words": []}}))
     assert evaluate_detectors.main(arguments) == 2
     assert "no photo other" in capsys.readouterr().err

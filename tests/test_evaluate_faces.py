@@ -16,7 +16,7 @@ from dnr_jax import RetargetConfig, Weights, retarget
 from dnr_jax.metrics import Registration, scaling_map
 
 OPTIONS = RetargetConfig(
-    taps=("block1_conv2", "block2_conv2"),
+    taps=("block1_conv2", "block3_conv4"),
     keep=("objects",),
     importance_percentile=20,
     reconstruct_steps=0,
@@ -26,9 +26,9 @@ OPTIONS = RetargetConfig(
 
 def test_the_map_of_a_plan_is_where_the_pixels_come_from(embedded: Weights) -> None:
     # Red tells each pixel's column and green its row, so that the result itself says where it comes from.
-    rows, columns = np.mgrid[:96, :128]
-    photo = np.stack([columns, rows, textured_photo(96, 128)[..., 2]], -1).astype(np.float32)
-    target = (90, 96)
+    rows, columns = np.mgrid[:64, :96]
+    photo = np.stack([columns, rows, textured_photo(64, 96)[..., 2]], -1).astype(np.float32)
+    target = (58, 72)
     (plan,) = plan_all(photo, [target], OPTIONS, embedded.network)
     assert plan.has_seams
     assert plan.mid != target
@@ -50,12 +50,12 @@ def test_the_command_measures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkout = make_checkout(tmp_path, monkeypatch)
-    Image.fromarray(textured_photo(96, 128)).save(tmp_path / "person.png")
+    Image.fromarray(textured_photo(64, 96)).save(tmp_path / "person.png")
     nothing = {"unsure_faces": [], "words": [], "unsure_words": []}
-    entry = {"size": [96, 128], "faces": [[20, 30, 70, 90], [0, 0, 10, 10]], **nothing}
+    entry = {"size": [64, 96], "faces": [[10, 30, 50, 70], [0, 0, 10, 10]], **nothing}
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"person": entry, "nobody": {**entry, "faces": []}}))
-    options = "taps=block1_conv2+block2_conv2:importance_percentile=20:keep=objects"
+    options = "taps=block1_conv2+block3_conv4:importance_percentile=20:keep=objects"
     arguments = ["evaluate_faces", f"--photos={tmp_path}", f"--boxes={boxes}"]
     assert evaluate_faces.main([*arguments, f"--methods=dnr:{options},scl", "--widths=75", "--update_docs"]) == 0
     kept = kept_figures(checkout, "faces")

@@ -73,7 +73,7 @@ def test_the_mirror_exchanges_left_and_right_of_the_photo_alone() -> None:
 
 
 def test_what_is_seen_in_the_mirror_counts(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = real_photo(shared, "046")
+    photo = real_photo(shared, "046")[:, 60:380]
     network, _ = read_faces()
     both = find_faces(network, photo)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
@@ -98,27 +98,27 @@ def test_what_is_seen_in_the_mirror_counts(shared: Path, monkeypatch: pytest.Mon
 
 
 def test_a_real_face_is_found_at_any_size(shared: Path) -> None:
-    photo = real_photo(shared, "046")
+    photo = real_photo(shared, "046")[:, 60:380]
     network, _ = read_faces()
     boxes, scores = find_faces(network, photo)
     assert (boxes.shape, boxes.dtype, scores.shape, scores.dtype) == ((1, 4), np.float32, (1,), np.float32)
-    assert scores[0] > 0.8
+    assert scores[0] > 0.7
     top, left, bottom, right = boxes[0]
     assert 0 <= top < 60 < 200 < bottom <= 240
-    assert 120 < left < 180 < 280 < right < 350
+    assert 60 < left < 120 < 220 < right < 290
     # The same face, 21 pixels wide, in the corner of a large grey photo.
-    small = jax.image.resize(photo[:240, 110:350], (33, 33, 3), "linear")
-    grey = jnp.full((480, 640, 3), 120.0).at[400:433, 540:573].set(small)
+    small = jax.image.resize(photo[:240, 50:290], (33, 33, 3), "linear")
+    grey = jnp.full((400, 500, 3), 120.0).at[340:373, 440:473].set(small)
     boxes, scores = find_faces(network, grey)
     assert len(scores) == 1
-    assert np.all(boxes[0] >= (395, 535, 395, 535))
-    assert np.all(boxes[0] <= (438, 578, 438, 578))
+    assert np.all(boxes[0] >= (335, 435, 335, 435))
+    assert np.all(boxes[0] <= (378, 478, 378, 478))
 
 
 def test_padding_does_not_matter_and_sizes_share_programs(shared: Path) -> None:
-    photo = np.asarray(real_photo(shared, "046"))
+    photo = np.asarray(real_photo(shared, "046"))[:, 60:380]
     height, width = photo.shape[:2]
-    padded = np.full((320, 448, 3), np.nan, np.float32)
+    padded = np.full((320, 384, 3), np.nan, np.float32)
     padded[:height, :width] = photo
     network, _ = read_faces()
     alone = find_faces(network, jnp.asarray(photo))

@@ -198,6 +198,7 @@ def test_the_main_command_fetches_and_its_flags_say_where_and_whether(
         "--refine_steps=1",
         "--taps=block1_conv2,block2_conv2",
         "--importance_percentile=20",
+        "--keep=objects",
         f"--weights_dir={tmp_path / 'mine'}",
     ]
     used = []

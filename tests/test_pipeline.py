@@ -208,7 +208,7 @@ def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
     for image, target, message in cases:
         with pytest.raises(ValueError, match=message):
             retarget(image, target, QUICK, embedded)
-    named = dataclasses.replace(QUICK, taps=tuple(QUICK.taps))
+    named = dataclasses.replace(QUICK, taps=("block1_conv2", "block5_pool"))
     with pytest.raises(
         ValueError, match=r"height is 20 pixels: tap block5_pool needs at least 32.*shallower.*taps=auto"
     ):
@@ -216,13 +216,14 @@ def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
     shallow = {layer: p for layer, p in small_vgg.network.params.items() if layer < "block4"}
     weights = small_vgg._replace(network=small_vgg.network.replace(params=shallow))
     with pytest.raises(ValueError, match="block5_pool needs layers"):
-        retarget(photo, (64, 72), QUICK, weights)
+        retarget(photo, (64, 72), named, weights)
 
 
 @pytest.mark.parametrize("share", [0.75, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_by_default_a_disc_keeps_its_shape_and_most_of_its_size(embedded: Weights, share: float) -> None:
     photo = disc_photo()
-    result = retarget(photo, (192, round(256 * share)), RetargetConfig(reconstruct_steps=4, refine_steps=2), embedded)
+    config = RetargetConfig(keep=("objects",), reconstruct_steps=4, refine_steps=2)
+    result = retarget(photo, (192, round(256 * share)), config, embedded)
     assert result.image.shape == (192, round(256 * share), 3)
     assert abs(np.log(disc_aspect(result.image))) < 0.03
 
@@ -299,23 +300,23 @@ def test_objects_crop_and_warp_have_their_effect(embedded: Weights) -> None:
 
 
 def test_given_objects_replace_salience(embedded: Weights) -> None:
-    photo = disc_photo()
-    corner = np.zeros((192, 256), np.float32)
-    corner[:, 200:] = 1
-    config = RetargetConfig(reconstruct_steps=2, refine_steps=1)
-    result = retarget(photo, (192, 128), config, embedded, masks=Masks(objects=corner))
+    photo = disc_photo(64, 96, (32, 40), 14)
+    corner = np.zeros((64, 96), np.float32)
+    corner[:, 75:] = 1
+    config = RetargetConfig(taps=QUICK.taps, importance_percentile=20.0, reconstruct_steps=2, refine_steps=1)
+    result = retarget(photo, (64, 50), config, embedded, masks=Masks(objects=corner))
     assert result.sight is not None
     assert result.sight.salience[:, 260:].min() > 0.9
     assert result.record["warps"]["width"]["cropped"][1] == 0, "what the mask marks is never cropped"
     with pytest.raises(ValueError, match="leave one of them out"):
-        retarget(photo, (192, 128), dataclasses.replace(config, objects="none"), embedded, masks=Masks(objects=corner))
+        retarget(photo, (64, 50), dataclasses.replace(config, objects="none"), embedded, masks=Masks(objects=corner))
     for wrong, message in (
-        (corner[:-1], "must be float .192, 256."),
+        (corner[:-1], "must be float .64, 96."),
         (2 * corner, r"outside \[0, 1\]"),
         (0 * corner, "is empty"),
     ):
         with pytest.raises(ValueError, match=message):
-            retarget(photo, (192, 128), config, embedded, masks=Masks(objects=wrong))
+            retarget(photo, (64, 50), config, embedded, masks=Masks(objects=wrong))
 
 
 @pytest.mark.parametrize(

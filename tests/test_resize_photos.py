@@ -141,7 +141,6 @@ def test_pipes(photo: Path) -> None:
             "--quiet",
             *FAST,
             "--objects=none",
-            "--taps=block1_conv2",
         ],
         input=photo.read_bytes(),
         capture_output=True,

@@ -25,7 +25,11 @@ find_seams = FINDERS["scan"]
 compiled = COMPILED["scan"]
 
 
-@pytest.fixture(scope="module", params=list(FINDERS), autouse=True)
+@pytest.fixture(
+    scope="module",
+    params=["scan", "pallas", pytest.param("pallas-global-memory", marks=pytest.mark.slow)],
+    autouse=True,
+)
 def finder(request: pytest.FixtureRequest) -> Iterator[str]:
     """Every test of this module runs once with each implementation as `find_seams`."""
     global find_seams, compiled

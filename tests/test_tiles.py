@@ -42,8 +42,7 @@ class Case(NamedTuple):
 @pytest.fixture(
     params=[
         "small-2",
-        "learned-1",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("small-1", "learned-2", "analytic-2")),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("small-1", "learned-1", "learned-2", "analytic-2")),
     ]
 )
 def case(request: pytest.FixtureRequest, small_vgg: Weights) -> Case:
@@ -240,7 +239,7 @@ def test_losses_and_gradients_are_those_of_the_whole(case: Case, name: str) -> N
     check_loss_and_gradients(case, name, FeatureLoss(case.taps))
 
 
-@pytest.mark.parametrize("taps", [ONE, TWO])
+@pytest.mark.parametrize("taps", [ONE, pytest.param(TWO, marks=pytest.mark.slow)])
 def test_squared_losses_and_their_gradients(taps: tuple[str, ...], small_vgg: Weights) -> None:
     check_loss_and_gradients(Case(small_vgg.network, taps), "borders", FeatureLoss(taps, "squared"))
 

@@ -210,8 +210,8 @@ def test_seams_and_both_ways_back_up_are_the_oracles(seed: int) -> None:
     np.testing.assert_array_equal(find_seams(torch.from_numpy(cost), count).numpy(), expected.kept)
 
 
-def test_what_the_reference_cannot_do_is_said(small_vgg: Weights, photo: np.ndarray) -> None:
-    reference = make_reference(small_vgg)
+def test_what_the_reference_cannot_do_is_said(small_vgg: Weights) -> None:
+    reference, photo = make_reference(small_vgg), textured_photo(96, 128)
     with pytest.raises(ValueError, match="must lie between"):
         reference.retarget(photo, (96, 140))
     with pytest.raises(ValueError, match="must lie between"):

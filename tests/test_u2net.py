@@ -93,11 +93,16 @@ def test_the_network_is_the_oracles() -> None:
             np.testing.assert_allclose(result[i], wanted, rtol=0, atol=1e-5)
 
 
-def test_the_module_is_the_same_eager_compiled_and_mapped() -> None:
-    x = jnp.asarray(noise(2, 4, 4, 3))  # Few shapes: what runs eagerly is compiled once for each.
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_module_is_the_same_eager_compiled_and_mapped(whole: bool) -> None:
+    """One block of it, or the whole."""
+    module = SMALL if whole else ResidualUBlock(Stage("stage5", 4, dilated=True), 3, 4)
+    params = small_params() if whole else small_params()["stage5"]
+    x = jnp.asarray(noise(2, 4, 4, 3 if whole else params["in"]["kernel"].shape[2]))  # Small: all is compiled anew.
 
     def maps(x: jax.Array) -> jax.Array:
-        return jnp.stack(cast("tuple[jax.Array, ...]", SMALL.apply({"params": small_params()}, x)))
+        found = cast("jax.Array | tuple[jax.Array, ...]", module.apply({"params": params}, x))
+        return jnp.stack(found) if isinstance(found, tuple) else found[None]
 
     compiled = jax.jit(maps)(x)
     np.testing.assert_allclose(maps(x), compiled, rtol=0, atol=1e-5)

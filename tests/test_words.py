@@ -10,7 +10,7 @@ from dnr_jax.networks.words import find_words, lines, smallest_rectangle
 from dnr_jax.weights.detectors import read_words
 
 
-def sign(text: str, place: tuple[int, int], height: int, size: tuple[int, int] = (480, 640)) -> np.ndarray:
+def sign(text: str, place: tuple[int, int], height: int, size: tuple[int, int] = (400, 500)) -> np.ndarray:
     """Lettering on grey, `height` pixels high in capitals, from (row, column) `place`; float32."""
     picture = Image.new("RGB", (size[1], size[0]), (150, 160, 150))
     font = ImageFont.load_default(height / 0.72)
@@ -82,21 +82,21 @@ def test_lettering_is_found(height: int) -> None:
 
 
 def test_padding_does_not_matter_and_sizes_share_programs() -> None:
-    photo = sign("FOREST", (60, 100), 40, (290, 392))
-    padded = np.full((320, 448, 3), np.nan, np.float32)
-    padded[:290, :392] = photo
+    photo = sign("FOREST", (60, 100), 40, (390, 490))
+    padded = np.full((416, 512, 3), np.nan, np.float32)
+    padded[:390, :490] = photo
     network, _ = read_words()
     alone = find_words(network, jnp.asarray(photo))
-    found = find_words(network, jnp.asarray(padded), size=(jnp.int32(290), jnp.int32(392)))
+    found = find_words(network, jnp.asarray(padded), size=(jnp.int32(390), jnp.int32(490)))
     assert len(alone[1]) == 1
     for expected, result in zip(alone, found, strict=True):
         np.testing.assert_allclose(result, expected, rtol=0, atol=0.05)
     cache_size = getattr(module._probability, "_cache_size")  # noqa: B009
     held = cache_size()
-    find_words(network, jnp.asarray(padded), size=(jnp.int32(281), jnp.int32(392)))
+    find_words(network, jnp.asarray(padded), size=(jnp.int32(381), jnp.int32(490)))
     assert cache_size() == held
 
 
 def test_a_photo_without_words() -> None:
-    corners, scores = find_words(read_words()[0], jnp.full((290, 392, 3), 90.0))
+    corners, scores = find_words(read_words()[0], jnp.full((390, 490, 3), 90.0))
     assert (corners.shape, scores.shape) == ((0, 4, 2), (0,))
