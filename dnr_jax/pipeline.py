@@ -57,10 +57,10 @@ def retarget(
       FloatingPointError: the loss of an optimisation is not finite.
 
     Example:
-      >>> photo = np.full((32, 48, 3), 128, np.uint8)
-      >>> config = RetargetConfig(taps=("block1_conv2",), keep=("objects",))
-      >>> retarget(photo, (32, 40), config, load_weights("embedded")).image.shape
-      (32, 40, 3)
+      >>> photo = np.full((64, 96, 3), 128, np.uint8)
+      >>> config = RetargetConfig(taps=("block1_conv2", "block3_conv4"), keep=("objects",))
+      >>> retarget(photo, (64, 72), config, load_weights("embedded")).image.shape
+      (64, 72, 3)
     """
     (result,) = retarget_to_all(image, [target], config, weights, masks=masks, progress=progress)
     return result
@@ -98,11 +98,11 @@ def retarget_to_all(
       ValueError, FloatingPointError: as `retarget` does; targets are checked before any work.
 
     Example:
-      >>> photo = np.full((32, 48, 3), 128, np.uint8)
-      >>> config = RetargetConfig(taps=("block1_conv2",), keep=("objects",))
-      >>> results = retarget_to_all(photo, [(32, 40), (32, 32)], config, load_weights("embedded"))
+      >>> photo = np.full((64, 96, 3), 128, np.uint8)
+      >>> config = RetargetConfig(taps=("block1_conv2", "block3_conv4"), keep=("objects",))
+      >>> results = retarget_to_all(photo, [(64, 72), (64, 80)], config, load_weights("embedded"))
       >>> [result.image.shape for result in results]
-      [(32, 40, 3), (32, 32, 3)]
+      [(64, 72, 3), (64, 80, 3)]
     """
     if isinstance(image, PIL.Image.Image):
         image = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
@@ -126,10 +126,10 @@ def retarget_frames(
     They are found on the maximum of the frames' importance. Arguments as for `retarget`; frames share one shape.
 
     Example:
-      >>> frames = [np.full((32, 48, 3), grey, np.uint8) for grey in (100, 140)]
-      >>> config = RetargetConfig(taps=("block1_conv2",), keep=("objects",))
-      >>> [result.image.shape for result in retarget_frames(frames, (32, 40), config, load_weights("embedded"))]
-      [(32, 40, 3), (32, 40, 3)]
+      >>> frames = [np.full((64, 96, 3), grey, np.uint8) for grey in (100, 140)]
+      >>> config = RetargetConfig(taps=("block1_conv2", "block3_conv4"), keep=("objects",))
+      >>> [result.image.shape for result in retarget_frames(frames, (64, 72), config, load_weights("embedded"))]
+      [(64, 72, 3), (64, 72, 3)]
     """
     (results,) = retarget_frames_to_all(frames, [target], config, weights, masks=masks, progress=progress)
     return results
@@ -152,12 +152,12 @@ def retarget_frames_to_all(
     target, because memory seldom holds those of all. `watch` sees the first frame of each target as it forms.
 
     Example:
-      >>> frames = [np.full((32, 48, 3), grey, np.uint8) for grey in (100, 140)]
-      >>> config, weights = RetargetConfig(taps=("block1_conv2",), keep=("objects",)), load_weights("embedded")
-      >>> for results in retarget_frames_to_all(frames, [(32, 40), (32, 24)], config, weights):
+      >>> frames = [np.full((64, 96, 3), grey, np.uint8) for grey in (100, 140)]
+      >>> config = RetargetConfig(taps=("block1_conv2", "block3_conv4"), keep=("objects",))
+      >>> for results in retarget_frames_to_all(frames, [(64, 72), (64, 80)], config, load_weights("embedded")):
       ...     print(len(results), results[0].image.shape)
-      2 (32, 40, 3)
-      2 (32, 24, 3)
+      2 (64, 72, 3)
+      2 (64, 80, 3)
     """
     if not targets:
         raise ValueError("there is no target: give at least one (height, width)")

@@ -37,11 +37,11 @@ class Result(NamedTuple):
       record: sizes, seams of each level, losses and the seconds of each stage, ready for JSON.
 
     Example:
-      >>> photo = np.full((32, 48, 3), 128, np.uint8)
-      >>> config = RetargetConfig(taps=("block1_conv2",), keep=("objects",))
-      >>> result = retarget(photo, (32, 40), config, load_weights("embedded"))
+      >>> photo = np.full((64, 96, 3), 128, np.uint8)
+      >>> config = RetargetConfig(taps=("block1_conv2", "block3_conv4"), keep=("objects",))
+      >>> result = retarget(photo, (64, 72), config, load_weights("embedded"))
       >>> result.record["target_size"], [step.side for step in result.passes]
-      ((32, 40), ['width'])
+      ((64, 72), ['width'])
     """
 
     image: Float32[np.ndarray, "_ _ *c"] | UInt8[np.ndarray, "_ _ *c"]

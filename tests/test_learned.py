@@ -37,16 +37,12 @@ def photo(seed: int = 0, shape: tuple[int, int] = SHAPE) -> np.ndarray:
 def layers(contrast: bool = True) -> Layers:
     """Random parameters whose biases let something through."""
     module = Learned(MODULE.widths, contrast=contrast)
-    with jax.numpy_dtype_promotion("standard"):  # Flax adds hashes of names to keys of another type.
-        shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((32, 32, 3)), TAPS))["params"]
-    rng = np.random.default_rng(1)
-    return {
-        layer: {
-            "kernel": rng.normal(0, (2 / np.prod(parts["kernel"].shape[:3])) ** 0.5, parts["kernel"].shape).astype("f"),
-            "bias": rng.normal(0.05, 0.05, parts["bias"].shape).astype("f"),
-        }
-        for layer, parts in shapes.items()
-    }
+    rng, found = np.random.default_rng(1), {}
+    for name, shape in wanted_shapes(module).items():
+        layer, kind = name.split("/")
+        mean, deviation = (0.05, 0.05) if kind == "bias" else (0, (2 / np.prod(shape[:3])) ** 0.5)
+        found.setdefault(layer, {})[kind] = rng.normal(mean, deviation, shape).astype("f")
+    return found
 
 
 @cache

@@ -61,6 +61,7 @@ def test_photos_of_near_sizes_share_their_programs(embedded: Weights) -> None:
         importance_percentile=20,
         reconstruct_steps=2,
         refine_steps=1,
+        optimise="everywhere",  # Near joints, it depends on their number whether all pixels are.
     )
     compiled: list[str] = []
 
@@ -68,10 +69,10 @@ def test_photos_of_near_sizes_share_their_programs(embedded: Weights) -> None:
         if event.endswith("backend_compile_duration"):
             compiled.append(event)
 
-    retarget(tiny_photo(70, 90, seed=0), (70, 70), config, embedded)
+    retarget(tiny_photo(60, 90, seed=0), (60, 70), config, embedded)
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        for height, width, target in ((71, 91, 72), (75, 88, 80), (96, 95, 66)):
+        for height, width, target in ((61, 91, 72), (57, 88, 80), (64, 95, 66)):
             image = retarget(tiny_photo(height, width, seed=1), (height, target), config, embedded).image
             assert image.shape == (height, target, 3)
     finally:

@@ -54,6 +54,7 @@ def test_the_automatic_choice_is_the_scan() -> None:
         choose_seam_kernel("cuda")
 
 
+@pytest.mark.slow
 def test_the_option_chooses_which_implementation_runs(small_vgg: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the whole method; the images are the same to the last bit."""
     launched = []

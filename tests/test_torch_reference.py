@@ -151,6 +151,7 @@ def test_parity_reports_seams_of_own_features_without_judging_them(both_sides: t
     assert equal_share([np.zeros((2, 3))], [np.zeros((2, 4))]) == 0
 
 
+@pytest.mark.slow
 def test_early_stopping_takes_the_same_steps(small_vgg: Weights, photo: np.ndarray) -> None:
     from dnr_jax.pipeline import retarget
 
