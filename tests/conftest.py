@@ -14,10 +14,10 @@ from jaxtyping import install_import_hook
 from signals import SIGNALS
 from type_checks import CHECKED
 
-# Compiling takes most of the tests' time, and half as long with these options, with which programs are as fast but for
-# seams. The wheel's check compiles as users do, and so do tests where a level of optimisation is set.
+# Compiling takes most of the tests' time, and less than half as long with these options, which costs small photos little
+# speed. The wheel's check compiles as users do, and so do tests where a level of optimisation is set.
 QUICK_TO_COMPILE = (
-    "--xla_backend_optimization_level=1",
+    "--xla_backend_optimization_level=0",
     "--xla_llvm_disable_expensive_passes=true",
     # XLA ends a process for a flag that it does not know, and 0.12 knows this one no longer.
     *(["--xla_cpu_use_fusion_emitters=false"] if version("jaxlib").startswith("0.10.") else []),

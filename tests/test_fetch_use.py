@@ -136,6 +136,7 @@ def test_progress_is_for_terminals(
         assert ("0%|" in stream.getvalue()) is shown
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_share_one_download(tmp_path: Path, server: Server, body: bytes) -> None:
     publish(tmp_path, body, keras=server.url("good"))
     program = (

@@ -74,7 +74,7 @@ def both_sides(small_vgg: Weights, photo: np.ndarray) -> tuple[Outputs, Outputs]
     return ours, reference_outputs(make_reference(small_vgg), photo, TARGETS[0], CONFIG, importance)
 
 
-@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("channels_last", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("target", [TARGETS[0], *(pytest.param(n, marks=pytest.mark.slow) for n in TARGETS[1:])])
 def test_every_stage_agrees(
     small_vgg: Weights, photo: np.ndarray, target: tuple[int, int], channels_last: bool
