@@ -14,8 +14,8 @@ from jaxtyping import install_import_hook
 from signals import SIGNALS
 from type_checks import CHECKED
 
-# Compiling takes most of the tests' time, and less than half as long with these options, which cost small photos
-# little. The wheel's check compiles as users do, and so do tests where a level of optimisation is set.
+# Compiling would take most of the tests' time; with these options, which cost small photos little, it takes a quarter.
+# The wheel's check compiles as users do, and so do tests where a level of optimisation is set.
 QUICK_TO_COMPILE = (
     "--xla_backend_optimization_level=0",
     "--xla_llvm_disable_expensive_passes=true",
