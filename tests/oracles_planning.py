@@ -1,4 +1,4 @@
-"""Objects, proportions and damage as plain loops in float64, sharing no code with the package."""
+"""Objects and proportions as plain loops in float64, sharing no code with the package."""
 
 import itertools
 from collections.abc import Sequence
@@ -135,18 +135,24 @@ def first_bounds(total: float, count: int) -> tuple[float, float]:
     return min(0.5, 0.75 * total / count), max(1.0, 2 * total / CELLS - 1)
 
 
+def peaks_of(objects: np.ndarray) -> list[float]:
+    """The most that each column holds: its strongest eighth, or its face where that is more."""
+    return [max(strongest(column.tolist()), face_in(column)) for column in objects.T.astype(np.float64)]
+
+
+def nearness(peaks: Sequence[float]) -> list[float]:
+    """What each column or one near it holds: an object keeps three columns of room, the less the weaker it is."""
+    shares = {0: 1.0, 1: 0.8, 2: 0.8, 3: 0.5}
+    return [max(shares.get(abs(cell - other), 0) * peak for other, peak in enumerate(peaks)) for cell in range(CELLS)]
+
+
 def plan_first(
     objects: np.ndarray, protected: np.ndarray, total: float, most_crop: float
 ) -> tuple[int, int, np.ndarray]:
     """The window of cells that stay, and their scales: cell after cell leaves while that pays."""
     weights = np.array(column_weights(objects, protected))
-    columns = objects.T.astype(np.float64)
-    peaks = [max(strongest(column.tolist()), face_in(column)) for column in columns]
-    # An object keeps two columns of room from the border, the less the weaker it is.
-    near = []
-    for cell in range(CELLS):
-        shares = {0: 1.0, 1: 0.7, 2: 0.49}
-        near.append(max(shares.get(abs(cell - other), 0) * peak for other, peak in enumerate(peaks)))
+    columns, peaks = objects.T.astype(np.float64), peaks_of(objects)
+    near = nearness(peaks)
     rank = [peak + 0.3 * mean_of(column) for peak, column in zip(near, columns, strict=True)]
 
     def solve(left: int, right: int, amount: float) -> np.ndarray:
@@ -172,7 +178,7 @@ def plan_first(
         if not ends:
             break
         taken = {left: left, right - 1: CELLS - right}
-        gone = min(ends, key=lambda cell: (rank[cell] + 0.01 * taken[cell], cell))
+        gone = min(ends, key=lambda cell: (rank[cell] + 0.02 * taken[cell], cell))
         left, right = (left + 1, right) if gone == left else (left, right - 1)
     scales = np.zeros(CELLS)
     scales[left:right] = solve(left, right, total)
@@ -187,9 +193,9 @@ def plan_second(objects: np.ndarray, protected: np.ndarray, first: np.ndarray, t
         most = [min(value, 1.0) ** 4 + 10 * max(value - 1.0, 0.0) for value in seen]
         most = [value + 1e3 * bool(mark and scale > 0) for value, mark, scale in zip(most, marks, first, strict=True)]
         own = sum(value * scale for value, scale in zip(most, first, strict=True)) / max(sum(most), 1e-6)
-        pull = 0.7 * strongest(seen) ** 2 + 40 * face_in(seen) + (50 if (marks & (first > 0)).any() else 0)
-        weights.append(0.05 + pull)
-        wanted.append((0.05 + pull * own) / (0.05 + pull))
+        pull = 1.5 * strongest(seen) ** 2 + 40 * face_in(seen) + (50 if (marks & (first > 0)).any() else 0)
+        weights.append(0.03 + pull)
+        wanted.append((0.03 + pull * own) / (0.03 + pull))
         face = max(face, face_in(seen))
     ratio, least = total / CELLS, 0.72 * (1 - face) + 0.65 * face
     low, high = min(least, least * ratio), max(1.2 * (1 - face) + 1.25 * face, 2 * ratio - 1)
@@ -234,71 +240,3 @@ def strain(
             width = float(np.interp(end, old, new) - np.interp(begin, old, new))
             total += weight * (width / (cell * scale) - 1) ** 2
     return total
-
-
-# Damage.
-
-
-def contrast(a: np.ndarray, b: np.ndarray) -> float:
-    """The root of the mean square over channels."""
-    return float(np.sqrt(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)))
-
-
-def look_of(photo: np.ndarray) -> np.ndarray:
-    """The smoothed photo, and in the fourth channel the largest contrast of neighbours that touch a 9 x 9 window."""
-    height, width = photo.shape[:2]
-    values = photo.astype(np.float64) / 255
-    smooth = np.zeros_like(values)
-    for i, j in np.ndindex(height, width):
-        for di, wi in ((-1, 1), (0, 2), (1, 1)):
-            for dj, wj in ((-1, 1), (0, 2), (1, 1)):
-                row, column = min(max(i + di, 0), height - 1), min(max(j + dj, 0), width - 1)
-                smooth[i, j] += wi * wj / 16 * values[row, column]
-    largest = np.zeros((height, width))
-    for i, j in np.ndindex(height, width):
-        for row, column in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
-            if 0 <= row < height and 0 <= column < width:
-                largest[i, j] = max(largest[i, j], contrast(smooth[i, j], smooth[row, column]))
-    nearby = np.zeros((height, width, 1))
-    for i, j in np.ndindex(height, width):
-        nearby[i, j, 0] = largest[max(i - 4, 0) : i + 5, max(j - 4, 0) : j + 5].max()
-    return np.concatenate([smooth, nearby], -1)
-
-
-def joint_damage(look: np.ndarray, objects: np.ndarray, kept: np.ndarray, stride: int) -> float:
-    """Every pair of pixels that meet and did not before, right and below, by its contrast beyond the largest nearby.
-
-    Args:
-      look: of the photo before the seams.
-      objects: the map of objects after the seams.
-      kept: each row's columns that stay.
-      stride: pixels per place of the map of objects.
-    """
-    height, width = kept.shape
-    total = 0.0
-
-    def broken(a: np.ndarray, b: np.ndarray, place: tuple[int, int]) -> float:
-        beyond = max(0.0, contrast(a[:3], b[:3]) - max(float(a[3]), float(b[3])))
-        i, j = (min(n // stride, most - 1) for n, most in zip(place, objects.shape, strict=True))
-        return beyond**2 * (1 + 20 * float(objects[i, j]) ** 2)
-
-    for i, j in np.ndindex(height, width):
-        here = look[i, kept[i, j]]
-        if j > 0 and kept[i, j] != kept[i, j - 1] + 1:
-            total += broken(look[i, kept[i, j - 1]], here, (i, j))
-        if i > 0 and kept[i, j] != kept[i - 1, j]:
-            total += broken(look[i - 1, kept[i - 1, j]], here, (i, j))
-    return 80 * total / height
-
-
-def removal_damage(before: np.ndarray, after: np.ndarray) -> float:
-    """What the map of objects counts before and no more after, in columns of the grid."""
-
-    def total(objects: np.ndarray) -> float:
-        counts = 0.0
-        for value in objects.astype(np.float64).ravel().tolist():
-            count = 0.08 + 0.7 * value
-            counts += 0.35 * count if value < 0.35 else count + 2 * value**2
-        return counts
-
-    return CELLS * abs(total(before) - total(after)) / before.size

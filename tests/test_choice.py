@@ -5,6 +5,7 @@ import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import oracles
+import oracles_damage
 import oracles_planning
 import pytest
 
@@ -110,10 +111,10 @@ def test_seams_go_through_plain_ground_between_objects() -> None:
 
 
 @pytest.mark.parametrize("bars", [False, True])
-def test_damage_is_that_of_the_warp_what_goes_and_the_joints(bars: bool) -> None:
+def test_damage_is_that_of_the_warp_what_goes_the_joints_and_the_room(bars: bool) -> None:
     photo, objects = scene(bars)
     width, nothing = 160, np.zeros((40, 40), bool)
-    look, found = oracles_planning.look_of(photo), tried(choose(photo, objects, width))
+    look, found = oracles_damage.look_of(photo), tried(choose(photo, objects, width))
     assert len(found) > 2
     for count, damage in found.items():
         carving = carve(objects, width, count)
@@ -127,8 +128,8 @@ def test_damage_is_that_of_the_warp_what_goes_and_the_joints(bars: bool) -> None
         still = np.array([0.0, SIZE[0]])  # The height's part in the strain is none.
         strain = oracles_planning.strain(grid, nothing, [across, (still, still)], (SIZE[0], mid), (SIZE[0], width))
         kept = np.asarray(fine.kept)[:, : int(fine.width)]
-        expected = mid / SIZE[1] * strain + oracles_planning.removal_damage(objects, after)
-        expected += oracles_planning.joint_damage(look, after, kept, 4)
+        expected = mid / SIZE[1] * strain + oracles_damage.removal_damage(objects, after)
+        expected += oracles_damage.joint_damage(look, after, kept, 4) + oracles_damage.room_damage(objects, after)
         assert damage == pytest.approx(expected, rel=2e-3, abs=1e-5), f"{count} seams"
 
 

@@ -1,14 +1,15 @@
-"""What seams damage against plain loops: joints that show, and what goes with the seams."""
+"""What seams damage against plain loops: joints that show, what goes with the seams, and room at the borders."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles_planning as oracles
+import oracles_damage as oracles
 import pytest
 
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import apply_width, insert_width
-from dnr_jax.planning.damage import joint_damage, look_of, removal_damage
+from dnr_jax.planning.cells import make_grid
+from dnr_jax.planning.damage import joint_damage, look_of, removal_damage, room_damage
 from dnr_jax.planning.seams import Seams, find_seams
 
 STRIDE = 8
@@ -185,3 +186,31 @@ def test_ground_goes_at_the_price_of_crop_and_objects_in_full() -> None:
         columns = jnp.full((6, 20), value, jnp.float32)
         found = removal_damage(columns, columns, traced_size((6, 20)), traced_size((6, 19)))
         assert float(found) == pytest.approx(2 * count, rel=1e-3)
+
+
+# Room.
+
+
+def room_taken(before: np.ndarray, after: np.ndarray) -> float:
+    old, new = (make_grid(jnp.asarray(n), None, traced_size((n.shape[0], n.shape[1]))) for n in (before, after))
+    return float(room_damage(old, new))
+
+
+def test_room_that_is_taken_equals_loops() -> None:
+    rng = np.random.default_rng(8)
+    taken = []
+    for _ in range(6):
+        before = np.clip(rng.uniform(-1, 2, (1, 60)), 0, 2).repeat(20, 0).astype(np.float32)
+        after = before[:, rng.integers(0, 8) : 60 - rng.integers(0, 8)]
+        taken.append(room_taken(before, after))
+        assert taken[-1] == pytest.approx(oracles.room_damage(before, after), rel=1e-4, abs=1e-6)
+    assert max(taken) > 0.1
+
+
+def test_only_an_object_that_comes_nearer_to_the_border_costs_room() -> None:
+    photo = np.zeros((40, 80), np.float32)
+    photo[10:30, 12:40] = 1
+    # In the second case two cells of 1.5 columns are left beside it.
+    for left, right, cost in ((12, 80, 1), (9, 69, 0.8**2), (0, 60, 0), (4, 80, 0)):
+        assert room_taken(photo, photo[:, left:right]) == pytest.approx(cost, abs=1e-4), (left, right)
+    assert room_taken(photo[:, 12:], photo[:, 12:30]) == pytest.approx(1, abs=1e-4), "it stood at the left before"

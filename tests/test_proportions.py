@@ -141,7 +141,7 @@ def test_neither_objects_nor_what_is_protected_are_cropped() -> None:
     assert right - left < 30
 
 
-@pytest.mark.parametrize(("strength", "room"), [(1.0, 2), (0.6, 1), (0.4, 0)])
+@pytest.mark.parametrize(("strength", "room"), [(1.0, 3), (0.6, 2), (0.4, 0)])
 def test_an_object_does_not_touch_the_border_unless_it_did(strength: float, room: int) -> None:
     objects = np.zeros((CELLS, CELLS))
     objects[10:30, 14:26] = strength

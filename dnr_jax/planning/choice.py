@@ -4,7 +4,7 @@ The paper names the choice as a limitation and offers no rule (Sec. 4.7, Fig. 21
 how many seams of the deepest level go. No seams at all is tried first, then 1, 2, 3, 5, 8 ... and at last all, as long
 as the damage falls or hardly rises. Seams must be worth the trouble: they have to do 10 % less damage than none. The
 damage is that of the whole plan in one currency (`dnr_jax.planning.damage`): the strain of the warp and the crop that
-are left to do, what the seams remove, and what their joints break.
+are left to do, what the seams remove, what their joints break, and the room at the borders that they take from objects.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from dnr_jax.networks.taps import levels_of
 from dnr_jax.padding import AnySize
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.planning.cells import Grid, make_grid
-from dnr_jax.planning.damage import joint_damage, removal_damage
+from dnr_jax.planning.damage import joint_damage, removal_damage, room_damage
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.proportions import CROP_PRICE, plan_proportions, strain
 from dnr_jax.programs import program
@@ -151,7 +151,7 @@ class Left(NamedTuple):
 
     Attributes:
       grid: what the photo then holds, cell by cell.
-      damage: what they removed and what their joints broke, float32.
+      damage: what they removed, what their joints broke, and the room they took from objects, float32.
     """
 
     grid: Grid
@@ -185,7 +185,10 @@ def judge_seams(
         # Insertions shear what they cross as removals do: they are judged by the joints that removals would leave.
         beside = objects if room is None else judged.objects
         damage += joint_damage(judged.look, beside, carving.levels[0], size)
-    return Left(make_grid(objects, protected, new_valid), damage)
+    grid = make_grid(objects, protected, new_valid)
+    if room is None:
+        damage += room_damage(make_grid(judged.objects, None, valid), grid)
+    return Left(grid, damage)
 
 
 def least_strain(grid: Grid, size: AnySize, target: AnySize, most_crop: Number) -> Float32[Array, ""]:

@@ -6,7 +6,8 @@ scale s costs `c (s - 1)^2`, a cropped one its price. Beside that, seams cost
 - *what they remove*: ground at the price of cropping it, objects in full, each neuron by what it counts itself;
 - *what their joints break*: where pixels meet that were no neighbours, the contrast between them beyond what is usual
   nearby, many times as much on an object. In grass or gravel a joint hides; across a post, a roof or the edge of a
-  cloud it shows, and across a face nobody forgives it.
+  cloud it shows, and across a face nobody forgives it;
+- *the room they take*: objects that come to the border, by the square of what then stands there.
 """
 
 from functools import partial
@@ -19,8 +20,8 @@ from jaxtyping import Array, Float32
 from dnr_jax.arrays import Image, Whole
 from dnr_jax.padding import AnySize, valid_mask
 from dnr_jax.planning.carve import apply_width
-from dnr_jax.planning.cells import CELLS
-from dnr_jax.planning.proportions import CROP_PRICE, FLOOR, MEAN, OBJECT, PLAIN, STRONGEST
+from dnr_jax.planning.cells import CELLS, Grid
+from dnr_jax.planning.proportions import CROP_PRICE, FLOOR, MEAN, OBJECT, PLAIN, SECOND_PRICE, STRONGEST, border_objects
 from dnr_jax.planning.seams import Seams
 from dnr_jax.planning.sides import turned
 from dnr_jax.programs import program
@@ -108,6 +109,17 @@ def removal_damage(
 
     neurons = jnp.maximum(1, size[0] * size[1]).astype(jnp.float32)
     return CELLS * jnp.abs(total(before, size) - total(after, new_size)) / neurons
+
+
+def room_damage(before: Grid, after: Grid) -> Float32[Array, ""]:
+    """What it costs that seams bring objects nearer to either border, float32: there a crop leaves them room.
+
+    Args:
+      before: what the photo held before the seams, cell by cell.
+      after: what it holds after them.
+    """
+    squares = [jnp.square(border_objects(grid)) for grid in (before, after)]
+    return SECOND_PRICE * jnp.sum(jnp.maximum(0, squares[1] - squares[0]))
 
 
 def _smooth(image: jax.Array, width: Whole) -> jax.Array:

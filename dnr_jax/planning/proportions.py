@@ -42,16 +42,16 @@ CROP_PRICE = 0.35
 """What a cell costs that leaves the picture, as a share of what it counts; 1 would be a cell squeezed to nothing."""
 SECOND_PRICE = 1.0
 """What the square of its strongest eighth adds to that: second objects had better be squeezed a little than cut."""
-BALANCE = 0.01
+BALANCE = 0.02
 """How much plainer the next cell of a border must be for each one that the border has lost already."""
 PLAIN = 0.35
 """A column whose strongest eighth is below this holds no object, and may leave the picture."""
-ROOM = (0.7, 0.49)
-"""What of a column's strongest eighth counts in the next column and in the one after that, when it is asked whether
+ROOM = (0.8, 0.8, 0.5)
+"""What of a column's strongest eighth counts in the next column, the one after that and so on, when it is asked whether
 they are plain: an object had better not touch the border."""
 LEAST_SCALE = 0.5
 """No column gets less than this share of its width, unless all have to; then 3/4 of what they get in the mean."""
-STIFFNESS, SHAPE = 0.05, 0.7
+STIFFNESS, SHAPE = 0.03, 1.5
 """How much rows want to keep their height, and how much an object's rows want to follow its columns."""
 LEAST_FOLLOW, MOST_FOLLOW = 0.72, 1.2
 """Bounds of the other side's scales where its length stays."""
@@ -154,6 +154,12 @@ def crop_price(weights: Float32[Array, "40"], strongest: Float32[Array, "40"]) -
       strongest: the mean of each column's strongest eighth, or its face where that is more, float32 [40] in [0, 1].
     """
     return CROP_PRICE * weights + SECOND_PRICE * jnp.square(strongest)
+
+
+def border_objects(grid: Grid) -> Float32[Array, "2"]:
+    """What stands at either end of the width, or so near that `ROOM` counts it there, float32 [2] in [0, 1]."""
+    near = _near(_column_weights(grid)[2])
+    return jnp.stack([near[0], near[-1]])
 
 
 def _plan_first(grid: Grid, total: jax.Array, most_crop: Number) -> tuple[jax.Array, jax.Array, jax.Array]:
