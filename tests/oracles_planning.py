@@ -122,7 +122,7 @@ def share_out(wanted: np.ndarray, weights: np.ndarray, total: float, low: float,
 
     The sum is one more row, so heavy that what it gives way is far below any tolerance.
     """
-    heavy = 1e5 * np.sqrt(weights.max())
+    heavy = 1e4 * np.sqrt(weights.max())
     rows = np.vstack([np.diag(np.sqrt(weights)), np.full(len(weights), heavy)])
     values = np.append(np.sqrt(weights) * wanted, heavy * total)
     found = lsq_linear(rows, values, (low, high + 1e-12), method="bvls", tol=1e-14, max_iter=1000)
@@ -192,7 +192,7 @@ def plan_second(objects: np.ndarray, protected: np.ndarray, first: np.ndarray, t
         seen = [float(value) if scale > 0 else 0.0 for value, scale in zip(row, first, strict=True)]
         most = [min(value, 1.0) ** 4 + 10 * max(value - 1.0, 0.0) for value in seen]
         most = [value + 1e3 * bool(mark and scale > 0) for value, mark, scale in zip(most, marks, first, strict=True)]
-        own = sum(value * scale for value, scale in zip(most, first, strict=True)) / max(sum(most), 1e-6)
+        own = (sum(value * scale for value, scale in zip(most, first, strict=True)) + 1e-6) / (sum(most) + 1e-6)
         pull = 1.5 * strongest(seen) ** 2 + 40 * face_in(seen) + (50 if (marks & (first > 0)).any() else 0)
         weights.append(0.03 + pull)
         wanted.append((0.03 + pull * own) / (0.03 + pull))

@@ -56,6 +56,13 @@ def test_the_same_ratio_is_plain_scaling(size: tuple[int, int], target: tuple[in
         np.testing.assert_allclose(edges[1], edges[0] * wanted / length, rtol=0, atol=0.03)
 
 
+def test_rows_that_hold_next_to_nothing_keep_their_height() -> None:
+    objects = np.zeros((CELLS, CELLS))
+    objects[:15], objects[15:25, 15:25] = 0.01, 1
+    for edges in planned(grid_of(objects), (192, 256), (96, 128)):
+        np.testing.assert_allclose(edges[1], edges[0] / 2, rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize("target", [(300, 250), (420, 500), (150, 200), (330, 400)])
 def test_height_is_width_turned(target: tuple[int, int]) -> None:
     objects, protected = random_objects(3), nothing()

@@ -58,6 +58,7 @@ LEAST_FOLLOW, MOST_FOLLOW = 0.72, 1.2
 FACE_LEAST_FOLLOW, FACE_MOST_FOLLOW = 0.65, 1.25
 """The same where there is a face: only other rows can take the height that its rows give up to follow its columns."""
 PROTECTED = 50.0
+_NOTHING = 1e-6  # So that rows that hold nothing want to keep their height, and do not follow a rounding.
 _STEPS = 40  # Of bisection: float32 has 24 bits.
 
 
@@ -221,7 +222,7 @@ def _plan_second(grid: Grid, first: jax.Array, total: jax.Array) -> jax.Array:
     # The main object's scale, not that of all the little things that share its rows; before that, that of faces, and
     # before all that of what is protected.
     counts = shown**4 + 10 * faces + 1e3 * protected.astype(jnp.float32)
-    own = jnp.sum(counts * first[None, :], 1) / jnp.maximum(jnp.sum(counts, 1), 1e-6)
+    own = (jnp.sum(counts * first[None, :], 1) + _NOTHING) / (jnp.sum(counts, 1) + _NOTHING)
     pull = SHAPE * jnp.square(strongest) + FACE_SHAPE * jnp.max(faces, 1)
     pull += PROTECTED * jnp.any(protected, 1).astype(jnp.float32)
     weights = STIFFNESS + pull

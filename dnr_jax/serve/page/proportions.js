@@ -171,7 +171,7 @@ function planSecond(grid, first, total, rules) {
       sum += most;
       scaled += most * first[x];
     }
-    const own = scaled / Math.max(sum, 1e-6);
+    const own = (scaled + 1e-6) / (sum + 1e-6);
     const pull = rules.shape * strongestEighth(row, cells) ** 2 + rules.face_shape * face + rules.protected * bound;
     weights[y] = rules.stiffness + pull;
     wanted[y] = (rules.stiffness + pull * own) / weights[y];
