@@ -53,7 +53,7 @@ def joint_damage(look: np.ndarray, objects: np.ndarray, kept: np.ndarray, stride
             total += broken(look[i, kept[i, j - 1]], here, (i, j))
         if i > 0 and kept[i, j] != kept[i - 1, j]:
             total += broken(look[i - 1, kept[i - 1, j]], here, (i, j))
-    return 80 * total / height
+    return 120 * total / height
 
 
 def removal_damage(before: np.ndarray, after: np.ndarray) -> float:
@@ -72,4 +72,13 @@ def removal_damage(before: np.ndarray, after: np.ndarray) -> float:
 def room_damage(before: np.ndarray, after: np.ndarray) -> float:
     """What comes nearer to the first and the last column of the grid than it was, in squares."""
     near = [nearness(peaks_of(cell_means(values))) for values in (before, after)]
-    return sum(max(0.0, near[1][end] ** 2 - near[0][end] ** 2) for end in (0, -1))
+    return 2 * sum(max(0.0, near[1][end] ** 2 - near[0][end] ** 2) for end in (0, -1))
+
+
+def cut_damage(objects: np.ndarray, kept: np.ndarray) -> float:
+    """What is missing at either end of each row, in columns of the grid, where it is no longer plain."""
+    gone = np.zeros(objects.shape)
+    for i, j in np.ndindex(*objects.shape):
+        if j < min(kept[i]) or j > max(kept[i]):
+            gone[i, j] = objects[i, j]
+    return 10 * sum(max(0.0, peak**2 - 0.35**2) for peak in peaks_of(cell_means(gone)))

@@ -111,7 +111,7 @@ def test_seams_go_through_plain_ground_between_objects() -> None:
 
 
 @pytest.mark.parametrize("bars", [False, True])
-def test_damage_is_that_of_the_warp_what_goes_the_joints_and_the_room(bars: bool) -> None:
+def test_damage_is_that_of_the_warp_what_goes_the_joints_and_the_borders(bars: bool) -> None:
     photo, objects = scene(bars)
     width, nothing = 160, np.zeros((40, 40), bool)
     look, found = oracles_damage.look_of(photo), tried(choose(photo, objects, width))
@@ -130,6 +130,7 @@ def test_damage_is_that_of_the_warp_what_goes_the_joints_and_the_room(bars: bool
         kept = np.asarray(fine.kept)[:, : int(fine.width)]
         expected = mid / SIZE[1] * strain + oracles_damage.removal_damage(objects, after)
         expected += oracles_damage.joint_damage(look, after, kept, 4) + oracles_damage.room_damage(objects, after)
+        expected += oracles_damage.cut_damage(objects, np.asarray(coarse.kept)[:, : int(coarse.width)])
         assert damage == pytest.approx(expected, rel=2e-3, abs=1e-5), f"{count} seams"
 
 

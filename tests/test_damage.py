@@ -1,4 +1,4 @@
-"""What seams damage against plain loops: joints that show, what goes with the seams, and room at the borders."""
+"""What seams damage against plain loops: joints that show, what goes, and room and ends of objects at the borders."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import pytest
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import apply_width, insert_width
 from dnr_jax.planning.cells import make_grid
-from dnr_jax.planning.damage import joint_damage, look_of, removal_damage, room_damage
+from dnr_jax.planning.damage import cut_damage, joint_damage, look_of, removal_damage, room_damage
 from dnr_jax.planning.seams import Seams, find_seams
 
 STRIDE = 8
@@ -125,12 +125,12 @@ def test_joints_are_free_in_flat_ground_dear_through_a_bar_and_cheap_in_texture(
     for kept in (straight(18, 12), diagonal(12, 12), diagonal(3, 1)):
         assert joints(photo_of("flat"), kept, objects_of(1)) == pytest.approx(0, abs=1e-9)
     # From plain white to plain black all along: the unit of the weight.
-    assert joints(photo_of("bar"), straight(18, 12), objects_of(0)) == pytest.approx(80, rel=1e-3)
+    assert joints(photo_of("bar"), straight(18, 12), objects_of(0)) == pytest.approx(120, rel=1e-3)
     # A bundle that shears the bar, and a single seam along its edge, which smoothing hides in part.
-    assert joints(photo_of("bar"), diagonal(12, 12), objects_of(0)) > 10
-    assert 2 < joints(photo_of("bar"), straight(23, 1), objects_of(0)) < 8
+    assert joints(photo_of("bar"), diagonal(12, 12), objects_of(0)) > 15
+    assert 3 < joints(photo_of("bar"), straight(23, 1), objects_of(0)) < 12
     for kept in (straight(18, 12), diagonal(12, 12), straight(23, 1)):
-        assert joints(photo_of("texture"), kept, objects_of(0)) < 0.1
+        assert joints(photo_of("texture"), kept, objects_of(0)) < 0.15
         assert joints(photo_of("texture"), kept, objects_of(0)) < joints(photo_of("bar"), kept, objects_of(0)) / 100
 
 
@@ -211,6 +211,41 @@ def test_only_an_object_that_comes_nearer_to_the_border_costs_room() -> None:
     photo = np.zeros((40, 80), np.float32)
     photo[10:30, 12:40] = 1
     # In the second case two cells of 1.5 columns are left beside it.
-    for left, right, cost in ((12, 80, 1), (9, 69, 0.8**2), (0, 60, 0), (4, 80, 0)):
+    for left, right, cost in ((12, 80, 2), (9, 69, 2 * 0.8**2), (0, 60, 0), (4, 80, 0)):
         assert room_taken(photo, photo[:, left:right]) == pytest.approx(cost, abs=1e-4), (left, right)
-    assert room_taken(photo[:, 12:], photo[:, 12:30]) == pytest.approx(1, abs=1e-4), "it stood at the left before"
+    assert room_taken(photo[:, 12:], photo[:, 12:30]) == pytest.approx(2, abs=1e-4), "it stood at the left before"
+
+
+# Ends of objects.
+
+
+def cut_off(objects: np.ndarray, kept: np.ndarray, *, shape: tuple[int, int] = SIZE, junk: float = 0) -> float:
+    return float(cut_damage(padded(objects, shape, junk), made_of(kept, shape), traced_size(SIZE)))
+
+
+@pytest.mark.parametrize("junk", [0.0, 1e6, np.nan])
+def test_ends_of_objects_that_are_cut_off_equal_loops(junk: float) -> None:
+    rng = np.random.default_rng(9)
+    objects = np.clip(rng.uniform(-1, 3, SIZE), 0, 2).astype(np.float32)
+    taken = []
+    for most in (0, 2, 5, 9):
+        left = rng.integers(0, most + 1, SIZE[0])
+        kept = np.stack([np.delete(np.arange(SIZE[1]), [*range(n), 30, *range(64 - most + n, 64)]) for n in left])
+        taken.append(cut_off(objects, kept, shape=SHAPE, junk=junk))
+        assert taken[-1] == pytest.approx(oracles.cut_damage(objects, kept), rel=1e-4, abs=1e-4)
+    assert taken == sorted(taken)
+    assert taken[0] == 0
+    assert taken[-1] > 10
+
+
+def test_only_what_a_crop_would_spare_counts_as_cut_off() -> None:
+    objects = np.zeros(SIZE, np.float32)
+    objects[8:24, :32] = 1
+    # Eight of 64 columns are five of forty.
+    assert cut_off(objects, straight(0, 8)) == pytest.approx(50 * (1 - 0.35**2), rel=1e-4)
+    for kept in (straight(8, 8), straight(56, 8)):
+        assert cut_off(objects, kept) == 0, "inside, joints count; at the other border there is nothing"
+    assert cut_off(0.34 * objects, straight(0, 8)) == 0
+    # Two rows of 32 are half of the strongest eighth.
+    objects[10:] = 0
+    assert cut_off(objects, straight(0, 8)) == pytest.approx(50 * (0.5**2 - 0.35**2), rel=1e-4)

@@ -7,7 +7,9 @@ scale s costs `c (s - 1)^2`, a cropped one its price. Beside that, seams cost
 - *what their joints break*: where pixels meet that were no neighbours, the contrast between them beyond what is usual
   nearby, many times as much on an object. In grass or gravel a joint hides; across a post, a roof or the edge of a
   cloud it shows, and across a face nobody forgives it;
-- *the room they take*: objects that come to the border, by the square of what then stands there.
+- *the room they take*: objects that come to the border, by the square of what then stands there;
+- *what they cut off*: the ends of objects that seams along a border take. There no joint betrays them, but a nose or a
+  wheel is missing, which a crop never takes either.
 """
 
 from functools import partial
@@ -20,16 +22,29 @@ from jaxtyping import Array, Float32
 from dnr_jax.arrays import Image, Whole
 from dnr_jax.padding import AnySize, valid_mask
 from dnr_jax.planning.carve import apply_width
-from dnr_jax.planning.cells import CELLS, Grid
-from dnr_jax.planning.proportions import CROP_PRICE, FLOOR, MEAN, OBJECT, PLAIN, SECOND_PRICE, STRONGEST, border_objects
+from dnr_jax.planning.cells import CELLS, Grid, make_grid
+from dnr_jax.planning.proportions import (
+    CROP_PRICE,
+    FLOOR,
+    MEAN,
+    OBJECT,
+    PLAIN,
+    STRONGEST,
+    border_objects,
+    strongest_of_columns,
+)
 from dnr_jax.planning.seams import Seams
 from dnr_jax.planning.sides import turned
 from dnr_jax.programs import program
 
-JOINT_WEIGHT = 80.0
+JOINT_WEIGHT = 120.0
 """The damage of a joint as long as the seam between black and white, where all around is plain."""
 JOINT_ON_OBJECT = 20.0
 """How many times as much again a joint counts where salience is 1; elsewhere with its square, so 80 on a face (2)."""
+ROOM_PRICE = 2.0
+"""What the square of an object costs that seams bring to a border."""
+CUT_PRICE = 10.0
+"""What the square of an object costs in each column, of 40, that seams take from its end at a border."""
 _NEIGHBOURHOOD = 9  # Pixels across which a contrast hides a joint.
 
 
@@ -119,7 +134,25 @@ def room_damage(before: Grid, after: Grid) -> Float32[Array, ""]:
       after: what it holds after them.
     """
     squares = [jnp.square(border_objects(grid)) for grid in (before, after)]
-    return SECOND_PRICE * jnp.sum(jnp.maximum(0, squares[1] - squares[0]))
+    return ROOM_PRICE * jnp.sum(jnp.maximum(0, squares[1] - squares[0]))
+
+
+def cut_damage(objects: Float32[Array, "h w"], seams: Seams, size: AnySize) -> Float32[Array, ""]:
+    """What it costs that vertical seams along the left and the right border cut objects off, float32.
+
+    What goes before the first place of a row that stays, or after the last one, counts where a crop would spare it:
+    from `PLAIN` on.
+
+    Args:
+      objects: the map of objects before the seams, float32 [h, w] in [0, 2].
+      seams: the seams of the map's level.
+      size: the valid (height, width) of the map before the seams.
+    """
+    places = jnp.arange(objects.shape[1])[None, :]
+    first, last = (jnp.take(seams.kept, place, axis=1)[:, None] for place in (0, seams.width - 1))
+    gone = (places < first) | (places > last)
+    squares = jnp.square(strongest_of_columns(make_grid(jnp.where(gone, objects, 0), None, size)))
+    return CUT_PRICE * jnp.sum(jnp.maximum(0, squares - PLAIN**2))
 
 
 def _smooth(image: jax.Array, width: Whole) -> jax.Array:

@@ -157,9 +157,14 @@ def crop_price(weights: Float32[Array, "40"], strongest: Float32[Array, "40"]) -
     return CROP_PRICE * weights + SECOND_PRICE * jnp.square(strongest)
 
 
+def strongest_of_columns(grid: Grid) -> Float32[Array, "40"]:
+    """The mean of each column's strongest eighth, or its face where that is more, float32 [40] in [0, 1]."""
+    return _column_weights(grid)[2]
+
+
 def border_objects(grid: Grid) -> Float32[Array, "2"]:
     """What stands at either end of the width, or so near that `ROOM` counts it there, float32 [2] in [0, 1]."""
-    near = _near(_column_weights(grid)[2])
+    near = _near(strongest_of_columns(grid))
     return jnp.stack([near[0], near[-1]])
 
 
