@@ -53,7 +53,7 @@ def joint_damage(look: np.ndarray, objects: np.ndarray, kept: np.ndarray, stride
             total += broken(look[i, kept[i, j - 1]], here, (i, j))
         if i > 0 and kept[i, j] != kept[i - 1, j]:
             total += broken(look[i - 1, kept[i - 1, j]], here, (i, j))
-    return 120 * total / height
+    return 240 * total / height
 
 
 def removal_damage(before: np.ndarray, after: np.ndarray) -> float:

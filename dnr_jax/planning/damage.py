@@ -37,7 +37,7 @@ from dnr_jax.planning.seams import Seams
 from dnr_jax.planning.sides import turned
 from dnr_jax.programs import program
 
-JOINT_WEIGHT = 120.0
+JOINT_WEIGHT = 240.0
 """The damage of a joint as long as the seam between black and white, where all around is plain."""
 JOINT_ON_OBJECT = 20.0
 """How many times as much again a joint counts where salience is 1; elsewhere with its square, so 80 on a face (2)."""
