@@ -30,7 +30,7 @@ def scene(bars: bool = False) -> tuple[np.ndarray, np.ndarray]:
     objects[:, :18] = objects[:, -18:] = 1
     if bars:  # Slanted ones, that every seam has to cross.
         rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-        photo[(rows + columns // 2) % 32 < 3] = 0
+        photo[(rows + columns // 2) % 32 < 3] *= 0.4
     return photo, objects
 
 
