@@ -1,14 +1,32 @@
 """Drops compiled programs before the process runs out of memory maps for them, which would end it.
 
 Every program that XLA compiles for a CPU holds a few memory maps, and a Linux process may have 65,530 of them. Photos
-of near sizes share their programs, but a server that sees every size would still come to the end one day, and die.
+of near sizes share their programs, but a server or a batch that sees every size would still come to the end one day,
+and die.
 """
 
 import logging
+import weakref
 from pathlib import Path
+from typing import Protocol
 
 _MAPS, _MOST = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 _seen: set[object] = set()
+
+
+class Holder(Protocol):
+    """What holds compiled programs of its own, beside those that JAX and `dnr_jax.programs` hold."""
+
+    def drop_programs(self) -> None:
+        """Lets go of them all; they are compiled or loaded again when they are needed."""
+
+
+_holders: weakref.WeakSet[Holder] = weakref.WeakSet()
+
+
+def register(holder: Holder) -> None:
+    """Has `make_room` drop the programs of `holder` too, for as long as it lives."""
+    _holders.add(holder)
 
 
 def make_room(shapes: object) -> bool:
@@ -35,6 +53,8 @@ def make_room(shapes: object) -> bool:
 
     logging.getLogger(__name__).info("%d of %d memory maps in use: compiled programs are dropped", used, most)
     programs.drop()
+    for holder in list(_holders):
+        holder.drop_programs()
     jax.clear_caches()
     _seen.clear()
     _seen.add(shapes)

@@ -4,8 +4,12 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 LIMIT = 5.0
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+EACH = [signal.SIGTERM, *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGHUP))]
+"""The same as parameters of a test that starts a whole command: one of them is fast."""
 
 
 def end(process: subprocess.Popen[str], number: signal.Signals, limit: float = LIMIT) -> str:

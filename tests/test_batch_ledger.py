@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batch_photos import TINY, results, write_photos
 from configs import paper_config
 
+from dnr_jax.batch.command import main
 from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.ledger import Ledger, config_sha256, file_stat, files_sha256, is_current
+from dnr_jax.batch.session import own_state
 
 
 def line_of(entry: Entry, output_dir: Path, **changes: Any) -> dict[str, Any]:
@@ -121,3 +124,18 @@ def test_the_config_digest_covers_everything() -> None:
     digests.add(config_sha256(config, (3, 4), "1.0", output="b"))
     assert len(digests) == 5
     assert config_sha256(paper_config(), (3, 4), "1.0", output="a") in digests
+
+
+def test_a_second_run_over_the_same_results_is_refused_while_the_first_lives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_photos(tmp_path / "in", [(40, 50)])
+    out = tmp_path / "out"
+    with own_state(out, "0-of-1"):
+        assert main(["batch", f"--input={tmp_path / 'in'}", f"--output_dir={out}", "--workers=0", *TINY]) == 2
+    complaint = capsys.readouterr().err
+    assert f"another run is at work on {out}, shard 0-of-1: wait for it, or stop it" in complaint
+    assert complaint.count("\n") == 1
+    assert not results(out)
+    with own_state(out, "0-of-1"):  # It is free again.
+        pass

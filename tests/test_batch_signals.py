@@ -120,9 +120,12 @@ PHASES = [(phase, workers) for phase in ("encoding", "decoding", "computing") fo
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("phase", "workers"), PHASES)
-def test_a_batch_ends_in_time_and_goes_on(tmp_path: Path, programs: Path, phase: str, workers: int) -> None:
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_batch_ends_in_time_and_goes_on(
+    tmp_path: Path, programs: Path, number: signal.Signals, phase: str, workers: int
+) -> None:
     process = start_batch(tmp_path, programs, phase, f"--workers={workers}")
-    complaint = end(process, signal.SIGTERM)
+    complaint = end(process, number)
     assert complaint == "dnr_jax.batch: interrupted; what is finished is recorded, run again to go on\n"
     done = assert_sound(tmp_path)
     assert done < COUNT
@@ -159,8 +162,11 @@ def test_a_signal_to_all_of_its_processes_loses_nothing(tmp_path: Path, programs
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--workers=1", "--dry_run"])
-def test_a_batch_ends_in_time_while_it_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_batch_ends_in_time_while_it_compiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, flag: str
+) -> None:
     monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "0")
     process = start_batch(tmp_path, None, "compiling", flag, "--taps=block1_conv2,block2_conv2,block3_conv4")
-    assert "interrupted" in end(process, signal.SIGTERM)
+    assert "interrupted" in end(process, number)
     assert assert_sound(tmp_path) == 0

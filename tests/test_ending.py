@@ -13,7 +13,7 @@ import pytest
 from absl import flags
 from batch_photos import environment
 from drawn_photos import textured_photo
-from signals import SIGNALS, end
+from signals import EACH, SIGNALS, end
 
 from dnr_jax.photos.files import write_image
 from dnr_jax.shell.command_line import run_command
@@ -253,8 +253,9 @@ def assert_untouched(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("phase", ["decoding", "encoding", "writing"])
-def test_resize_ends_in_time_with_its_files(tmp_path: Path, phase: str) -> None:
-    complaint = end(start_resize(tmp_path, phase), signal.SIGTERM)
+@pytest.mark.parametrize("number", EACH)
+def test_resize_ends_in_time_with_its_files(tmp_path: Path, phase: str, number: signal.Signals) -> None:
+    complaint = end(start_resize(tmp_path, phase), number)
     assert complaint == "dnr_jax.resize: interrupted; no file is left half-written\n"
     assert_untouched(tmp_path)
 
@@ -269,12 +270,19 @@ def test_resize_ends_in_time_while_it_optimises(tmp_path: Path, number: signal.S
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0, 1, 3, 6, 12])
+@pytest.mark.parametrize(
+    ("seconds", "number"),
+    [*((seconds, signal.SIGTERM) for seconds in (0, 1, 3, 6, 12)), (2, signal.SIGINT), (2, signal.SIGHUP)],
+)
 def test_resize_ends_in_time_while_it_compiles(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, seconds: float, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    number: signal.Signals,
 ) -> None:
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("empty")))
     process = start_resize(tmp_path, "compiling", "--reconstruct_steps=1000", "--tolerance=0")
     time.sleep(seconds)  # Programs of all sizes are compiled one after the other.
-    end(process, signal.SIGTERM)
+    end(process, number)
     assert_untouched(tmp_path)

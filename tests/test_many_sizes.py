@@ -1,18 +1,23 @@
 """A process that retargets hundreds of sizes lives: its programs, memory maps and memory level off."""
 
+import json
 import resource
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from batch_photos import tiny_photo
+from batch_photos import TINY, environment, tiny_photo
 
 from dnr_jax.config import RetargetConfig
+from dnr_jax.photos.files import write_photo
 from dnr_jax.pipeline import retarget
 from dnr_jax.program_limit import count_maps, most_maps
 from dnr_jax.weights import Weights
 
-CALLS = 300
+CALLS, BATCH = 300, 200
 _TAPS = ("block1_conv2", "block3_conv4")
 
 
@@ -52,6 +57,31 @@ def test_three_hundred_sizes_in_one_process(embedded: Weights) -> None:
     other = min(call_seconds(tiny_photo(241, 329, seed=1), 287, chosen, embedded) for _ in range(3))
     print(f"a size seen before {seconds['again']:.2f} s, a new size of a known bucket {other:.2f} s")
     assert other < 1.3 * seconds["again"] + 0.1
+
+
+@pytest.mark.slow
+def test_a_batch_of_two_hundred_sizes_ends_with_all_of_them(tmp_path: Path, programs: Path) -> None:
+    """Transparent photos, each of its own size and most in a bucket of their own, in one process."""
+    rng = np.random.default_rng(1)
+    (tmp_path / "in").mkdir()
+    sizes = {(int(height), int(width)) for height, width in rng.integers(40, 400, (BATCH, 2))}
+    for number, (height, width) in enumerate(sizes):
+        opacity = np.full((height, width, 1), 128, np.uint8)
+        photo = np.concatenate([tiny_photo(height, width, number), opacity], -1)
+        write_photo(tmp_path / f"in/p{number:03}.png", photo)
+    command = [sys.executable, "-m", "dnr_jax.batch", "--input=in", "--output_dir=out", "--workers=0", *TINY]
+    done = subprocess.run(
+        [*command, "--preset=paper", "--reconstruct_steps=1"],
+        cwd=tmp_path,
+        env=environment(programs),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{len(sizes)} done, 0 failed" in done.stdout
+    figures = json.loads((tmp_path / "out/.dnr-batch/summary-0-of-1.json").read_text())
+    assert len(figures["compile_seconds"]) > 100
 
 
 def call_seconds(photo: np.ndarray, width: int, config: RetargetConfig, weights: Weights) -> float:

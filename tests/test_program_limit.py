@@ -9,6 +9,10 @@ import pytest
 from batch_photos import tiny_photo
 
 from dnr_jax import program_limit
+from dnr_jax.batch import devices as batch_devices
+from dnr_jax.batch.buckets import find_bucket
+from dnr_jax.batch.devices import Devices
+from dnr_jax.batch.program import Padded
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import retarget
 from dnr_jax.program_limit import count_maps, make_room, most_maps
@@ -36,6 +40,32 @@ def test_programs_go_when_half_of_the_maps_are_used(forgetful: None, monkeypatch
         assert not make_room(used), "shapes that are known are not looked at again"
     program(jnp.float32(0))
     assert len(traced) == 2, "dropped once, so traced twice"
+
+
+def test_programs_of_batches_go_with_the_others(
+    forgetful: None, monkeypatch: pytest.MonkeyPatch, embedded: Weights
+) -> None:
+    traced = []
+
+    def total(network: object, photo: Padded, numbers: object, **options: object) -> jax.Array:
+        traced.append(photo.photo.shape)
+        return photo.photo.sum()
+
+    monkeypatch.setattr(batch_devices, "retarget_padded", total)
+    monkeypatch.setattr(program_limit, "most_maps", lambda: 1000)
+    monkeypatch.setattr(program_limit, "count_maps", lambda: used)
+    devices = Devices(embedded.network, RetargetConfig())
+    wide, high = (find_bucket(size, size, importance_side=384, seams_only=False) for size in ((64, 96), (96, 64)))
+    used = 400
+    programs = [devices.compile(bucket, 1) for bucket in (wide, high, wide)]
+    assert programs[0] is programs[2]
+    assert len(traced) == 2
+    used = 501
+    assert devices.compile(wide, 1) is programs[0], "what is there is used, however many maps there are"
+    devices.compile(wide, 2)
+    used = 400
+    assert devices.compile(high, 1) is not programs[1], "all were dropped before another was compiled"
+    assert len(devices.compile_seconds) == 3
 
 
 def test_a_system_that_does_not_say_has_no_limit(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:

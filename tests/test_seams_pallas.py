@@ -1,6 +1,7 @@
 """Compiled kernels: maps larger than the shared tests', what a GPU would be given, and which implementation runs."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
@@ -46,6 +47,18 @@ def test_a_gpu_is_given_one_kernel_for_all_seams_of_all_maps(batch: tuple[int, .
     text = jax.jit(run).trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()
     assert text.count("@mosaic_gpu") == 1
     assert "stablehlo.while" not in text
+
+
+def test_it_asks_by_name_for_the_semantics_that_it_was_written_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Pallas takes by itself changed with JAX 0.11."""
+    gpu, asked = kernel.plgpu, []
+    make = gpu.CompilerParams
+    monkeypatch.setattr(gpu, "CompilerParams", lambda **options: asked.append(options) or make(**options))
+    cost = jax.ShapeDtypeStruct((24, 140), jnp.float32)
+    jax.jit(partial(kernel.find_seams, interpret=False)).trace(cost, jax.ShapeDtypeStruct((), jnp.int32)).lower(
+        lowering_platforms=("cuda",)
+    )
+    assert [options["lowering_semantics"] for options in asked] == [gpu.LoweringSemantics.Lane]
 
 
 def test_the_automatic_choice_is_the_scan() -> None:

@@ -1,4 +1,4 @@
-"""Tiles: joints are where the photo was cut, and working on their tiles alone is the whole with all else held fixed."""
+"""Tiles: working on those near joints alone is working on the whole image with all else held fixed."""
 
 import dataclasses
 from functools import partial
@@ -8,35 +8,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tile_cases import (
+    JOINTS,
+    ONE,
+    SHAPE,
+    SIZE,
+    TWO,
+    Case,
+    crop,
+    cut_seams,
+    draw_joints,
+    features_of,
+    make_case,
+    pair,
+    random_image,
+)
 
-from dnr_jax.networks.network import Network
-from dnr_jax.networks.taps import Level, receptive_footprint
+from dnr_jax.networks.taps import Level
 from dnr_jax.rendering import optimise, tiles
-from dnr_jax.rendering.joints import Tiles, active_tiles, cut_tiles, find_joints, worthwhile
+from dnr_jax.rendering.joints import active_tiles, find_joints
 from dnr_jax.rendering.optimise import Schedule, minimise, minimise_traced
 from dnr_jax.rendering.reconstruct import FeatureLoss, FeatureTargets
 from dnr_jax.rendering.refine import SampledLoss, SampledTargets
 from dnr_jax.rendering.sampler import sample
 from dnr_jax.rendering.tiles import TiledImage, TiledLoss, TiledSampledLoss, reconstruct_tiles, refine_tiles
 from dnr_jax.weights import Weights, load_weights
-
-ONE = ("block1_conv2",)
-TWO = ("block1_conv2", "block2_conv2")
-SHAPE, SIZE = (80, 112), (71, 99)
-JOINTS = {
-    "none": [],
-    "one": [(30, 40)],
-    "corners": [(0, 0), (70, 98), (0, 98)],
-    "borders": [*((row, 0) for row in range(20, 40)), (0, 50), (70, 30), (45, 98)],
-    "all": [(row, column) for row in range(71) for column in range(0, 99, 7)],
-}
-
-
-class Case(NamedTuple):
-    """A network and the taps of a loss on it."""
-
-    network: Network
-    taps: tuple[str, ...]
 
 
 @pytest.fixture(
@@ -70,138 +66,6 @@ class HeldLoss:
         return self.loss.project(value)
 
 
-def random_image(seed: int, height: int = SHAPE[0], width: int = SHAPE[1]) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
-
-
-def pair(size: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
-    return jnp.int32(size[0]), jnp.int32(size[1])
-
-
-def draw_joints(name: str, shape: tuple[int, int] = SHAPE) -> np.ndarray:
-    joints = np.zeros(shape, bool)
-    for row, column in JOINTS[name]:
-        joints[row, column] = True
-    return joints
-
-
-def make_case(
-    network: Network, taps: tuple[str, ...], joints: np.ndarray, size: tuple[int, int] = SIZE
-) -> tuple[jax.Array, FeatureTargets, Tiles]:
-    """A start near its goal, with junk in the padding of both images and of the features."""
-    shape = joints.shape
-    goal = random_image(1, *shape)
-    start = np.clip(goal + np.random.default_rng(2).normal(0, 20, goal.shape), 0, 255).astype(np.float32)
-    goal[size[0] :], start[:, size[1] :] = 1e4, -1e4
-    features = []
-    for tap, array in _features(network, jnp.asarray(goal), taps, pair(size)).items():
-        junk = np.full(array.shape, 1e5, np.float32)
-        rows, columns = (n // Level(tap).stride for n in size)
-        junk[:rows, :columns] = np.asarray(array)[:rows, :columns]
-        features.append(jnp.asarray(junk))
-    targets = FeatureTargets(network, tuple(features), pair(size), (1.0, 0.3)[: len(taps)])
-    return jnp.asarray(start), targets, active_tiles(jnp.asarray(joints), taps)
-
-
-def crop(array: jax.Array, size: tuple[int, int] = SIZE) -> np.ndarray:
-    return np.asarray(array)[: size[0], : size[1]]
-
-
-def oracle_joints(sources: np.ndarray, photo: tuple[int, int]) -> np.ndarray:
-    """Joints of an unpadded image, pixel by pixel."""
-    height, width = sources.shape[:2]
-    joints = np.zeros((height, width), bool)
-    for i in range(height):
-        for j in range(width):
-            here = tuple(sources[i, j])
-            for di, dj in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-                there = (here[0] + di, here[1] + dj)
-                in_image = 0 <= i + di < height and 0 <= j + dj < width
-                in_photo = 0 <= there[0] < photo[0] and 0 <= there[1] < photo[1]
-                joints[i, j] |= in_image != in_photo or (in_image and tuple(sources[i + di, j + dj]) != there)
-    return joints
-
-
-def cut_seams(seed: int, height: int, width: int, count: int) -> np.ndarray:
-    """Kept columns, int [height, width - count], of seams that wander down from random places, the borders too."""
-    rng = np.random.default_rng(seed)
-    kept = np.tile(np.arange(width), (height, 1))
-    for number in range(count):
-        columns = kept.shape[1]
-        at = (0, columns - 1, rng.integers(columns))[min(number, 2)]
-        left = []
-        for row in kept:
-            left.append(np.delete(row, at))
-            at = int(np.clip(at + rng.integers(-1, 2), 0, columns - 1))
-        kept = np.stack(left)
-    return kept
-
-
-def coordinates(kept: np.ndarray) -> np.ndarray:
-    """(row, column) in the photo of what is kept, int32 [h, w, 2]."""
-    rows = np.broadcast_to(np.arange(len(kept))[:, None], kept.shape)
-    return np.stack([rows, kept], -1).astype(np.int32)
-
-
-def pad_junk(array: np.ndarray, seed: int, rows: int = 5, columns: int = 9) -> jax.Array:
-    junk = np.random.default_rng(seed).integers(0, 50, (array.shape[0] + rows, array.shape[1] + columns, 2))
-    junk[: array.shape[0], : array.shape[1]] = array
-    return jnp.asarray(junk, jnp.int32)
-
-
-@pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize("count", [0, 1, 3, 9])
-def test_joints_are_the_oracles(count: int, turned: bool) -> None:
-    sources = coordinates(cut_seams(count, 23, 31, count))
-    photo = (23, 31)
-    if turned:
-        sources, photo = sources.transpose(1, 0, 2)[..., ::-1], (31, 23)
-    expected = oracle_joints(sources, photo)
-    size = sources.shape[:2]
-    found = np.asarray(find_joints(pad_junk(sources, 1), pair((size[0], size[1])), pair(photo)))
-    np.testing.assert_array_equal(found[: size[0], : size[1]], expected)
-    assert not found[size[0] :].any()
-    assert not found[:, size[1] :].any()
-    assert expected.any() == (count > 0)
-
-
-def test_a_pixel_that_was_made_is_a_joint() -> None:
-    sources = coordinates(np.tile(np.arange(12), (8, 1))).astype(np.float32)
-    grown = np.insert(sources, 5, (sources[:, 4] + sources[:, 5]) / 2, 1)
-    found = np.asarray(find_joints(jnp.asarray(grown), pair((8, 13)), pair((8, 12))))
-    np.testing.assert_array_equal(np.flatnonzero(found.any(0)), [4, 5, 6])
-    assert found[:, 4:7].all()
-
-
-@pytest.mark.parametrize("taps", [ONE, TWO])
-@pytest.mark.parametrize("margin", [0, 5])
-@pytest.mark.parametrize("name", ["one", "corners", "borders"])
-def test_active_tiles_adjoin_a_joint_and_free_pixels_are_theirs_alone(
-    name: str, margin: int, taps: tuple[str, ...]
-) -> None:
-    joints = draw_joints(name)
-    found, grid = active_tiles(jnp.asarray(joints), taps, margin=margin), cut_tiles(SHAPE, taps)
-    footprint = receptive_footprint(None, taps[-1])
-    assert grid.halo >= max(footprint.before, footprint.after)
-    reach, tile = grid.halo + margin, grid.tile
-    active = np.zeros((grid.rows, grid.columns), bool)
-    for row in range(grid.rows):
-        for column in range(grid.columns):
-            top, left = row * tile, column * tile
-            near = joints[max(0, top - reach) : top + tile + reach, max(0, left - reach) : left + tile + reach]
-            active[row, column] = near.any()
-    numbers = np.flatnonzero(active)
-    np.testing.assert_array_equal(found.order[: len(numbers)], numbers)
-    np.testing.assert_array_equal(np.sort(found.order), np.arange(active.size))
-    free = np.asarray(found.free)
-    assert int(found.active) == len(numbers)
-    for i in range(SHAPE[0]):
-        for j in range(SHAPE[1]):
-            rows = slice(max(0, i - grid.halo) // tile, (i + grid.halo) // tile + 1)
-            columns = slice(max(0, j - grid.halo) // tile, (j + grid.halo) // tile + 1)
-            assert bool(free[i, j, 0]) == active[rows, columns].all()
-
-
 @pytest.mark.parametrize("turned", [False, True])
 def test_what_differs_from_the_target_lies_in_active_tiles(case: Case, turned: bool) -> None:
     """Seams at both borders and within; each tap has its own."""
@@ -215,7 +79,7 @@ def test_what_differs_from_the_target_lies_in_active_tiles(case: Case, turned: b
         carved = np.take_along_axis(array, kept[tap][..., None], 1)
         return np.swapaxes(carved, 0, 1) if turned else carved
 
-    features = _features(network, jnp.asarray(photo), taps)
+    features = features_of(network, jnp.asarray(photo), taps)
     start = jnp.asarray(carve(photo, ONE[0]))
     size = (start.shape[0], start.shape[1])
     sources = {}
@@ -381,19 +245,7 @@ def test_a_loss_that_is_no_number_is_not_hidden(small_vgg: Weights) -> None:
             refine_tiles(loss, broken, tiled, schedule)
 
 
-def test_where_tiles_serve(small_vgg: Weights, embedded: Weights) -> None:
-    assert small_vgg.network.is_local(("block1_conv2", "block5_conv1"))
-    assert embedded.network.is_local(TWO)
-    assert not embedded.network.is_local(("block1_conv2", "block4_conv4"))
-    few = active_tiles(jnp.asarray(draw_joints("one")), ONE)
-    assert bool(worthwhile(few))
-    assert not bool(worthwhile(few._replace(active=jnp.int32(few.order.size))))
-
-
 @partial(jax.jit, static_argnums=0)
 def _evaluate(objective: Any, value: jax.Array, data: Any) -> tuple[jax.Array, jax.Array]:
     """Loss and gradient."""
     return jax.value_and_grad(objective)(value, data)
-
-
-_features = jax.jit(lambda network, image, taps, size=None: network.features(image, taps, size=size), static_argnums=2)

@@ -22,6 +22,7 @@ from dnr_jax.padding import traced_size
 from dnr_jax.planning.importance import overview_size
 from dnr_jax.planning.numbers import Numbers, traced_numbers
 from dnr_jax.planning.reach import seam_target
+from dnr_jax.program_limit import make_room, register
 from dnr_jax.shapes import bucket_shape
 from dnr_jax.sight import see
 
@@ -56,7 +57,7 @@ class Devices:
         busy.
 
     Attributes:
-      compile_seconds: how long each program took to compile, by bucket and batch size.
+      compile_seconds: how long each program took to compile, each time if more than once, by bucket and batch size.
       busy_seconds: how long devices ran programs, in all.
     """
 
@@ -80,6 +81,7 @@ class Devices:
         self._seen: list[tuple[weakref.ref[np.ndarray], np.ndarray]] = []
         self.compile_seconds: dict[tuple[Bucket, int], float] = {}
         self.busy_seconds = 0.0
+        register(self)
 
     @property
     def count(self) -> int:
@@ -115,9 +117,10 @@ class Devices:
         return results
 
     def compile(self, bucket: Bucket, batch: int) -> Any:
-        """The compiled program of a bucket and batch size; it is compiled on first use and then kept."""
+        """The program of a bucket and batch size, compiled on first use and kept while there is room."""
         key = (bucket, batch)
         if key not in self._programs:
+            make_room((key, self._config))
             start = time.perf_counter()
             one = partial(retarget_padded, config=self._config, bucket=bucket)
             if self._together:
@@ -133,8 +136,12 @@ class Devices:
                 self._pad(bucket, batch, ()),
             )
             self._programs[key] = jax.jit(apart).lower(self._network, shapes, self._numbers).compile()
-            self.compile_seconds[key] = time.perf_counter() - start
+            self.compile_seconds[key] = self.compile_seconds.get(key, 0.0) + time.perf_counter() - start
         return self._programs[key]
+
+    def drop_programs(self) -> None:
+        """Lets go of all compiled programs; `compile` makes them again when they are needed."""
+        self._programs.clear()
 
     def _step(self, bucket: Bucket, batch: int, photos: Sequence[Shaped]) -> list[tuple[Retargeted, float]]:
         """Runs one batch, of at most `batch` photos."""

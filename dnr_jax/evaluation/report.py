@@ -24,7 +24,6 @@ from dnr_jax.evaluation.tables import Summary, measure_name, measure_title, show
 from dnr_jax.evaluation.votes import FORMAT
 
 PICTURES = "report_pictures"
-PAIRS = ("first", "all")
 
 
 class Shown(NamedTuple):
