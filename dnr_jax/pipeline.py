@@ -188,7 +188,7 @@ def _retarget(
 ) -> Iterator[list[Result]]:
     """The method itself; arguments are checked, `photos` are the frames' padded pixels and opacity."""
     size = (frames[0].shape[0], frames[0].shape[1])
-    make_room((bucket_shape(size), bucket_shape(targets[0]), config))
+    make_room()
     network = weights.network.at_precision(config.precision)
     seconds: dict[str, float] = {}
     pixels = [photo for photo, _ in photos]
@@ -207,7 +207,7 @@ def _retarget(
         if target in ready:
             yield ready[target] if target in later else ready.pop(target)
             continue
-        make_room((bucket_shape(size), bucket_shape(target), config))
+        make_room()
         with timed(seconds, "seams"):
             plan = plan_target(ground, target, config)
         if len(photos) == 1 and later and features is None and needs_features(plan, config):

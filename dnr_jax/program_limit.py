@@ -1,17 +1,20 @@
 """Drops compiled programs before the process runs out of memory maps for them, which would end it.
 
-Every program that XLA compiles for a CPU holds a few memory maps, and a Linux process may have 65,530 of them. Photos
-of near sizes share their programs, but a server or a batch that sees every size would still come to the end one day,
-and die.
+Every program that XLA compiles for a CPU holds hundreds of memory maps, and a Linux process may have 65,530 of them.
+Photos of near sizes share their programs, but a server or a batch that sees every size would still come to the end one
+day, and die.
 """
 
 import logging
+import threading
 import weakref
 from pathlib import Path
 from typing import Protocol
 
 _MAPS, _MOST = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
-_seen: set[object] = set()
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+"""What JAX says of each program that it has compiled, or loaded from its own cache."""
+_RARELY = 64  # Calls after which it looks in any case: whoever clears JAX's listeners clears ours.
 
 
 class Holder(Protocol):
@@ -21,7 +24,33 @@ class Holder(Protocol):
         """Lets go of them all; they are compiled or loaded again when they are needed."""
 
 
-_holders: weakref.WeakSet[Holder] = weakref.WeakSet()
+class _News:
+    """Whether programs have come since somebody last asked."""
+
+    def __init__(self) -> None:
+        self._lock, self._any, self._calls, self._listens = threading.Lock(), True, 0, False
+
+    def note(self) -> None:
+        self._any = True
+
+    def take(self) -> bool:
+        """Whether there are any; there are none afterwards."""
+        with self._lock:
+            if not self._listens:
+                import jax.monitoring
+
+                jax.monitoring.register_event_duration_secs_listener(self._listen)
+                self._listens = True
+            self._calls += 1
+            taken, self._any = self._any or self._calls % _RARELY == 0, False
+            return taken
+
+    def _listen(self, event: str, duration_secs: float, **about: str | int) -> None:
+        if event == _COMPILED:
+            self.note()
+
+
+_news, _holders = _News(), weakref.WeakSet[Holder]()
 
 
 def register(holder: Holder) -> None:
@@ -29,21 +58,23 @@ def register(holder: Holder) -> None:
     _holders.add(holder)
 
 
-def make_room(shapes: object) -> bool:
+def note_program() -> None:
+    """Says that a program has come into the process without JAX having compiled it."""
+    _news.note()
+
+
+def make_room() -> bool:
     """Drops all compiled programs of this process where half of its memory maps are used up.
 
-    Looks only where a photo brings shapes that are new since the last time, so that it costs nothing otherwise. What is
-    dropped is compiled again when it is needed, or loaded where there is a persistent cache.
-
-    Args:
-      shapes: the shapes that programs are about to be compiled for, as any hashable value.
+    To be called before work that may compile programs. Counts only where programs have come since the last time, so
+    that it costs next to nothing otherwise. What is dropped is compiled again when it is needed, or loaded where there
+    is a persistent cache.
 
     Returns:
       Whether programs were dropped.
     """
-    if shapes in _seen:
+    if not _news.take():
         return False
-    _seen.add(shapes)
     used, most = count_maps(), most_maps()
     if used is None or most is None or used <= most // 2:
         return False
@@ -56,8 +87,6 @@ def make_room(shapes: object) -> bool:
     for holder in list(_holders):
         holder.drop_programs()
     jax.clear_caches()
-    _seen.clear()
-    _seen.add(shapes)
     return True
 
 

@@ -32,6 +32,7 @@ from jaxlib.version import __version__ as jaxlib_version
 
 from dnr_jax.atomic import write_atomically
 from dnr_jax.processor import processor_name
+from dnr_jax.program_limit import note_program
 
 _R = TypeVar("_R")
 _loaded: dict[Hashable, Future[Callable[..., Any]]] = {}
@@ -176,9 +177,11 @@ def _find(folder: Path, kind: _Kind, compile_it: Callable[[], jax.stages.Compile
     with contextlib.suppress(Exception):  # Whatever is wrong with a file, the program can be compiled.
         serialized, out_tree = pickle.loads(zlib.decompress(path.read_bytes()))
         in_tree = jax.tree.structure(((), jax.tree.unflatten(kind.tree, [0] * kind.tree.num_leaves)))
-        return serialize_executable.deserialize_and_load(
+        loaded = serialize_executable.deserialize_and_load(
             serialized, in_tree, out_tree, execution_devices=jax.local_devices()[:1]
         )
+        note_program()
+        return loaded
     compiled = _compile_anew(compile_it)
     try:
         serialized, _, out_tree = serialize_executable.serialize(compiled)

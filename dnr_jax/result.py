@@ -103,7 +103,7 @@ def make_result(
             "importance_threshold": plan.threshold,
             "seen": None if sight is None else sight.describe(),
             "passes": [_describe_pass(step, config) for step in plan.passes],
-            "warps": {side: _describe_warp(warp, plan.mid[AXES[side]]) for side, warp in plan.warps.items()},
+            "warps": {side: describe_warp(warp, plan.mid[AXES[side]]) for side, warp in plan.warps.items()},
             "taps": config.taps,
             "notes": [*config.tap_notes, *plan.notes],
             "reconstruction": _describe(built, config.reconstruct_steps),
@@ -126,9 +126,12 @@ def _describe_pass(step: Pass, config: RetargetConfig) -> dict[str, Any]:
     }
 
 
-def _describe_warp(warp: Warp, length: int) -> dict[str, Any]:
-    """What a warp does to a side of `length` pixels, for the record: how much it crops at either end, in pixels, and
-    the least and the most that it scales a cell by."""
+def describe_warp(warp: Warp, length: int) -> dict[str, Any]:
+    """What a warp does to a side of `length` pixels, for the record.
+
+    Returns:
+      "cropped", how many pixels go at either end, and "least_scale" and "most_scale", what cells are scaled by.
+    """
     old, new = (np.asarray(edges, np.float64) for edges in warp)
     widths = np.diff(old)
     scales = np.diff(new)[widths > 0] / widths[widths > 0]

@@ -1,12 +1,15 @@
 """Compiled programs are dropped before the memory maps run out, and only then."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.monitoring
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from batch_photos import tiny_photo
+from configs import paper_config
 
 from dnr_jax import program_limit
 from dnr_jax.batch import devices as batch_devices
@@ -15,17 +18,24 @@ from dnr_jax.batch.devices import Devices
 from dnr_jax.batch.program import Padded
 from dnr_jax.config import RetargetConfig
 from dnr_jax.pipeline import retarget
+from dnr_jax.planning.masks import Masks
 from dnr_jax.program_limit import count_maps, make_room, most_maps
 from dnr_jax.weights import Weights
 
 
 @pytest.fixture
-def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program_limit, "_seen", set())
-
-
-def test_programs_go_when_half_of_the_maps_are_used(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def limited(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """A process that may have a thousand memory maps; says how many it has."""
+    monkeypatch.setattr(program_limit, "_news", program_limit._News())
     monkeypatch.setattr(program_limit, "most_maps", lambda: 1000)
+
+    def use(maps: int) -> None:
+        monkeypatch.setattr(program_limit, "count_maps", lambda: maps)
+
+    return use
+
+
+def test_programs_go_when_half_of_the_maps_are_used(limited: Callable[[int], None]) -> None:
     traced = []
 
     @jax.jit
@@ -34,16 +44,44 @@ def test_programs_go_when_half_of_the_maps_are_used(forgetful: None, monkeypatch
         return x + 1
 
     for used, dropped in ((400, False), (501, True), (400, False)):
-        monkeypatch.setattr(program_limit, "count_maps", lambda used=used: used)
+        limited(used)
         program(jnp.float32(0))
-        assert make_room(used) is dropped
-        assert not make_room(used), "shapes that are known are not looked at again"
+        program_limit.note_program()
+        assert make_room() is dropped
     program(jnp.float32(0))
     assert len(traced) == 2, "dropped once, so traced twice"
 
 
+def test_it_looks_where_a_program_has_come_and_rarely_else(limited: Callable[[int], None]) -> None:
+    limited(501)
+    assert make_room(), "nobody has looked yet"
+    assert not make_room(), "nothing has come since"
+    jax.jit(lambda x: x * 3 - 1)(jnp.float32(0))
+    assert make_room(), "JAX has compiled something"
+    assert not make_room()
+    program_limit.note_program()
+    assert make_room(), "something was loaded without JAX's knowledge"
+    assert sum(make_room() for _ in range(2 * program_limit._RARELY)) == 2
+
+
+def test_masks_and_networks_of_known_sizes_are_looked_at(
+    limited: Callable[[int], None], embedded: Weights, small_vgg: Weights
+) -> None:
+    """They bring programs of their own."""
+    config = paper_config(taps=("block1_conv2",), importance_percentile=100, reconstruct_steps=1, refine_steps=1)
+    photo = tiny_photo(40, 56, seed=0)
+    mark = np.zeros((40, 56), bool)
+    mark[10:20, 10:20] = True
+    retarget(photo, (40, 48), config, embedded)
+    for masks, weights in ((Masks(), embedded), (Masks(protect=mark), embedded), (Masks(), small_vgg)):
+        limited(400)
+        retarget(photo, (40, 48), config, weights, masks=masks)
+        limited(501)
+        assert make_room() == (masks.protect is not None or weights is small_vgg)
+
+
 def test_programs_of_batches_go_with_the_others(
-    forgetful: None, monkeypatch: pytest.MonkeyPatch, embedded: Weights
+    limited: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, embedded: Weights
 ) -> None:
     traced = []
 
@@ -52,28 +90,27 @@ def test_programs_of_batches_go_with_the_others(
         return photo.photo.sum()
 
     monkeypatch.setattr(batch_devices, "retarget_padded", total)
-    monkeypatch.setattr(program_limit, "most_maps", lambda: 1000)
-    monkeypatch.setattr(program_limit, "count_maps", lambda: used)
     devices = Devices(embedded.network, RetargetConfig())
     wide, high = (find_bucket(size, size, importance_side=384, seams_only=False) for size in ((64, 96), (96, 64)))
-    used = 400
+    limited(400)
     programs = [devices.compile(bucket, 1) for bucket in (wide, high, wide)]
     assert programs[0] is programs[2]
     assert len(traced) == 2
-    used = 501
+    limited(501)
     assert devices.compile(wide, 1) is programs[0], "what is there is used, however many maps there are"
     devices.compile(wide, 2)
-    used = 400
+    limited(400)
     assert devices.compile(high, 1) is not programs[1], "all were dropped before another was compiled"
     assert len(devices.compile_seconds) == 3
 
 
-def test_a_system_that_does_not_say_has_no_limit(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_that_does_not_say_has_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    program_limit.note_program()
     monkeypatch.setattr(program_limit, "_MAPS", Path("/nowhere"))
     monkeypatch.setattr(program_limit, "_MOST", Path("/nowhere"))
     assert count_maps() is None
     assert most_maps() is None
-    assert not make_room("anything")
+    assert not make_room()
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux alone tells a process its memory maps")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnr_jax.config import RetargetConfig
+from dnr_jax.program_limit import make_room
 from dnr_jax.progress import Progress
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Method:
         pixels = photo.astype(np.float32)
         if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 255):
             raise ValueError("image holds values outside [0, 255]: scale it to that range")
+        make_room()
         result = np.clip(self.function(pixels, target, context), 0, 255)
         result = result.mean(-1, dtype=np.float32) if grey else result.astype(np.float32)
         return np.rint(result).astype(np.uint8) if image.dtype == np.uint8 else result

@@ -14,13 +14,16 @@ from dnr_jax.pipeline import retarget_frames
 from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights
 
+_PASS = ("side", "action", "seams")
+"""What the ledger keeps of a round of seams."""
+
 
 class Finished(NamedTuple):
     """One retargeted photo on its way to its file.
 
     Attributes:
       images: float32 [H, W, 3], or with opacity [H, W, 4], in [0, 255]; one for each frame.
-      record: what the ledger's line says of the result: sizes, losses, steps and notes.
+      record: what the ledger's line says of the result: sizes, seams, warps, losses, steps and notes.
       seconds: how long the photo kept the device busy; of a batch, this photo's share of it.
     """
 
@@ -52,6 +55,8 @@ def retarget_alone(job: Job, decoded: Decoded, request: Request, weights: Weight
         "size": list(first["size"]),
         "intermediate_size": list(first["intermediate_size"]),
         "target_size": list(first["target_size"]),
+        "passes": [{name: step[name] for name in _PASS} for step in first["passes"] if any(step["seams"].values())],
+        "warps": first["warps"],
         "losses": {stage: _ends(first[stage]["losses"]) for stage in ("reconstruction", "refinement")},
         "steps": {stage: first[stage]["steps"] for stage in ("reconstruction", "refinement")},
         "notes": list(first["notes"]),

@@ -4,8 +4,8 @@
 
 retargets every photo below the directory photos and mirrors its tree below narrow. Started again, it does only what is
 missing or changed. --input also takes a quoted pattern ('photos/**/*.jpg'), a manifest (.jsonl or .csv with the columns
-path and, where wanted, width, height, protect, remove, output), or - for JSON lines on standard input. --dry_run says
-what would be done.
+path and, where wanted, width, height, protect, remove, objects, output), or - for JSON lines on standard input.
+--dry_run says what would be done.
 
   python -m dnr_jax.batch --input=photos --output_dir=posts --for=instagram,story --output_name='{target}/{name}'
 

@@ -120,7 +120,7 @@ class Devices:
         """The program of a bucket and batch size, compiled on first use and kept while there is room."""
         key = (bucket, batch)
         if key not in self._programs:
-            make_room((key, self._config))
+            make_room()
             start = time.perf_counter()
             one = partial(retarget_padded, config=self._config, bucket=bucket)
             if self._together:

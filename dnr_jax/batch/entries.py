@@ -13,7 +13,7 @@ import PIL.Image
 
 from dnr_jax.photos.encode import FORMATS
 
-COLUMNS = ("path", "width", "height", "protect", "remove", "output")
+COLUMNS = ("path", "width", "height", "protect", "remove", "objects", "output")
 """The columns that a manifest may have; only the path is needed."""
 STATE_DIR = ".dnr-batch"
 """The folder in the output directory that holds records and temporary files."""
@@ -33,6 +33,7 @@ class Entry(NamedTuple):
       fallback: whether the output has another extension than the photo because the photo's format cannot be written.
       target: the number of the command's target that the entry is for, from 0; not used where the entry has a size of
         its own.
+      objects: where the map of objects is that replaces what the networks see; None for no map.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Entry(NamedTuple):
     remove: str | None = None
     fallback: bool = False
     target: int = 0
+    objects: str | None = None
 
     @property
     def has_own_size(self) -> bool:
@@ -52,7 +54,7 @@ class Entry(NamedTuple):
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that the result depends on."""
-        return tuple(path for path in (self.path, self.protect, self.remove) if path is not None)
+        return tuple(path for path in (self.path, self.protect, self.remove, self.objects) if path is not None)
 
 
 class Extensions(NamedTuple):
@@ -241,9 +243,11 @@ def _row_entry(row: dict[str, Any], where: str, base: Path, extensions: Extensio
         output, fallback = extensions.name(_relative_output(path))
     elif PurePosixPath(output).is_absolute() or ".." in PurePosixPath(output).parts:
         raise ValueError(f"{where}: the output {output} leaves the output directory: give a path below it")
-    masks = {name: None if values[name] is None else str(base / str(values[name])) for name in ("protect", "remove")}
+    protect, remove, objects = (
+        None if values[name] is None else str(base / str(values[name])) for name in ("protect", "remove", "objects")
+    )
     sides = values["width"], values["height"]
-    return Entry(str(base / path), output, *sides, masks["protect"], masks["remove"], fallback)
+    return Entry(str(base / path), output, *sides, protect, remove, fallback, objects=objects)
 
 
 def _relative_output(path: str) -> str:

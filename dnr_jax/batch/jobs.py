@@ -234,6 +234,8 @@ def request_sha256(
         "max_megapixels": request.max_megapixels,
         "masks": f"{entry.protect is not None} {entry.remove is not None}",
     }
+    if entry.objects is not None:
+        asked["objects"] = "given"
     if scaled is not None:
         asked["scaled"] = f"{scaled[1]}x{scaled[0]}"
     return config_sha256(config, target, version("dnr_jax"), **asked)

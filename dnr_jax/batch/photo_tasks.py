@@ -42,7 +42,8 @@ class Decoded(NamedTuple):
     Attributes:
       frames: [H, W, 3], or with opacity [H, W, 4], in [0, 255]; uint8 where that is exact, else float32.
       kind: what the file was: format, colour mode, depth, metadata.
-      masks: bool [H, W] by name, "protect" and "remove", where the entry has them.
+      masks: by name, where the entry has them: "protect" and "remove", bool [H, W], and "objects", float32 [H, W] in
+        [0, 1].
       input_sha256: the digest of the photo and its masks.
       stat: (bytes, modification time in nanoseconds) of these files, from before they were read.
       notes: lines that a person should read, for instance of metadata that was left out.
@@ -77,6 +78,8 @@ def read_header(entry: Entry) -> Header:
         alone = ""
         if entry.remove is not None:
             alone = "something to remove"
+        elif entry.objects is not None:
+            alone = "a map of objects"
         elif getattr(image, "n_frames", 1) > 1:
             alone = "frames"
         opacity = image.has_transparency_data
@@ -113,6 +116,8 @@ def decode_entry(entry: Entry, max_megapixels: float, frames: Frames) -> Decoded
         for name, path in (("protect", entry.protect), ("remove", entry.remove))
         if path is not None
     }
+    if entry.objects is not None:
+        masks["objects"] = files.read_objects(entry.objects, photo.size, max_megapixels=max_megapixels)
     arrays = [_compact(array) for array in frame_arrays(photo)]
     digest = files_sha256(entry.files)
     if file_stat(entry.files) != stat:

@@ -20,6 +20,7 @@ from dnr_jax.planning.numbers import Numbers
 from dnr_jax.planning.passes import Pass, replay
 from dnr_jax.planning.plan import Moves, find_moves, warp_side
 from dnr_jax.planning.seam_maps import make_seam_maps
+from dnr_jax.planning.warp import Warp
 from dnr_jax.rendering.joints import Tiles, worthwhile
 from dnr_jax.rendering.optimise import Schedule, minimise_traced, record_capacity
 from dnr_jax.rendering.reconstruct import FeatureLoss
@@ -78,6 +79,7 @@ class Retargeted(NamedTuple):
       reconstruct_steps: int32, how many steps the reconstruction took.
       refine_losses: float32 [capacity], the refinement's losses as in `Course`.
       refine_steps: int32, how many steps the refinement took.
+      warps: the warps of the width and of the height, after the seams.
       passes: the seams of each round; None unless they were asked for.
     """
 
@@ -89,6 +91,7 @@ class Retargeted(NamedTuple):
     reconstruct_steps: jax.Array
     refine_losses: jax.Array
     refine_steps: jax.Array
+    warps: tuple[Warp, Warp]
     passes: tuple[Pass, ...] | None
 
 
@@ -152,6 +155,7 @@ def retarget_padded(
         reconstruct_steps=built.steps,
         refine_losses=refined.losses,
         refine_steps=refined.steps,
+        warps=moves.warps,
         passes=moves.passes if keep_seams else None,
     )
 

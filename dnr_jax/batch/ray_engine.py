@@ -222,7 +222,8 @@ def _absolute(session: Session) -> Session:
     def absolute(entry: Entry) -> Entry:
         paths = {
             name: None if value is None else str(Path(value).absolute())
-            for name, value in (("path", entry.path), ("protect", entry.protect), ("remove", entry.remove))
+            for name, value in entry._asdict().items()
+            if name in ("path", "protect", "remove", "objects")
         }
         return entry._replace(**paths)
 

@@ -145,7 +145,8 @@ class Run:
         """
         if job.failure:
             return None
-        files = job.entry.path, job.entry.protect or "", job.entry.remove or ""
+        entry = job.entry
+        files = entry.path, entry.protect or "", entry.remove or "", entry.objects or ""
         future = self._tasks.get(files)
         if future is not None:
             return _Task(future, False)
@@ -190,7 +191,9 @@ class Run:
 
     def _together(self, batch: Batch, photos: list[_Read]) -> "list[Finished | str]":
         """Retargets one batch, in the device thread."""
-        return retarget_together(batch, [(photo.job, photo.decoded) for photo in photos], self._devices)
+        return retarget_together(
+            batch, [(photo.job, photo.decoded) for photo in photos], self._devices, self._request.config.taps
+        )
 
     def _alone(self, photo: _Read) -> "list[Finished | str]":
         """Retargets one photo that cannot share a batch, in the device thread."""

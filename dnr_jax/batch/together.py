@@ -1,6 +1,7 @@
 """Photos that share a batch: one compiled program retargets them all."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,15 +11,21 @@ from dnr_jax.batch.jobs import Batch, Job
 from dnr_jax.batch.photo_tasks import Decoded
 from dnr_jax.batch.program import Retargeted
 from dnr_jax.planning.plan import too_wide
+from dnr_jax.planning.sides import AXES, SIDES
+from dnr_jax.result import describe_warp
+from dnr_jax.shapes import Round
 
 
-def retarget_together(batch: Batch, photos: Sequence[tuple[Job, Decoded]], devices: Devices) -> list[Finished | str]:
+def retarget_together(
+    batch: Batch, photos: Sequence[tuple[Job, Decoded]], devices: Devices, taps: tuple[str, ...]
+) -> list[Finished | str]:
     """Retargets photos of one bucket on the devices.
 
     Args:
       batch: names the bucket, which must not be None, and the batch size of its program.
       photos: each job with its photo as it was decoded, a still one of the job's size; at least one.
       devices: run the program.
+      taps: the taps of the method, by which the record names the levels.
 
     Returns:
       For each photo its result, or in one line why there is none.
@@ -33,7 +40,7 @@ def retarget_together(batch: Batch, photos: Sequence[tuple[Job, Decoded]], devic
     except StepFailedError as error:
         return [f"{job.entry.path}: {error}" for job, _ in photos]
     return [
-        _finished(job, decoded, result, seconds)
+        _finished(job, decoded, result, seconds, _describe_plan(result, batch.bucket.rounds, taps))
         for (job, decoded), (result, seconds) in zip(photos, results, strict=True)
     ]
 
@@ -46,7 +53,28 @@ def _with_opacity(decoded: Decoded, opacity: bool) -> np.ndarray:
     return pixels
 
 
-def _finished(job: Job, decoded: Decoded, result: Retargeted, seconds: float) -> Finished | str:
+def _describe_plan(result: Retargeted, rounds: Sequence[Round], taps: tuple[str, ...]) -> dict[str, Any]:
+    """What seams and warps did to a photo, in the words of the record of a single one."""
+    passes = [
+        {
+            "side": this.side,
+            "action": "insert" if this.room else "remove",
+            "seams": {tap: int(count) for tap, count in zip(taps, counts, strict=True)},
+        }
+        for this, counts in zip(rounds, result.removed, strict=True)
+        if np.any(counts)
+    ]
+    warps = {
+        side: describe_warp(warp, int(result.mid[AXES[side]]))
+        for side, warp in zip(SIDES, result.warps, strict=True)
+        if not np.array_equal(warp.old_edges, warp.new_edges)
+    }
+    return {"passes": passes, "warps": warps}
+
+
+def _finished(
+    job: Job, decoded: Decoded, result: Retargeted, seconds: float, described: dict[str, Any]
+) -> Finished | str:
     """The image and the record of one photo of a batch, or what was wrong with its optimisation."""
     ends, steps = {}, {}
     for stage, losses, count in (
@@ -60,6 +88,7 @@ def _finished(job: Job, decoded: Decoded, result: Retargeted, seconds: float) ->
     record = {
         "intermediate_size": [int(n) for n in result.mid],
         "target_size": list(_target(job)),
+        **described,
         "losses": ends,
         "steps": steps,
         "notes": too_wide(decoded.masks.get("protect"), _target(job)),

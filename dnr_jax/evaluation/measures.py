@@ -12,6 +12,7 @@ from dnr_jax.config import DEFAULT_TAPS
 from dnr_jax.inspection.sections import effective_map
 from dnr_jax.networks.taps import check_tap
 from dnr_jax.planning.importance import analyse
+from dnr_jax.program_limit import make_room
 from dnr_jax.weights import Weights
 
 
@@ -109,6 +110,7 @@ class Judge:
         Returns:
           float32 [H, W].
         """
+        make_room()
         maps = analyse(self.weights.network, np.asarray(image, np.float32), self.taps, ()).importance
         return effective_map(tuple(np.asarray(values) for values in maps), self.taps, (image.shape[0], image.shape[1]))
 

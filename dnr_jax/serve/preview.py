@@ -24,6 +24,7 @@ from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.passes import replay
 from dnr_jax.planning.plan import Groundwork, lay_groundwork
 from dnr_jax.planning.sides import SIDES
+from dnr_jax.program_limit import make_room
 from dnr_jax.progress import Progress
 from dnr_jax.rendering.render import crop
 from dnr_jax.rendering.tones import match_tones
@@ -71,6 +72,7 @@ class Analyst:
             raise ValueError(f"an analysis needs a full-resolution tap first, not {config.taps[0]}: add block1_conv2")
         check_masks(masks, photo.size)
         pixels, _ = check_image(frame_arrays(photo)[0], config)
+        make_room()
         seen = self._look(form, pixels, photo.size, config, masks, report)
         ground = lay_groundwork(
             seen.importance,

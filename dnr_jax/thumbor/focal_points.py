@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.padding import pad, traced_size
+from dnr_jax.program_limit import make_room
 from dnr_jax.shapes import bucket_shape
 from dnr_jax.sight import see
 
@@ -46,6 +47,7 @@ def find_focal_points(image: np.ndarray, *, config: RetargetConfig | None = None
       >>> find_focal_points(np.zeros((32, 48, 3), np.uint8))
       []
     """
+    make_room()
     size = (image.shape[0], image.shape[1])
     photo = jnp.asarray(pad(np.asarray(image, np.float32), bucket_shape(size)))
     return surround(see(photo, traced_size(size), config or RetargetConfig()).salience, size)
