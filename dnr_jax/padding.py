@@ -1,4 +1,4 @@
-"""Arrays larger than what they hold: the valid part in their top-left corner, and sides in steps."""
+"""Arrays larger than what they hold: the valid part in their top-left corner, and the mask of what is valid."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -173,7 +173,7 @@ def plan_first(
 
     left, right = 0, CELLS
     least = max(total, CELLS - most_crop * (CELLS - total))
-    while total < CELLS and right - left - 1 >= least - 0.5:
+    while total < CELLS and right - left - 1 >= least - 0.1:
         ends = [cell for cell in (left, right - 1) if goes(cell, left, right)]
         if not ends:
             break

@@ -50,7 +50,7 @@ def test_results_are_those_of_the_photos_alone(forty: tuple[Path, Path, Finished
     assert np.abs(result - np.rint(alone.image)).max() <= 1
 
 
-def test_records_say_what_was_done(forty: tuple[Path, Path, Finished]) -> None:
+def test_records_say_what_was_done(forty: tuple[Path, Path, Finished], embedded: Weights) -> None:
     _, output, _ = forty
     lines = [json.loads(line) for line in (output / ".dnr-batch/finished-0-of-1.jsonl").read_text().splitlines()]
     assert len(lines) == 40
@@ -63,6 +63,16 @@ def test_records_say_what_was_done(forty: tuple[Path, Path, Finished]) -> None:
     assert set(line["seconds"]) == {"decode", "device", "encode"}
     assert len(line["losses"]["reconstruction"]) == 2
     assert line["steps"] == {"reconstruction": 2, "refinement": 1}
+    photo = read_image(forty[0] / "set1/p007.png")
+    alone = retarget(photo.astype(np.float32), tuple(line["target_size"]), CONFIG, embedded).record
+    assert set(line["warps"]) == set(alone["warps"])
+    for side, warp in alone["warps"].items():
+        assert line["warps"][side] == {name: pytest.approx(value, abs=0.02) for name, value in warp.items()}
+    assert line["passes"] == [
+        {name: step[name] for name in ("side", "action", "seams")}
+        for step in alone["passes"]
+        if any(step["seams"].values())
+    ]
     for digest in ("input_sha256", "config_sha256", "weights_sha256"):
         assert len(line[digest]) == 64
     assert list((output / ".dnr-batch/temporary-0-of-1").iterdir()) == []
@@ -102,19 +112,25 @@ def test_what_cannot_share_a_batch_goes_alone(tmp_path: Path, embedded: Weights)
         {"path": "in/wide.png", "width": 60, "output": "wide.png"},
         {"path": "in/clear.png", "width": "75%", "output": "clear.png"},
         {"path": "in/masked.png", "width": 36, "remove": "mask.png", "output": "deep/masked.png"},
+        {"path": "in/wide.png", "width": 36, "objects": "mask.png", "output": "marked.png"},
         {"path": "in/clear.png", "output": "clear.jpg"},
         {"path": "in/wide.png", "width": 5000, "output": "large.png"},
         {"path": "in/wide.png", "output": "name.xyz"},
     ]
     (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     figures = run(tmp_path / "out", f"--input={tmp_path / 'list.jsonl'}")
-    assert (figures.code, figures["photos"]["done"], figures["photos"]["failed"]) == (1, 3, 3)
+    assert (figures.code, figures["photos"]["done"], figures["photos"]["failed"]) == (1, 4, 3)
     reasons = {failure["output"]: failure["reason"] for failure in figures["failures"]}
     assert "--background=white" in reasons["clear.jpg"]
     assert "from 5 to 192 pixels" in reasons["large.png"]
     assert "cannot write name.xyz" in reasons["name.xyz"]
     removed = retarget(photo.astype(np.float32), (40, 36), CONFIG, embedded, masks=Masks(remove=mask[..., 0] > 0))
     np.testing.assert_array_equal(read_image(tmp_path / "out/deep/masked.png"), np.rint(removed.image))
+    marked = retarget(photo.astype(np.float32), (40, 36), CONFIG, embedded, masks=Masks(objects=mask[..., 0] / 255.0))
+    np.testing.assert_array_equal(read_image(tmp_path / "out/marked.png"), np.rint(marked.image))
+    lines = [json.loads(line) for line in (tmp_path / "out/.dnr-batch/finished-0-of-1.jsonl").read_text().splitlines()]
+    (line,) = [line for line in lines if line["output"] == "marked.png"]
+    assert line["warps"] == marked.record["warps"]
     wide = retarget(photo.astype(np.float32), (40, 60), CONFIG, embedded)
     np.testing.assert_array_equal(read_image(tmp_path / "out/wide.png"), np.rint(wide.image))
     assert read_image_size(tmp_path / "out/clear.png") == ((40, 36), True)

@@ -73,13 +73,18 @@ def test_patterns_mirror_below_their_fixed_part(tree: Path, pattern: str, expect
 def test_manifests_name_sizes_masks_and_outputs(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"list.{kind}"
     if kind == "jsonl":
-        rows = [{"path": "a.jpg", "width": 120, "height": "75%"}, {"path": "/data/b.png", "remove": "m.png"}]
+        rows = [
+            {"path": "a.jpg", "width": 120, "height": "75%"},
+            {"path": "/data/b.png", "remove": "m.png", "objects": "o.png"},
+        ]
         path.write_text("\n".join(json.dumps(row) for row in [*rows, {"path": "../c.jpg", "output": "x/y.png"}]) + "\n")
     else:
-        path.write_text("path,width,height,remove,output\na.jpg,120,75%,,\n/data/b.png,,,m.png,\n../c.jpg,,,,x/y.png\n")
+        path.write_text(
+            "path,width,height,remove,objects,output\na.jpg,120,75%,,,\n/data/b.png,,,m.png,o.png,\n../c.jpg,,,,,x/y.png\n"
+        )
     assert list(read_manifest(path, Extensions())) == [
         Entry(str(tmp_path / "a.jpg"), "a.jpg", "120", "75%"),
-        Entry("/data/b.png", "data/b.png", remove=str(tmp_path / "m.png")),
+        Entry("/data/b.png", "data/b.png", remove=str(tmp_path / "m.png"), objects=str(tmp_path / "o.png")),
         Entry(str(tmp_path / "../c.jpg"), "x/y.png"),
     ]
 

@@ -22,6 +22,7 @@ from dnr_jax.planning.importance import overview_size
 from dnr_jax.planning.masks import Masks
 from dnr_jax.planning.numbers import traced_numbers
 from dnr_jax.planning.reach import seam_target
+from dnr_jax.planning.sides import SIDES
 from dnr_jax.rendering.render import noise_image
 from dnr_jax.shapes import Round
 from dnr_jax.sight import Sight, see
@@ -131,6 +132,12 @@ def assert_equal(case: Case) -> Retargeted:
             assert steps == result.record[stage]["steps"]
             np.testing.assert_allclose(losses[: steps + 1], result.record[stage]["losses"], rtol=1e-3, atol=1e-4)
             assert np.isinf(losses[steps + 1 :]).all()
+        for side, warp in zip(SIDES, one.warps, strict=True):
+            if side in result.warps:
+                for found, wanted in zip(warp, result.warps[side], strict=True):
+                    np.testing.assert_allclose(found, wanted, atol=0.05)
+            else:
+                np.testing.assert_array_equal(warp.old_edges, warp.new_edges)
         image = one.image[: target[0], : target[1]]
         assert np.abs(image - result.image).max() <= (2 if case.opacity else 1)
         assert image.shape == result.image.shape

@@ -49,6 +49,8 @@ PLAIN = 0.35
 ROOM = (0.8, 0.8, 0.5)
 """What of a column's strongest eighth counts in the next column, the one after that and so on, when it is asked whether
 they are plain: an object had better not touch the border."""
+SLACK = 0.1
+"""By how much of a cell the share that may be cropped can be exceeded, so that no rounding keeps a whole cell."""
 LEAST_SCALE = 0.5
 """No column gets less than this share of its width, unless all have to; then 3/4 of what they get in the mean."""
 STIFFNESS, SHAPE = 0.03, 1.5
@@ -69,7 +71,7 @@ def plan_proportions(grid: Grid, size: AnySize, target: AnySize, most_crop: Numb
       grid: what the image holds, cell by cell.
       size: the image's (height, width) in pixels.
       target: the (height, width) in pixels that is wanted.
-      most_crop: the share, from 0 to 1, of what a side loses that may be cropped.
+      most_crop: the share, from 0 to 1, of what a side loses that may be cropped, in whole cells of a fortieth.
 
     Returns:
       The warps of the width and of the height, each of float32 [41] edges in pixels; what lies before the first old
@@ -191,7 +193,7 @@ def _plan_first(grid: Grid, total: jax.Array, most_crop: Number) -> tuple[jax.Ar
             saved = weights[cell] * jnp.square(1 - scale[cell]) + 2 * multiplier * scale[cell]
             return plain[cell] & (saved > price[cell])
 
-        room = (right - left - 1).astype(jnp.float32) >= least_cells - 0.5
+        room = (right - left - 1).astype(jnp.float32) >= least_cells - SLACK
         return room & goes(left), room & goes(right - 1)
 
     def advance(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:

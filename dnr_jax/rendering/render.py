@@ -138,7 +138,7 @@ def render(
 
     Args:
       photo: float32 [H, W, 3] in [0, 255], the photo in the corner of its padded array.
-      plan: from `make_plan`, of this photo or of the animation that it is a frame of.
+      plan: from `plan_target`, of this photo or of the animation that it is a frame of.
       config: the options, resolved for the photo's size.
       network: the network whose features the image is to have.
       alpha: opacity, float32 [H, W] in [0, 1], padded likewise; carved, sampled and warped as the pixels are.

@@ -146,6 +146,7 @@ def rules() -> dict[str, float | list[float]]:
         "plain": proportions.PLAIN,
         "room": list(proportions.ROOM),
         "least_scale": proportions.LEAST_SCALE,
+        "slack": proportions.SLACK,
         "stiffness": proportions.STIFFNESS,
         "shape": proportions.SHAPE,
         "least_follow": proportions.LEAST_FOLLOW,

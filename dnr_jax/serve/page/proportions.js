@@ -137,7 +137,7 @@ function planFirst(grid, total, mostCrop, rules) {
     return shareOut(ones, weights, total, low, high, left, right);
   };
   let shared = share();
-  while (total < cells && right - left - 1 >= leastCells - 0.5) {
+  while (total < cells && right - left - 1 >= leastCells - rules.slack) {
     const goes = (x) => {
       const saved = weights[x] * (1 - shared.scales[x]) ** 2 + 2 * shared.multiplier * shared.scales[x];
       return plain[x] && saved > cropPrice(weights[x], strongest[x], rules);
