@@ -14,6 +14,7 @@ pixels of these uses: the aspect by retargeting, the rest by plain scaling. In -
 stand for a target's name and pixels: --output='{target}/photo_{width}x{height}.jpg'. --record then holds a list.
 """
 
+import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -150,7 +151,7 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
     from dnr_jax.methods import run_method
 
     targets = [piece.target.retargeted for piece in pieces]
-    notes, records = [], []
+    notes, records, marked = [], [], _describe_masks(options, masks)
     outcomes = run_method(options, frame_arrays(photo), targets, config, masks)
     for piece, outcome in zip(pieces, outcomes, strict=True):
         images = [scale_pixels(image, piece.target.written) for image in outcome.images]
@@ -158,7 +159,7 @@ def _run(options: dict[str, Any], config: RetargetConfig) -> None:
         _inspect(options, piece, outcome, photo, config, several=len(pieces) > 1)
         notes += [note for note in outcome.notes if note not in notes]
         records.append({"target": piece.asked.name, "output": piece.output, **outcome.record})
-        records[-1]["output_size"] = piece.target.written
+        records[-1] |= {"output_size": piece.target.written, "masks": marked}
     _note(options, *notes)
     if options["record"] is not None:
         content = records if len(pieces) > 1 else records[0]
@@ -241,6 +242,14 @@ def _read_masks(options: dict[str, Any], photo: "Photo") -> "dict[str, np.ndarra
     if options["objects"] not in (None, "auto", "none"):
         masks["objects"] = files.read_objects(options["objects"], photo.size, max_megapixels=most)
     return masks
+
+
+def _describe_masks(options: dict[str, Any], masks: "dict[str, np.ndarray]") -> dict[str, dict[str, str]]:
+    """For the record, the file of each mask and its digest."""
+    return {
+        name: {"file": options[name], "sha256": hashlib.sha256(Path(options[name]).read_bytes()).hexdigest()}
+        for name in masks
+    }
 
 
 def _write(output: str, images: "list[np.ndarray]", photo: "Photo", background: tuple[int, int, int] | None) -> None:

@@ -1,5 +1,6 @@
 """A process that retargets hundreds of sizes lives: its programs, memory maps and memory level off."""
 
+import contextlib
 import json
 import resource
 import subprocess
@@ -70,16 +71,26 @@ def test_a_batch_of_two_hundred_sizes_ends_with_all_of_them(tmp_path: Path, prog
         write_photo(tmp_path / f"in/p{number:03}.png", tiny_photo(height, width, number), alpha=alpha)
     quick = [flag for flag in TINY if not flag.startswith("--keep")]
     command = [sys.executable, "-m", "dnr_jax.batch", "--input=in", "--output_dir=out", "--workers=0", *quick]
-    done = subprocess.run(
+    process = subprocess.Popen(
         [*command, "--preset=paper", "--reconstruct_steps=1"],
         cwd=tmp_path,
         env=environment(programs),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert f"{len(sizes)} done, 0 failed" in done.stdout
+    maps = [0]
+    while process.poll() is None:
+        with contextlib.suppress(OSError):  # It has just ended, or this system does not say.
+            maps.append(Path(f"/proc/{process.pid}/maps").read_bytes().count(b"\n"))
+        time.sleep(0.2)
+    printed, complaint = process.communicate()
+    print(f"\n{len(sizes)} sizes: at most {max(maps)} memory maps")
+    assert process.returncode == 0, complaint
+    assert f"{len(sizes)} done, 0 failed" in printed
+    most = most_maps()
+    if most is not None:
+        assert max(maps) < 0.7 * most, "maps level off"
     figures = json.loads((tmp_path / "out/.dnr-batch/summary-0-of-1.json").read_text())
     assert len(figures["compile_seconds"]) > 100
 

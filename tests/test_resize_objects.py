@@ -1,5 +1,6 @@
 """--objects of the command: what it takes, what that changes, and what it refuses before anything is written."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -29,6 +30,10 @@ def narrow(folder: Path, *args: str) -> tuple[int, dict]:
     return code, json.loads((folder / "o.json").read_text()) if code == 0 else {}
 
 
+def digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
 def test_a_mask_says_what_the_photo_is_of(folder: Path) -> None:
     warps = {}
     for objects in ("auto", "none", str(folder / "half.png")):
@@ -36,6 +41,8 @@ def test_a_mask_says_what_the_photo_is_of(folder: Path) -> None:
         assert code == 0
         warps[objects] = record["warps"]
         assert record["config"]["objects"] == ("none" if objects == "none" else "auto")
+        given = {} if objects in ("auto", "none") else {"objects": {"file": objects, "sha256": digest(objects)}}
+        assert record["masks"] == given
     assert warps["auto"]["width"]["cropped"][1] > 0, "the disc is at the left, so the right gives way"
     assert warps[str(folder / "half.png")]["width"]["cropped"][1] == 0, "what the mask marks is never cropped"
     assert warps["auto"] != warps["none"]
