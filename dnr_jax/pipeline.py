@@ -19,12 +19,9 @@ from dnr_jax.progress import Progress, Watch, timed
 from dnr_jax.rendering.render import loss_features, needs_features, render
 from dnr_jax.rendering.tones import match_tones
 from dnr_jax.result import Result, make_result
-from dnr_jax.shapes import bucket_shape
+from dnr_jax.shapes import LARGEST_GROWTH, bucket_shape
 from dnr_jax.sight import ANALYSES, look_at
 from dnr_jax.weights import Weights
-
-LARGEST_GROWTH = 4
-"""A side can be enlarged to at most this many times its length."""
 
 
 def retarget(

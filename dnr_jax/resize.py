@@ -25,6 +25,7 @@ from absl import flags
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.methods import NAMES, check_options, describe_methods
+from dnr_jax.photos import MAX_MEGAPIXELS
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
 from dnr_jax.shell.flags import (
@@ -102,7 +103,7 @@ def define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_string("background", None, "Colour behind a transparent photo where JPEG is written.", **text)
     flags.DEFINE_enum("frames", "refuse", ["refuse", "all"], "Animations: refuse, or retarget all frames.", **text)
-    flags.DEFINE_float("max_megapixels", 25.0, "Largest photo to decode.", **text)
+    flags.DEFINE_float("max_megapixels", MAX_MEGAPIXELS, "Largest photo to decode.", **text)
     flags.DEFINE_string(
         "record",
         None,

@@ -7,6 +7,9 @@ LEAST_SIDE = 32
 PER_OCTAVE = 8
 """Sides from one power of two to the next: padding makes photos 9 % larger on average (sides from 300 to 1,500)."""
 
+LARGEST_GROWTH = 4
+"""A side can be enlarged to at most this many times its length."""
+
 
 def bucket_side(length: int, *, per_octave: int = PER_OCTAVE) -> int:
     """The least side of a padded array of at least `length` pixels, with so many steps to an octave.

@@ -1,8 +1,9 @@
-"""Photos that tests draw, and the config that suits them: a disc on smooth ground, and smooth noise."""
+"""Photos that tests draw, and the config that suits them: a disc on smooth ground, smooth noise, and lettering."""
 
 import jax
 import numpy as np
 from configs import paper_config
+from PIL import Image, ImageDraw, ImageFont
 
 QUICK = paper_config(taps=("block1_conv2", "block3_conv4"), reconstruct_steps=4, refine_steps=2)
 """Few steps and two levels, which compile sooner than five."""
@@ -29,3 +30,11 @@ def textured_photo(height: int, width: int, seed: int = 0) -> np.ndarray:
     coarse = np.random.default_rng(seed).uniform(0, 255, (height // 8 + 1, width // 8 + 1, 3))
     fine = jax.image.resize(coarse, (height, width, 3), "cubic")
     return np.clip(np.asarray(fine), 0, 255).astype(np.uint8)
+
+
+def sign(text: str, place: tuple[int, int], height: int, size: tuple[int, int] = (400, 500)) -> np.ndarray:
+    """Lettering on grey, `height` pixels high in capitals, from (row, column) `place`; float32."""
+    picture = Image.new("RGB", (size[1], size[0]), (150, 160, 150))
+    font = ImageFont.load_default(height / 0.72)
+    ImageDraw.Draw(picture).text((place[1], place[0]), text, (20, 20, 60), font=font, anchor="lt")
+    return np.asarray(picture, np.float32)

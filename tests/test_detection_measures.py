@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkouts import kept_figures, make_checkout
+from drawn_photos import sign
 from PIL import Image
-from test_words import sign
 
 import evaluate_detectors
 from detection import measures

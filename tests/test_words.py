@@ -3,19 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from drawn_photos import sign
 
 from dnr_jax.networks import words as module
 from dnr_jax.networks.words import find_words, lines, smallest_rectangle
 from dnr_jax.weights.detectors import read_words
-
-
-def sign(text: str, place: tuple[int, int], height: int, size: tuple[int, int] = (400, 500)) -> np.ndarray:
-    """Lettering on grey, `height` pixels high in capitals, from (row, column) `place`; float32."""
-    picture = Image.new("RGB", (size[1], size[0]), (150, 160, 150))
-    font = ImageFont.load_default(height / 0.72)
-    ImageDraw.Draw(picture).text((place[1], place[0]), text, (20, 20, 60), font=font, anchor="lt")
-    return np.asarray(picture, np.float32)
 
 
 def turned(shape: tuple[int, int], centre: tuple[float, float], half: tuple[float, float], angle: float) -> np.ndarray:

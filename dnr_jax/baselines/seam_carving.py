@@ -19,10 +19,9 @@ from jaxtyping import Array, Float32, Int32, Shaped
 
 from dnr_jax.arrays import Whole
 from dnr_jax.baselines import Context
+from dnr_jax.photos import LUMA
 from dnr_jax.planning.carve import insert_width
 from dnr_jax.planning.seams import Seams, cumulative_cost, trace_back
-
-_LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 
 
 def carve_gradient(
@@ -77,7 +76,7 @@ def carve_photo(
 
 def luma(image: Shaped[np.ndarray, "h w _"]) -> Float32[np.ndarray, "h w"]:
     """Rec. 601 luma of an image [H, W, C] in [0, 255], float32 [H, W]."""
-    return image[..., :3] @ np.array(_LUMA, np.float32)
+    return image[..., :3] @ np.array(LUMA, np.float32)
 
 
 class _State(NamedTuple):

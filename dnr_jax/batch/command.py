@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.batch.buckets import STEPS_PER_OCTAVE
+from dnr_jax.photos import MAX_MEGAPIXELS
 from dnr_jax.photos.encode import FORMATS
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
@@ -88,7 +89,7 @@ def define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_string("background", None, "Colour behind transparent photos where JPEG is written.", **text)
     flags.DEFINE_enum("frames", "refuse", ["refuse", "all"], "Animations: refuse, or retarget all frames.", **text)
-    flags.DEFINE_float("max_megapixels", 25.0, "Largest photo to decode.", **text)
+    flags.DEFINE_float("max_megapixels", MAX_MEGAPIXELS, "Largest photo to decode.", **text)
     flags.DEFINE_string(
         "summary", None, "JSON file for the run's figures. Default: summary-*.json in the records' folder.", **text
     )

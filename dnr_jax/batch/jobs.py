@@ -13,6 +13,7 @@ from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.ledger import DONE, FAILED, Ledger, Recorded, config_sha256, file_stat, is_current
 from dnr_jax.batch.photo_tasks import output_kind, read_header
 from dnr_jax.config import RetargetConfig
+from dnr_jax.photos import MAX_MEGAPIXELS
 from dnr_jax.photos.decode import Frames
 from dnr_jax.photos.kinds import Colour
 from dnr_jax.planning.reach import seam_target
@@ -48,7 +49,7 @@ class Request:
     output_dir: Path
     background: Colour | None = None
     frames: Frames = "refuse"
-    max_megapixels: float = 25.0
+    max_megapixels: float = MAX_MEGAPIXELS
     per_octave: int = PER_OCTAVE
     batch_size: int = 8
     batch_megapixels: float = 2.0

@@ -3,12 +3,13 @@
 import numpy as np
 from jaxtyping import Float32, Num
 
+from dnr_jax.photos import LUMA
+
 _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 _WHITE = _TO_XYZ.sum(1)
 """D65, as the white of sRGB."""
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def check_pair(
@@ -48,7 +49,7 @@ def to_lab(image: Num[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
 
 def luma(image: Num[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
     """Grey levels (BT.601), [H, W, 3] -> float32 [H, W] in [0, 255]."""
-    return np.asarray(image, np.float32) @ _LUMA
+    return np.asarray(image, np.float32) @ np.array(LUMA, np.float32)
 
 
 def area_scale(image: Num[np.ndarray, "_ _ *c"], shape: tuple[int, int]) -> Num[np.ndarray, "_ _ *c"]:

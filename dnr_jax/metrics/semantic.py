@@ -10,7 +10,7 @@ import numpy as np
 from dnr_jax.metrics.pairs import check_pair
 from dnr_jax.networks.network import Network
 from dnr_jax.networks.taps import Level
-from dnr_jax.networks.vgg import KERAS_PREPROCESSING, VGG, VGG19_WIDTHS
+from dnr_jax.networks.vgg import KERAS_PREPROCESSING, VGG19_WIDTHS
 from dnr_jax.padding import traced_size
 from dnr_jax.weights import Weights
 
@@ -81,9 +81,10 @@ def is_papers_score(weights: Weights, *, tap: str = SCORE_TAP) -> bool:
     under its published digest) and the numbers of their first kernel.
     """
     network, module = weights.network, weights.network.module
-    if tap != SCORE_TAP or not isinstance(module, VGG) or weights.provenance.source not in _KERAS_FILES:
+    if tap != SCORE_TAP or weights.provenance.source not in _KERAS_FILES:
         return False
-    if tuple(module.widths) != VGG19_WIDTHS or module.preprocessing != KERAS_PREPROCESSING:
+    kind = (tuple(getattr(module, "widths", ())), getattr(module, "preprocessing", None))
+    if kind != (tuple(VGG19_WIDTHS), KERAS_PREPROCESSING):
         return False
     kernel = np.ascontiguousarray(network.params["block1_conv1"]["kernel"], "<f4")
     return hashlib.sha256(kernel.tobytes()).hexdigest() == _FIRST_KERNEL_SHA256

@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageCms
 
+from dnr_jax.photos import LUMA
 from dnr_jax.photos.animation import MOVING_FORMATS, Picture, encode_frames, palette_image
 from dnr_jax.photos.colour_profiles import from_srgb, profile_space, to_srgb
 from dnr_jax.photos.deep_pixels import encode_png16
@@ -196,7 +197,7 @@ def _encode_deep(pixels: np.ndarray, alpha: np.ndarray | None, kind: Kind, file_
 def luma(pixels: np.ndarray) -> np.ndarray:
     """The brightness of [H, W, 3] pixels, [H, W]; exactly the value of grey ones."""
     r, g, b = (pixels[..., channel].astype(np.float32) for channel in range(3))
-    return g + np.float32(0.299) * (r - g) + np.float32(0.114) * (b - g)
+    return g + np.float32(LUMA[0]) * (r - g) + np.float32(LUMA[2]) * (b - g)
 
 
 def _image(

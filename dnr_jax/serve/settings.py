@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from dnr_jax.photos import MAX_MEGAPIXELS
 from dnr_jax.weights.names import NetworkChoice
 
 
@@ -29,7 +30,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     allow_hosts: tuple[str, ...] = ()
-    max_megapixels: float = 25.0
+    max_megapixels: float = MAX_MEGAPIXELS
     max_upload: float = 64.0
     jobs: int = 1
     waiting: int = 8

@@ -4,9 +4,10 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from dnr_jax.shapes import LARGEST_GROWTH
 from dnr_jax.shell.uses import USES
 
-SMALLEST, LARGEST = Fraction(1, 10), Fraction(4)
+SMALLEST, LARGEST = Fraction(1, 10), Fraction(LARGEST_GROWTH)
 """How short and how long a target's side may be, as shares of the photo's side."""
 
 FITS = ("shrink", "grow")
