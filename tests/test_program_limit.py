@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import create_autospec
 
 import jax
 import jax.monitoring
@@ -11,15 +13,22 @@ import pytest
 from batch_photos import tiny_photo
 from configs import paper_config
 
-from dnr_jax import program_limit
+from dnr_jax import baselines, program_limit
 from dnr_jax.batch import devices as batch_devices
 from dnr_jax.batch.buckets import find_bucket
 from dnr_jax.batch.devices import Devices
 from dnr_jax.batch.program import Padded
 from dnr_jax.config import RetargetConfig
+from dnr_jax.evaluation import measures
+from dnr_jax.photos.files import read_photo, write_image
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.masks import Masks
 from dnr_jax.program_limit import count_maps, make_room, most_maps
+from dnr_jax.serve import preview
+from dnr_jax.serve.engine import Engine
+from dnr_jax.serve.fields import Order
+from dnr_jax.serve.uploads import Form
+from dnr_jax.thumbor import focal_points
 from dnr_jax.weights import Weights
 
 
@@ -102,6 +111,32 @@ def test_programs_of_batches_go_with_the_others(
     limited(400)
     assert devices.compile(high, 1) is not programs[1], "all were dropped before another was compiled"
     assert len(devices.compile_seconds) == 3
+
+
+def test_operators_measures_and_analyses_make_room_first(
+    monkeypatch: pytest.MonkeyPatch, embedded: Weights, tmp_path: Path
+) -> None:
+    """They compile for each size of a photo."""
+
+    def look() -> bool:
+        raise InterruptedError("looked")
+
+    photo = tiny_photo(40, 56, seed=0)
+    engine = create_autospec(Engine, instance=True)
+    write_image(tmp_path / "photo.png", photo)
+    engine.read.return_value = (read_photo(tmp_path / "photo.png"), {})
+    order = create_autospec(Order, instance=True, config=RetargetConfig())
+    analyst, form = preview.Analyst(engine), Form({}, {})
+    works: list[tuple[ModuleType, Callable[[], object]]] = [
+        (baselines, lambda: baselines.METHODS["scl"](photo, (40, 48))),
+        (measures, lambda: measures.Judge(embedded, "block3_conv4").importance(photo)),
+        (focal_points, lambda: focal_points.find_focal_points(photo)),
+        (preview, lambda: analyst.analyse(form, order, lambda *_: None)),
+    ]
+    for module, work in works:
+        monkeypatch.setattr(module, "make_room", look)
+        with pytest.raises(InterruptedError, match="looked"):
+            work()
 
 
 def test_a_system_that_does_not_say_has_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
