@@ -17,6 +17,7 @@ from signals import EACH, SIGNALS, end
 
 from dnr_jax.photos.files import write_image
 from dnr_jax.shell.command_line import run_command
+from dnr_jax.shell.ending import answered
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.usefixtures("heeded")
@@ -181,6 +182,7 @@ def test_afterwards_everything_is_as_it_was(capsys: pytest.CaptureFixture[str]) 
     descriptors = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
     assert run(lambda _: None) == 0
     assert run(interrupt) == 128 + signal.SIGTERM
+    assert answered[-1].__traceback__ is not None, "what was broken off is not taken apart before the process ends"
     assert capsys.readouterr().err == "name: interrupted\n"
     assert state() == before
     if descriptors:

@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags
 
-from dnr_jax.shell.ending import ended_by_signals, exit_code
+from dnr_jax.shell.ending import answered, ended_by_signals, exit_code
 
 
 def run_command(
@@ -60,6 +60,7 @@ def run_command(
         print(f"{name}: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
+        answered.append(interrupt)
         print(f"{name}: {interrupted}", file=sys.stderr)
         return exit_code(interrupt)
 

@@ -15,6 +15,9 @@ from typing import NoReturn
 from dnr_jax.atomic import remove_unfinished
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+answered: list[KeyboardInterrupt] = []
+"""Interrupts that a command has come to its end by, kept until the process ends. With their tracebacks would go what a
+compilation held when it was broken off, and XLA sometimes crashes as it takes that apart."""
 PATIENCE = 2.5
 """Seconds after a signal in which the main thread may come to its end; after them the process is ended."""
 
