@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from drawn_photos import disc_photo
 from serve_runs import NETWORK, QUICK, Running, picture_file, read_picture, small_photo
+from signals import LIMIT, SIGNALS
 
 from dnr_jax.pipeline import retarget
 from dnr_jax.serve.command import main
@@ -191,7 +192,7 @@ def test_flags_that_cannot_be_served(flag: str, sentence: str, capsys: pytest.Ca
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_it(number: signal.Signals, heeded: None) -> None:
     command = [sys.executable, "-m", "dnr_jax.serve", "--port=0", "--weights=embedded"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ}) as process:
@@ -204,7 +205,7 @@ def test_a_signal_ends_it(number: signal.Signals, heeded: None) -> None:
         assert json.loads(connection.getresponse().read())["status"] == "ok"
         connection.close()
         process.send_signal(number)
-        assert process.wait(10) == 128 + number
+        assert process.wait(LIMIT) == 128 + number
         assert "Traceback" not in process.stderr.read()
 
 

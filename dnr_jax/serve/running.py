@@ -1,11 +1,14 @@
 """Runs a server: loads the networks, starts uvicorn on a socket, and opens the page."""
 
+import contextlib
 import dataclasses
 import logging
+import signal
 import socket
 import sys
+import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 
 import uvicorn
@@ -40,6 +43,25 @@ def run_server(
     )
 
 
+class _Server(uvicorn.Server):
+    """Comes to its end for SIGHUP too, as for SIGINT and SIGTERM, unless the process was started to ignore it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        with super().capture_signals():
+            hangup: int = getattr(signal, "SIGHUP", 0)  # Windows has none.
+            before = signal.getsignal(hangup) if hangup else signal.SIG_IGN
+            if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
+                yield
+                return
+            signal.signal(hangup, self.handle_exit)
+            try:
+                yield
+            finally:
+                # As it was, before what has come is raised again at the end.
+                signal.signal(hangup, before)
+
+
 def make_server(
     settings: Settings, engine: Engine, *, grace: int = 2, ready: Callable[[], None] | None = None
 ) -> uvicorn.Server:
@@ -62,7 +84,7 @@ def make_server(
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=grace,
     )
-    return uvicorn.Server(config)
+    return _Server(config)
 
 
 def _greet(settings: Settings, open_browser: bool, quiet: bool) -> None:
