@@ -246,10 +246,10 @@ def _read_masks(options: dict[str, Any], photo: "Photo") -> "dict[str, np.ndarra
 
 
 def _describe_masks(options: dict[str, Any], masks: "dict[str, np.ndarray]") -> dict[str, dict[str, str]]:
-    """For the record, the file of each mask and its digest."""
+    """For the record, the file of each mask, which may be standard input, and the digest of its pixels."""
     return {
-        name: {"file": options[name], "sha256": hashlib.sha256(Path(options[name]).read_bytes()).hexdigest()}
-        for name in masks
+        name: {"file": options[name], "sha256": hashlib.sha256(mask.tobytes()).hexdigest()}
+        for name, mask in masks.items()
     }
 
 

@@ -1,6 +1,7 @@
 """--objects of the command: what it takes, what that changes, and what it refuses before anything is written."""
 
 import hashlib
+import io
 import json
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def narrow(folder: Path, *args: str) -> tuple[int, dict]:
 
 
 def digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return hashlib.sha256((np.asarray(PIL.Image.open(path), np.float32) / 255).tobytes()).hexdigest()
 
 
 def test_a_mask_says_what_the_photo_is_of(folder: Path) -> None:
@@ -46,6 +47,14 @@ def test_a_mask_says_what_the_photo_is_of(folder: Path) -> None:
     assert warps["auto"]["width"]["cropped"][1] > 0, "the disc is at the left, so the right gives way"
     assert warps[str(folder / "half.png")]["width"]["cropped"][1] == 0, "what the mask marks is never cropped"
     assert warps["auto"] != warps["none"]
+
+
+def test_a_mask_may_come_from_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = folder / "half.png"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(half.read_bytes())))
+    code, record = narrow(folder, "--objects=-")
+    assert code == 0
+    assert record["masks"] == {"objects": {"file": "-", "sha256": digest(str(half))}}
 
 
 @pytest.mark.parametrize(
