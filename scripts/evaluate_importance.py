@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from dnr_jax.evaluation.outlines import OUTLINES
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
 from measurements.store import record
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from dnr_jax.networks.network import Network
 
-MASKS = Path(__file__).parents[1] / "tests/data/object_masks.json"
 MEASURES = ("auc", "shuffled_auc", "lost_75", "lost_50")
 MAP_SIDE = 192
 LABEL = 32
@@ -63,7 +63,7 @@ def define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     text = {"flag_values": values, "module_name": "evaluate_importance"}
     flags.DEFINE_string("photos", None, "Folder of photos, NAME.* or NAME/src.* for each mask.", **text)
-    flags.DEFINE_string("masks", str(MASKS), "JSON file of polygons.", **text)
+    flags.DEFINE_string("masks", str(OUTLINES), "JSON file of polygons.", **text)
     flags.DEFINE_list("sides", ["384", "640"], "Longer sides at which networks see a photo.", **text)
     flags.DEFINE_list("networks", [], "More networks to measure, LABEL=NAME_OR_FILE.", **text)
     flags.DEFINE_string("vgg", None, "VGG19 weights that hold blocks 1 to 3 at least.", **text)

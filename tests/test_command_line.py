@@ -17,18 +17,18 @@ import evaluate_detectors
 import evaluate_faces
 import evaluate_importance
 import run_benchmark
-import tally_votes
 import train_embedded
 from dnr_jax import resize
 from dnr_jax.batch import command as batch
+from dnr_jax.evaluation import tally
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.weights import commands as weights
 
 COMMANDS = {
-    module.__name__: module.main
+    module.__name__.rsplit(".", 1)[-1]: module.main
     for module in (
         *(resize, batch, compare_stores, convert_faces, convert_u2net, convert_words, draw_figures, evaluate),
-        *(evaluate_detectors, evaluate_faces, evaluate_importance, run_benchmark, tally_votes, train_embedded),
+        *(evaluate_detectors, evaluate_faces, evaluate_importance, run_benchmark, tally, train_embedded),
     )
 } | {f"weights {name}": lambda argv, name=name: weights.main([argv[0], name, *argv[1:]]) for name in weights._COMMANDS}
 
@@ -49,12 +49,24 @@ def test_all_commands_print_help_and_one_line_for_an_unknown_flag(
     assert "no_such_flag" in err
 
 
-@pytest.mark.parametrize("module", [compare_stores, tally_votes])
-def test_commands_on_listed_files_ask_for_one(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert module.main(["command", *(["--weights=w.h5"] if module is compare_stores else [])]) == 2
+@pytest.mark.parametrize(
+    ("main", "arguments", "name", "example"),
+    [
+        (compare_stores.main, ["--weights=w.h5"], "compare_stores", "python scripts/compare_stores.py"),
+        (tally.main, [], "tally", "python -m dnr_jax.evaluation.tally"),
+    ],
+)
+def test_commands_on_listed_files_ask_for_one(
+    main: Callable[[Sequence[str]], int],
+    arguments: list[str],
+    name: str,
+    example: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["command", *arguments]) == 2
     err = capsys.readouterr().err
-    assert err.startswith(f"{module.__name__}: no ")
-    assert f"python scripts/{module.__name__}.py" in err
+    assert err.startswith(f"{name}: no ")
+    assert example in err
 
 
 def test_missing_files_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +74,7 @@ def test_missing_files_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "gone.h5" in capsys.readouterr().err
     assert compare_stores.main(["command", "--weights=gone.h5", "--scale=0", "photo.jpg"]) == 2
     assert "--scale is 0" in capsys.readouterr().err
-    assert tally_votes.main(["command", str(tmp_path / "gone.json")]) == 2
+    assert tally.main(["command", str(tmp_path / "gone.json")]) == 2
     assert "gone.json" in capsys.readouterr().err
 
 
@@ -86,6 +98,6 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tally_votes, "merge_ballots", interrupt)
-    assert tally_votes.main(["command", "votes.json"]) == 130
-    assert capsys.readouterr().err == "tally_votes: interrupted\n"
+    monkeypatch.setattr(tally, "merge_ballots", interrupt)
+    assert tally.main(["command", "votes.json"]) == 130
+    assert capsys.readouterr().err == "tally: interrupted\n"

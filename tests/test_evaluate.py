@@ -16,10 +16,10 @@ import pytest
 from checkouts import kept_figures, make_checkout
 
 from dnr_jax.baselines import METHODS
-from dnr_jax.evaluation import runs
+from dnr_jax.evaluation import runs, tally
 from dnr_jax.metrics import bidirectional_similarity, seam_discontinuity
 from dnr_jax.photos.files import read_image
-from scripts import evaluate, tally_votes
+from scripts import evaluate
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE, WIDTH = (64, 96), 72
@@ -239,11 +239,12 @@ def test_the_commands_run_as_scripts(tmp_path: Path) -> None:
     ballot = {"format": "dnr_jax-votes-1", "report": "r", "participant": "p", "votes": votes}
     (tmp_path / "votes.json").write_text(json.dumps(ballot))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for script, argument, output in (
-        ("evaluate.py", "--help", "published:OPERATOR"),
-        ("tally_votes.py", str(tmp_path / "votes.json"), "dnr against sc: 1 of 1 votes"),
+    for command, argument, output in (
+        ([str(ROOT / "scripts/evaluate.py")], "--help", "--[no]update_docs"),
+        (["-m", "dnr_jax.evaluation"], "--help", "published:OPERATOR"),
+        (["-m", "dnr_jax.evaluation.tally"], str(tmp_path / "votes.json"), "dnr against sc: 1 of 1 votes"),
     ):
-        command = [sys.executable, str(ROOT / "scripts" / script), argument]
+        command = [sys.executable, *command, argument]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 0, done.stderr
         assert output in done.stdout
@@ -259,10 +260,10 @@ def test_tally_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture
         ([str(tmp_path / "empty.json")], "hold no votes"),
         (["--interval=none", str(tmp_path / "empty.json")], "interval"),
     ):
-        assert tally_votes.main(["tally_votes.py", *arguments]) == 2
+        assert tally.main(["tally", *arguments]) == 2
         complaint = capsys.readouterr().err
-        assert complaint.startswith("tally_votes: ")
+        assert complaint.startswith("tally: ")
         assert message in complaint
         assert complaint.count("\n") == 1
-    assert tally_votes.main(["tally_votes.py", "--help"]) == 0
+    assert tally.main(["tally", "--help"]) == 0
     assert "Clopper" in capsys.readouterr().out

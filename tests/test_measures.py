@@ -10,9 +10,8 @@ import pytest
 from checkouts import kept_figures, make_checkout
 
 import evaluate_importance
+from dnr_jax.evaluation.outlines import OUTLINES
 from training.measures import bootstrap, load_masks, measure, object_lost, plain_area, roc_area, shuffled_area
-
-MASKS = Path(__file__).parent / "data/object_masks.json"
 
 
 def test_roc_area_counts_pairs() -> None:
@@ -86,9 +85,9 @@ def test_masks_are_drawn_to_scale(tmp_path: Path) -> None:
 
 
 def test_the_masks_of_the_benchmark_are_sound() -> None:
-    entries = json.loads(MASKS.read_text())
+    entries = json.loads(OUTLINES.read_text())
     assert len(entries) == 22
-    for name, mask in load_masks(MASKS, 192).items():
+    for name, mask in load_masks(OUTLINES, 192).items():
         width, height = entries[name]["size"]
         assert entries[name]["objects"]
         assert all(
@@ -100,8 +99,8 @@ def test_the_masks_of_the_benchmark_are_sound() -> None:
 
 
 def test_boxes_and_masks_mark_the_same_things() -> None:
-    boxes = json.loads((MASKS.parent / "object_boxes.json").read_text())
-    entries = json.loads(MASKS.read_text())
+    boxes = json.loads((Path(__file__).parent / "data/object_boxes.json").read_text())
+    entries = json.loads(OUTLINES.read_text())
     for name, entry in boxes.items():
         corners = np.concatenate([np.asarray(polygon) for polygon in entries[name]["polygons"]])
         ends = np.asarray(entry["boxes"])

@@ -7,13 +7,11 @@ import numpy as np
 import oracles_metrics as oracles
 import pytest
 
-from dnr_jax.evaluation.outlines import Outlines, draw_objects, read_outlines
-
-MASKS = Path(__file__).parent / "data/object_masks.json"
+from dnr_jax.evaluation.outlines import OUTLINES, Outlines, draw_objects, read_outlines
 
 
 def test_the_outlines_of_the_benchmark_are_read() -> None:
-    outlines = read_outlines(MASKS)
+    outlines = read_outlines(OUTLINES)
     assert len(outlines) == 22
     assert outlines["001"].size == (465, 586)
     assert len(outlines["001"].polygons) == 4

@@ -9,6 +9,7 @@ import pytest
 from configs import paper_config
 from scipy.stats import rankdata
 
+from dnr_jax.evaluation.outlines import OUTLINES
 from dnr_jax.networks.taps import Level
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.importance import analyse, resample
@@ -91,7 +92,7 @@ def test_embedded_importance_finds_the_objects(shared: Path, embedded: Weights) 
 
 @pytest.mark.slow
 def test_the_learned_network_loses_less_of_the_objects_than_the_analytic_one(shared: Path) -> None:
-    masks = load_masks(Path(__file__).parent / "data/object_masks.json", 192)
+    masks = load_masks(OUTLINES, 192)
     photos = {name: shared / "data/retargetme" / name / "src.jpg" for name in masks}
     found = {}
     for name in ("analytic", "learned"):

@@ -1,4 +1,4 @@
 """Compares retargeting methods on a data set of photos: results, measures, tables, and a report to vote in.
 
-`python scripts/evaluate.py --help` is the command.
+`python -m dnr_jax.evaluation --help` is the command.
 """

@@ -14,6 +14,8 @@ import PIL.Image
 import PIL.ImageDraw
 
 Corner = tuple[float, float]
+OUTLINES = Path(__file__).with_name("object_masks.json")
+"""The file of the outlines of objects on 22 photos of RetargetMe."""
 
 
 class Outlines(NamedTuple):

@@ -15,6 +15,8 @@ from mkdocs.structure.files import File, Files  # noqa: E402
 from dnr_jax import resize  # noqa: E402
 from dnr_jax.batch import command as batch  # noqa: E402
 from dnr_jax.config import PRESETS, RetargetConfig  # noqa: E402
+from dnr_jax.evaluation import command as evaluation  # noqa: E402
+from dnr_jax.serve import command as serve  # noqa: E402
 from dnr_jax.weights import commands as weights  # noqa: E402
 
 _OPTIONS = """# Options of the method
@@ -34,9 +36,9 @@ preset does not name has its default.
 """
 _COMMANDS = """# Commands
 
-Installing the package brings three commands; `python -m dnr_jax.resize`, `python -m dnr_jax.batch` and
-`python -m dnr_jax.weights` are the same. What follows are their own help texts. Flags of the method, which
-`dnr-resize` and `dnr-batch` share, are listed under [Options](options.md).
+Installing the package brings five commands; `python -m dnr_jax.resize`, `dnr_jax.batch`, `dnr_jax.serve`,
+`dnr_jax.evaluation` and `dnr_jax.weights` are the same. What follows are their own help texts. Flags of the
+method, which `dnr-resize` and `dnr-batch` share, are listed under [Options](options.md).
 """
 
 
@@ -69,6 +71,8 @@ def commands_page() -> str:
     for name, module, values in (
         ("dnr-resize", resize, resize.define_flags()),
         ("dnr-batch", batch, batch.define_flags()),
+        ("dnr-serve", serve, serve.define_flags()),
+        ("dnr-evaluate", evaluation, evaluation.define_flags()),
     ):
         parts.append(f"\n## {name}\n\n```text\n{(module.__doc__ or '').strip()}\n```\n")
         parts += [flags_table(values, group) for group in values.flags_by_module_dict() if group != _METHOD]

@@ -1,6 +1,6 @@
 """Counts the votes that the blind mode of a report exported: the share of every pair, with a 95 % binomial interval.
 
-python scripts/tally_votes.py votes-*.json
+python -m dnr_jax.evaluation.tally votes-*.json
 
 It also counts the photos that preferred either method. A participant who exported twice counts once.
 """
@@ -20,17 +20,17 @@ from dnr_jax.shell.ending import end_process
 def main(argv: Sequence[str]) -> int:
     """Runs the count; returns the exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
     values = flags.FlagValues()
-    text = {"flag_values": values, "module_name": "tally_votes"}
+    text = {"flag_values": values, "module_name": "tally"}
     flags.DEFINE_enum("interval", "wilson", ["wilson", "exact"], "Wilson's score, or Clopper and Pearson's.", **text)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **text)
     return run_command(
-        "tally_votes",
+        "tally",
         argv,
         values,
         _count,
         text=__doc__,
         arguments="files",
-        example="python scripts/tally_votes.py votes-*.json",
+        example="python -m dnr_jax.evaluation.tally votes-*.json",
     )
 
 
