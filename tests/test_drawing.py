@@ -119,6 +119,16 @@ def test_cells_over_the_image_before_and_after() -> None:
     assert (drawn[36:, 28:] == 255).all()
 
 
+def test_what_is_cropped_is_faded() -> None:
+    before, after = np.full((24, 40, 3), 90, np.uint8), np.full((24, 20, 3), 90, np.uint8)
+    drawn = draw_cells(before, after, np.array([6, 22, 34.0]), np.array([0, 12, 20.0]))
+    top = drawn[:24].astype(int)
+    assert (top[:, :6] == 200).all()
+    assert (top[:, 34:] == 200).all()
+    assert (np.delete(top[:, 6:34], 22 - 6, 1) == 90).all()
+    assert (drawn[24, :6] == 255).all()  # No bar begins there.
+
+
 @pytest.mark.parametrize("losses", [[9.0, 3.0, 1.0], [5.0], [2.0, 2.0], [4.0, 0.0, 2.0], [1e6, 0.1]])
 def test_curves(losses: list[float]) -> None:
     curve = place_curve(losses)

@@ -14,11 +14,12 @@ from drawn_photos import QUICK, textured_photo
 
 from dnr_jax.config import RetargetConfig
 from dnr_jax.inspection import sections, write_inspection
-from dnr_jax.inspection.drawing import draw_seams, to_picture
+from dnr_jax.inspection.drawing import colour_map, draw_seams, to_picture
 from dnr_jax.inspection.page import Chapter, Figure, render_page
 from dnr_jax.inspection.sections import Section, draw_sections, effective_map
 from dnr_jax.inspection.table import stop_reason, table_rows
 from dnr_jax.pipeline import Result, retarget
+from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights
 
 PHOTO = textured_photo(64, 96)
@@ -163,6 +164,36 @@ def test_the_drawn_warps_end_at_the_result(both: Result) -> None:
     edges = np.minimum(np.rint(np.asarray(both.warps[side].new_edges)[1:-1]), image.shape[1] - 1).astype(int)
     same = (bottom == image).all(-1).all(0)
     assert same[np.setdiff1d(np.arange(image.shape[1]), edges)].all()
+
+
+def test_objects_and_the_crop_are_drawn(small_vgg: Weights) -> None:
+    objects = np.zeros((64, 96), np.float32)
+    objects[8:60, 50:90] = 1
+    config = RetargetConfig(taps=QUICK.taps, reconstruct_steps=2, refine_steps=1)
+    result = retarget(PHOTO, (64, 56), config, small_vgg, masks=Masks(objects=objects))
+    drawn = pictures(list(draw_sections(PHOTO, result, config)))
+    # What was given is drawn over the whole photo: yellow inside, blue outside.
+    given = drawn["2_salience"]
+    assert given.shape == PHOTO.shape
+    np.testing.assert_array_equal(given[30, 70], colour_map(np.array([[0.0, 1.0]]))[0, 1])
+    np.testing.assert_array_equal(given[30, 10], colour_map(np.array([[0.0, 1.0]]))[0, 0])
+    assert {"2_faces", "2_words"}.isdisjoint(drawn)
+    brightness = drawn["2_objects"].astype(int).sum(-1)
+    assert brightness[12:56, 56:84].mean() > 2 * brightness[:, :40].mean()
+    # Ground at the left leaves the picture: it is faded in the photo before the warp.
+    start = int(result.warps["width"].old_edges[0])
+    assert start >= 8
+    before = drawn["7_warp_width"][: PHOTO.shape[0]]
+    refined = to_picture(result.refined)
+    np.testing.assert_array_equal(before[:, :start], refined[:, :start] // 3 + 170)
+    # Faces and words are drawn where they were looked for.
+    sight = result.sight
+    assert sight is not None
+    seen = sight._replace(face_map=sight.objects, word_map=sight.objects, faces=np.zeros((2, 4), np.float32))
+    sections = list(draw_sections(PHOTO, result._replace(sight=seen), config))
+    captions = {picture.name: picture.caption for section in sections for picture in section.pictures}
+    assert captions["2_faces"].startswith("Faces: 2 found")
+    assert captions["2_words"].startswith("Words: 0 lines found")
 
 
 def test_the_effective_map_sums_maps_of_mean_one() -> None:

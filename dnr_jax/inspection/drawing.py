@@ -113,12 +113,13 @@ def draw_cells(before: np.ndarray, after: np.ndarray, old: np.ndarray, new: np.n
     """Draws a warp of columns: the image with the old edges of cells, bars from old to new edges, the warped image.
 
     The colour of a bar says how much of its width the cell keeps: yellow for the cell that keeps most, dark blue for
-    none.
+    none. What is cropped is faded.
 
     Args:
-      before: the picture before the warp, [H, W, 3].
-      after: the warped picture, [H, W', 3].
-      old: float [cells + 1], the edges of cells in `before`, from 0 to its width; empty cells are left out.
+      before: the picture before the warp, uint8 [H, W, 3].
+      after: the warped picture, uint8 [H, W', 3].
+      old: float [cells + 1], the edges of cells in `before`; empty cells are left out, and what lies before the first
+        or past the last is cropped.
       new: float [cells + 1], the same edges in `after`.
 
     Returns:
@@ -130,7 +131,10 @@ def draw_cells(before: np.ndarray, after: np.ndarray, old: np.ndarray, new: np.n
     shape = (2 * before.shape[0] + bars, max(before.shape[1], after.shape[1]), 3)
     drawn = np.full(shape, _PAPER, np.uint8)
     top, strip, bottom = np.split(drawn, [before.shape[0], before.shape[0] + bars])
-    top[:, : before.shape[1]] = _with_edges(before[..., :3], old)
+    columns = np.arange(before.shape[1])
+    cropped = (columns + 1 <= old[0]) | (columns >= old[-1])
+    faded = np.where(cropped[:, None], before[..., :3] // 3 + (255 - 255 // 3), before[..., :3])
+    top[:, : before.shape[1]] = _with_edges(faded.astype(np.uint8), old)
     bottom[:, : after.shape[1]] = _with_edges(after[..., :3], new)
     strip[:] = draw_bars(old, new, bars, shape[1])
     return drawn
