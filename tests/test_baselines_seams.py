@@ -10,7 +10,8 @@ from drawn_photos import QUICK, disc_photo, textured_photo
 from published import difference, photo, result, target
 
 from dnr_jax.baselines import METHODS, Context
-from dnr_jax.baselines.seam_carving import carve_photo, find_pixel_seams, luma
+from dnr_jax.baselines.seam_carving import carve_photo, find_pixel_seams
+from dnr_jax.photos.luma import luma
 from dnr_jax.pipeline import retarget
 from dnr_jax.weights import Weights
 

@@ -24,6 +24,7 @@ def ray_folder() -> Iterator[str]:
         yield folder
 
 
+@pytest.mark.slow
 def test_two_actors_share_a_few_photos(tmp_path: Path, programs: Path, ray_folder: str) -> None:
     write_photos(tmp_path / "in", [(40, 50)] * 6)
     out = tmp_path / "out"

@@ -12,7 +12,7 @@ from scipy.stats import beta, norm
 
 from dnr_jax.config import RetargetConfig, preset_config
 from dnr_jax.evaluation.dataset import Case, read_dataset
-from dnr_jax.evaluation.measures import MEASURES, Judge, weights_digest
+from dnr_jax.evaluation.measures import MEASURES, Judge
 from dnr_jax.evaluation.rivals import parse_methods
 from dnr_jax.evaluation.runs import Scored
 from dnr_jax.evaluation.statistics import bootstrap_mean, vote_share
@@ -216,7 +216,7 @@ def test_a_judge_needs_its_tap(small_vgg: Weights) -> None:
     with pytest.raises(ValueError, match="unknown tap"):
         Judge(small_vgg, "block9")
     assert Judge(shallow, "block3_conv4").taps == ("block1_conv2", "block2_conv2", "block3_conv4")
-    assert weights_digest(shallow) != weights_digest(small_vgg) == weights_digest(small_vgg)
+    assert shallow.network.sha256 != small_vgg.network.sha256 == small_vgg.network.sha256
 
 
 def ballot(path: Path, participant: str, votes: list[tuple[str, str, str, str]], report: str = "r") -> Path:

@@ -1,6 +1,9 @@
 """Compiled programs are dropped before the memory maps run out, and only then."""
 
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import create_autospec
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 from batch_photos import tiny_photo
 from configs import paper_config
+from conftest import keep_programs
 
 from dnr_jax import baselines, program_limit
 from dnr_jax.batch import devices as batch_devices
@@ -23,6 +27,7 @@ from dnr_jax.evaluation import measures
 from dnr_jax.photos.files import read_photo, write_image
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.masks import Masks
+from dnr_jax.planning.seams import find_seams
 from dnr_jax.program_limit import count_maps, make_room, most_maps
 from dnr_jax.serve import preview
 from dnr_jax.serve.engine import Engine
@@ -137,6 +142,41 @@ def test_operators_measures_and_analyses_make_room_first(
         monkeypatch.setattr(module, "make_room", look)
         with pytest.raises(InterruptedError, match="looked"):
             work()
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_threads_go_on_while_their_programs_are_dropped(
+    limited: Callable[[int], None], tmp_path: Path, keeps: bool
+) -> None:
+    limited(501)
+    keep_programs(tmp_path if keeps else None)
+    draws = [np.random.default_rng(seed).uniform(0, 9, (12 + seed, 16)) for seed in range(3)]
+    costs = [jnp.asarray(draw, jnp.float32) for draw in draws]
+    wanted = [np.asarray(find_seams(cost, 3).kept) for cost in costs]
+    rounds, over = [0, 0, 0], threading.Event()
+
+    def work(number: int) -> None:
+        while not over.is_set():
+            np.testing.assert_array_equal(find_seams(costs[number], 3).kept, wanted[number])
+            rounds[number] += 1
+
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            working = [pool.submit(work, number) for number in range(3)]
+            end = time.monotonic() + 60
+            for drops in range(1, 4):
+                # Each thread has found its program again, so that something is dropped.
+                while min(rounds) < 2 * drops and not any(each.done() for each in working):
+                    assert time.monotonic() < end
+                    time.sleep(0.01)
+                program_limit.note_program()
+                assert make_room()
+            over.set()
+            for each in working:
+                each.result()
+    finally:
+        over.set()
+        keep_programs(None)
 
 
 def test_a_system_that_does_not_say_has_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:

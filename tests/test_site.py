@@ -73,8 +73,8 @@ def module_of(words: list[str]) -> tuple[str, list[str]] | None:
     if first == "python" and words[1].startswith("scripts/"):
         return Path(words[1]).stem, words[2:]
     if first == "python" and words[1] == "-m":
-        # A package's own command lies in one of its modules.
-        (module,) = {name for name in COMMANDS.values() if f"{name}.".startswith(f"{words[2]}.")}
+        # A package's own command lies in one of its modules; another command is a module itself.
+        (module,) = {name for name in COMMANDS.values() if f"{name}.".startswith(f"{words[2]}.")} or {words[2]}
         return module, words[3:]
     assert first in TOOLS, words
     return None

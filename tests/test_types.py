@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from dnr_jax.metrics.pairs import luma
+from dnr_jax.photos.luma import luma
 from dnr_jax.planning.importance import analyse, feature_norm
 from dnr_jax.planning.seams import find_seams
 from dnr_jax.planning.warp import uniform_warp, warp_width

@@ -10,7 +10,7 @@ CHECKED = tuple(
     f"dnr_jax.{name}"
     for name in (
         *("padding", "networks", "planning", "rendering", "sight", "result", "pipeline"),
-        *("metrics", "baselines"),
+        *("metrics", "baselines", "photos.luma"),
     )
 )
 """What takes and returns arrays."""

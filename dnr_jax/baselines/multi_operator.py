@@ -26,7 +26,8 @@ from jaxtyping import Float32, Shaped
 
 from dnr_jax.baselines import Context
 from dnr_jax.baselines.bidirectional_warping import bidirectional_warping
-from dnr_jax.baselines.seam_carving import carve_photo, find_pixel_seams, gradient_energy, luma
+from dnr_jax.baselines.seam_carving import carve_photo, find_pixel_seams, gradient_energy
+from dnr_jax.photos.luma import luma
 from dnr_jax.photos.scaling import scale_pixels
 from dnr_jax.planning.carve import apply_width, insert_width
 

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float32, Int32, Shaped
 
 from dnr_jax.arrays import Whole
 from dnr_jax.baselines import Context
-from dnr_jax.photos import LUMA
+from dnr_jax.photos.luma import luma
 from dnr_jax.planning.carve import insert_width
 from dnr_jax.planning.seams import Seams, cumulative_cost, trace_back
 
@@ -72,11 +72,6 @@ def carve_photo(
         else:
             image = np.asarray(_insert(padded, seams, canvas))[:, :wanted]
     return image
-
-
-def luma(image: Shaped[np.ndarray, "h w _"]) -> Float32[np.ndarray, "h w"]:
-    """Rec. 601 luma of an image [H, W, C] in [0, 255], float32 [H, W]."""
-    return image[..., :3] @ np.array(LUMA, np.float32)
 
 
 class _State(NamedTuple):

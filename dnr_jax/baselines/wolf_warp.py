@@ -21,7 +21,7 @@ import scipy.sparse.linalg as spl
 from jaxtyping import Float, Float32, Float64
 
 from dnr_jax.baselines import Context
-from dnr_jax.baselines.seam_carving import luma
+from dnr_jax.photos.luma import luma
 from dnr_jax.planning.sides import AXES, SIDES, turned
 
 ALIGNMENT = 1.0

@@ -17,15 +17,15 @@ from dnr_jax.networks.network import Network
 from dnr_jax.padding import fit
 from dnr_jax.planning.importance import Overview, analyse
 from dnr_jax.planning.numbers import Numbers
-from dnr_jax.planning.passes import Pass, replay
+from dnr_jax.planning.passes import Pass
 from dnr_jax.planning.plan import Moves, find_moves, warp_side
 from dnr_jax.planning.seam_maps import make_seam_maps
 from dnr_jax.planning.warp import Warp
 from dnr_jax.rendering.joints import Tiles, worthwhile
-from dnr_jax.rendering.optimise import Schedule, minimise_traced, record_capacity
+from dnr_jax.rendering.optimise import minimise_traced, record_capacity
 from dnr_jax.rendering.reconstruct import FeatureLoss
 from dnr_jax.rendering.refine import SampledLoss, SampledTargets
-from dnr_jax.rendering.render import loss_features, only_near_joints, prepare
+from dnr_jax.rendering.render import loss_features, only_near_joints, prepare, schedules, shift_opacity
 from dnr_jax.rendering.sampler import sample
 from dnr_jax.rendering.tiles import TiledImage, TiledLoss, TiledSampledLoss, tile_targets
 
@@ -196,10 +196,7 @@ def _render(
         config=config,
         near_joints=apart and only_near_joints(config, network),
     )
-    cosine = config.rate_schedule == "cosine"
-    loss = FeatureLoss(config.loss_taps, config.loss)
-    rates = Schedule(config.reconstruct_steps, numbers.reconstruct_rate, cosine, numbers.tolerance)
-    shifts = Schedule(config.refine_steps, numbers.refine_rate, cosine, numbers.tolerance)
+    loss, (rates, shifts) = FeatureLoss(config.loss_taps, config.loss), schedules(config, numbers)
     still = jnp.zeros((*canvas, 2), jnp.float32)
 
     def everywhere(_: Tiles | None) -> tuple[Any, ...]:
@@ -217,8 +214,7 @@ def _render(
         built, *course, shift, shift_losses, shift_steps = lax.cond(worthwhile(tiles), near_joints, everywhere, tiles)
     opacity = None
     if padded.opacity is not None:
-        carved = replay(moves.passes, padded.opacity[..., None], 0, config, shape=canvas)
-        opacity = sample(carved, shift, size=mid)[..., 0]
+        opacity = shift_opacity(padded.opacity, moves.passes, shift, mid, canvas=canvas, config=config)[..., 0]
     image = _warp(sample(built, shift, size=mid), opacity, moves, bucket.canvas)
     return Course(*course), Course(shift_losses, shift_steps), image
 

@@ -26,7 +26,7 @@ from dnr_jax.batch.entries import STATE_DIR, Entry
 from dnr_jax.batch.jobs import Batch, Job, Request, make_batches, make_jobs
 from dnr_jax.batch.ledger import Ledger, is_current
 from dnr_jax.batch.run import Run
-from dnr_jax.batch.session import Session, exit_code, network_sha256, own_state, write_summary
+from dnr_jax.batch.session import Session, exit_code, own_state, write_summary
 from dnr_jax.batch.summary import Tally
 from dnr_jax.batch.workers import Workers, default_workers
 from dnr_jax.shell.ending import handlers_kept
@@ -86,7 +86,7 @@ class DeviceActor:
     def __init__(self, request: Request, network: NetworkChoice, weights_sha256: str, workers: int):
         compilation_cache.enable(programs=True)
         weights = load_chosen(network)
-        if network_sha256(weights) != weights_sha256:
+        if weights.network.sha256 != weights_sha256:
             raise RuntimeError("this node has other weights than the driver: give --weights a path that all see")
         self._name = f"ray-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._request, self._weights_sha256 = request, weights_sha256

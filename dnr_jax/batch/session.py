@@ -1,7 +1,6 @@
 """One process's run from start to end: photos, network, devices, records, summary."""
 
 import contextlib
-import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,8 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import filelock
-import jax
-import numpy as np
 
 from dnr_jax.batch.devices import Devices
 from dnr_jax.batch.entries import STATE_DIR, Entry, find_entries
@@ -38,7 +35,7 @@ class Session(NamedTuple):
       windows: its photos, in lists: one list of all of them, or lists as a stream brings them.
       whole: whether there is one list of all of them.
       weights: the network, and where it comes from.
-      weights_sha256: the digest of the network, as `network_sha256` makes it.
+      weights_sha256: the digest of the network.
       options: where photos and network come from, and what does the work.
     """
 
@@ -79,7 +76,7 @@ def open_session(options: RunOptions, request: Request) -> Session:
         windows = [take_shard(entries, shard, request.output_dir, _pixels)]
     weights = load_chosen(options.network)
     weights.network.check_taps(request.config.taps)
-    return Session(request, shard, windows, not streamed, weights, network_sha256(weights), options)
+    return Session(request, shard, windows, not streamed, weights, weights.network.sha256, options)
 
 
 def run_local(session: Session) -> int:
@@ -141,15 +138,6 @@ def exit_code(figures: dict[str, Any]) -> int:
     """The exit code for the figures of `Tally.summary`: 1 when any photo has failed, now or before, else 0."""
     photos = figures["photos"]
     return 1 if photos["failed"] or photos["skipped_failed_before"] else 0
-
-
-def network_sha256(weights: Weights) -> str:
-    """A SHA-256, in hexadecimal, of what a network computes: its parameters, its kind and its preprocessing."""
-    total = hashlib.sha256(f"{weights.network.module!r} {weights.network.importance_side}".encode())
-    for path, array in jax.tree_util.tree_leaves_with_path(weights.network.params):
-        total.update(jax.tree_util.keystr(path).encode())
-        total.update(np.ascontiguousarray(array).data)
-    return total.hexdigest()
 
 
 def open_jobs(session: Session) -> list[Job]:

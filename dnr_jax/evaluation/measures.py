@@ -1,10 +1,8 @@
 """The measures of a comparison, which one network, the judge, takes of all results."""
 
 import dataclasses
-import hashlib
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from dnr_jax import metrics
@@ -160,12 +158,3 @@ def measure_objects(objects: np.ndarray | None, registration: metrics.Registrati
         "saliency_discard_ratio": metrics.saliency_discard_ratio(objects, registration),
         "object_aspect_distortion": metrics.object_aspect_distortion(objects, registration),
     }
-
-
-def weights_digest(weights: Weights) -> str:
-    """A SHA-256, in hexadecimal, of a network's parameters, preprocessing and architecture."""
-    digest = hashlib.sha256(repr((weights.network.module, weights.network.importance_side)).encode())
-    for path, array in jax.tree_util.tree_leaves_with_path(weights.network.params):
-        digest.update(jax.tree_util.keystr(path).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

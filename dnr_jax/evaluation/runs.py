@@ -24,7 +24,7 @@ import PIL.Image
 from dnr_jax.atomic import write_atomically
 from dnr_jax.baselines import METHODS, Context
 from dnr_jax.evaluation.dataset import Case
-from dnr_jax.evaluation.measures import Judge, weights_digest
+from dnr_jax.evaluation.measures import Judge
 from dnr_jax.evaluation.outlines import Outlines, draw_objects
 from dnr_jax.evaluation.rivals import Method
 from dnr_jax.inspection import drawing
@@ -89,8 +89,8 @@ class Settings:
     @cached_property
     def digests(self) -> dict[str, str]:
         """The digests of DNR's network ("weights") and of what the judge measures with."""
-        judge = {"weights": weights_digest(self.judge.weights), "tap": self.judge.tap}
-        return {"weights": weights_digest(self.weights), "judge": _digest(judge)}
+        judge = {"weights": self.judge.weights.network.sha256, "tap": self.judge.tap}
+        return {"weights": self.weights.network.sha256, "judge": _digest(judge)}
 
 
 class Subject:

@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Float32
 from scipy.ndimage import maximum_filter
 
-from dnr_jax.metrics.pairs import area_scale, check_pair, luma
+from dnr_jax.metrics.pairs import area_scale, check_pair
 from dnr_jax.metrics.registration import SIDE, Registration, register
+from dnr_jax.photos.luma import luma
 
 _MOST_SLANT = 3
 _ROUNDING = 1.0

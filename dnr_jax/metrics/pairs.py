@@ -1,9 +1,7 @@
-"""What the measures share: a pair of images made ready, CIE L*a*b*, luma and area scaling. NumPy on the host."""
+"""What the measures share: a pair of images made ready, CIE L*a*b* and area scaling. NumPy on the host."""
 
 import numpy as np
 from jaxtyping import Float32, Num
-
-from dnr_jax.photos import LUMA
 
 _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
@@ -45,11 +43,6 @@ def to_lab(image: Num[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
     roots = np.where(ratios > (6 / 29) ** 3, np.cbrt(ratios), ratios / (3 * (6 / 29) ** 2) + 4 / 29)
     x, y, z = np.moveaxis(roots, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1).astype(np.float32)
-
-
-def luma(image: Num[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
-    """Grey levels (BT.601), [H, W, 3] -> float32 [H, W] in [0, 255]."""
-    return np.asarray(image, np.float32) @ np.array(LUMA, np.float32)
 
 
 def area_scale(image: Num[np.ndarray, "_ _ *c"], shape: tuple[int, int]) -> Num[np.ndarray, "_ _ *c"]:

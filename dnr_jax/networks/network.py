@@ -1,9 +1,12 @@
 """A network ready to run: module, parameters and how its importance is to be computed. All networks look alike."""
 
+import hashlib
 from typing import Any, ClassVar
 
 import flax.linen as nn
 import flax.struct
+import jax
+import numpy as np
 from jaxtyping import Array, Float
 
 from dnr_jax.networks.taps import conv_layers_below, tap_depth
@@ -61,6 +64,15 @@ class Network(flax.struct.PyTreeNode):
         """Whether a window of the image is enough to evaluate `taps` at its middle."""
         whole = self.module.whole_from
         return whole is None or all(tap_depth(tap) < tap_depth(whole) for tap in taps)
+
+    @property
+    def sha256(self) -> str:
+        """A SHA-256, in hexadecimal, of what the network computes: its parameters, architecture and preprocessing."""
+        total = hashlib.sha256(f"{self.module!r} {self.importance_side}".encode())
+        for path, array in jax.tree_util.tree_leaves_with_path(self.params):
+            total.update(jax.tree_util.keystr(path).encode())
+            total.update(np.ascontiguousarray(array).data)
+        return total.hexdigest()
 
     def check_taps(self, taps: tuple[str, ...]) -> None:
         """Raises ValueError when a tap needs layers that the parameters do not hold."""

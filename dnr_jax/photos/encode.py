@@ -10,11 +10,11 @@ import numpy as np
 import PIL.Image
 import PIL.ImageCms
 
-from dnr_jax.photos import LUMA
 from dnr_jax.photos.animation import MOVING_FORMATS, Picture, encode_frames, palette_image
 from dnr_jax.photos.colour_profiles import from_srgb, profile_space, to_srgb
 from dnr_jax.photos.deep_pixels import encode_png16
 from dnr_jax.photos.kinds import Colour, Kind, PhotoError, composite
+from dnr_jax.photos.luma import luma
 from dnr_jax.photos.metadata import with_resolution
 
 FORMATS = {
@@ -192,12 +192,6 @@ def _encode_deep(pixels: np.ndarray, alpha: np.ndarray | None, kind: Kind, file_
     if profile is not None and profile_space(profile) != ("GRAY" if values.shape[-1] <= 2 else "RGB"):
         profile = None
     return encode_png16(values, profile=profile, exif=kind.exif, dpi=kind.dpi)
-
-
-def luma(pixels: np.ndarray) -> np.ndarray:
-    """The brightness of [H, W, 3] pixels, [H, W]; exactly the value of grey ones."""
-    r, g, b = (pixels[..., channel].astype(np.float32) for channel in range(3))
-    return g + np.float32(LUMA[0]) * (r - g) + np.float32(LUMA[2]) * (b - g)
 
 
 def _image(

@@ -17,8 +17,9 @@ from dnr_jax.atomic import write_atomically
 from dnr_jax.photos import MAX_MEGAPIXELS
 from dnr_jax.photos.animation import Picture
 from dnr_jax.photos.decode import Frames, decode
-from dnr_jax.photos.encode import FORMATS, check_output, encode_animation, encode_photo, luma
+from dnr_jax.photos.encode import FORMATS, check_output, encode_animation, encode_photo
 from dnr_jax.photos.kinds import Colour, Kind, Photo, PhotoError
+from dnr_jax.photos.luma import luma
 from dnr_jax.plain_files import NoPlainFileError, open_plain
 
 _URL = re.compile(r"(https?|ftp|file):/", re.IGNORECASE)

@@ -152,7 +152,7 @@ def render(
     """
     seconds = {} if seconds is None else seconds
     mid, canvas = plan.mid, plan.canvas
-    size, valid = traced_size(plan.size), traced_size(mid)
+    size, valid, numbers = traced_size(plan.size), traced_size(mid), traced_numbers(config)
     if not needs_features(plan, config):
         return _warp_only(photo, plan, alpha, seconds)
     if features is None:
@@ -168,7 +168,7 @@ def render(
                 plan.passes,
                 size,
                 valid,
-                traced_numbers(config),
+                numbers,
                 canvas=canvas,
                 config=config,
                 near_joints=only_near_joints(config, network),
@@ -176,12 +176,11 @@ def render(
         )
         del features
 
-    loss = FeatureLoss(config.loss_taps, config.loss)
+    loss, (rates, shift_rates) = FeatureLoss(config.loss_taps, config.loss), schedules(config, numbers)
     reports = {
         stage: None if progress is None else partial(progress, stage) for stage in ("reconstruction", "refinement")
     }
     with timed(seconds, "reconstruction"):
-        rates = _schedule(config, config.reconstruct_steps, config.reconstruct_rate)
         shown = None if watch is None else lambda value: watch(lambda: crop(apply_warps(value, plan), plan.target))
         options: Any = {"snapshot_every": config.snapshot_every, "progress": reports["reconstruction"], "watch": shown}
         # Where joints are nearly everywhere, the image in one piece costs no more than its tiles.
@@ -191,19 +190,17 @@ def render(
             tiled = tile_targets(loss, start, targets, tiles)
             built = reconstruct_tiles(loss, start, tiled, rates, **options)
     with timed(seconds, "refinement"):
-        rates = _schedule(config, config.refine_steps, config.refine_rate)
         if tiled is None:
-            shifted = refine(loss, built.value, targets, rates, progress=reports["refinement"])
+            shifted = refine(loss, built.value, targets, shift_rates, progress=reports["refinement"])
         else:
-            shifted = refine_tiles(loss, built.value, tiled, rates, progress=reports["refinement"])
+            shifted = refine_tiles(loss, built.value, tiled, shift_rates, progress=reports["refinement"])
         refined = jax.block_until_ready(_sample(built.value, shifted.value, size=valid))
     with timed(seconds, "warp"):
         image = crop(apply_warps(refined, plan), plan.target)
+        opacity = None
         if alpha is not None:
-            opacity = replay(plan.passes, alpha[..., None], 0, config, shape=canvas)
-            opacity = crop(apply_warps(_sample(opacity, shifted.value, size=valid), plan), plan.target)[..., 0]
-        else:
-            opacity = None
+            opacity = shift_opacity(alpha, plan.passes, shifted.value, valid, canvas=canvas, config=config)
+            opacity = crop(apply_warps(opacity, plan), plan.target)[..., 0]
     return Rendering(image, opacity, crop(start, mid), built, shifted, crop(refined, mid))
 
 
@@ -263,8 +260,26 @@ def scaled_image(
     return jnp.round(warp_side(wide, uniform_warp(size[0], mid[0]), "height", canvas[0]) * 1024) / 1024
 
 
-def _schedule(config: RetargetConfig, steps: int, rate: float) -> Schedule:
-    return Schedule(steps, rate, config.rate_schedule == "cosine", config.tolerance)
+def schedules(config: RetargetConfig, numbers: Numbers) -> tuple[Schedule, Schedule]:
+    """How the reconstruction runs, and how the refinement does."""
+    cosine = config.rate_schedule == "cosine"
+    return (
+        Schedule(config.reconstruct_steps, numbers.reconstruct_rate, cosine, numbers.tolerance),
+        Schedule(config.refine_steps, numbers.refine_rate, cosine, numbers.tolerance),
+    )
+
+
+def shift_opacity(
+    alpha: Float32[Array, "_ _"],
+    passes: Sequence[Pass],
+    shift: Float32[Array, "h w 2"],
+    mid: Size,
+    *,
+    canvas: tuple[int, int],
+    config: RetargetConfig,
+) -> Float32[Array, "h w 1"]:
+    """Opacity, float32 [H, W], carved and sampled as the pixels are: float32 [*canvas, 1], valid in `mid`."""
+    return _sample(replay(passes, alpha[..., None], 0, config, shape=canvas), shift, size=mid)
 
 
 def crop(

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from dnr_jax.serve import answers
 from dnr_jax.serve.engine import Engine
 from dnr_jax.serve.fields import MASKS, Order, parse_fields
-from dnr_jax.serve.jobs import AbandonedError, Job, Picture, Work, Workers
+from dnr_jax.serve.jobs import AbandonedError, Forming, Job, Work, Workers
 from dnr_jax.serve.metrics import MEDIA_TYPE, Metrics
 from dnr_jax.serve.preview import Analyst
 from dnr_jax.serve.problems import MEDIA_TYPE as PROBLEM_TYPE
@@ -120,7 +120,7 @@ class Api:
         try:
             async with self.workers.job(work) as job:
                 while (step := await job.steps.get()) is not None:
-                    if isinstance(step, Picture):
+                    if isinstance(step, Forming):
                         yield answers.make_part("forming", "image/jpeg", step.data)
                     else:
                         yield answers.json_part("progress", step._asdict())

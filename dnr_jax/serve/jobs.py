@@ -26,7 +26,7 @@ class Step(NamedTuple):
     most: int
 
 
-class Picture(NamedTuple):
+class Forming(NamedTuple):
     """An image as it forms: `data` is the bytes of a JPEG."""
 
     data: bytes
@@ -52,7 +52,7 @@ class Job:
         self._work = work
         self._loop = loop
         self._abandoned = threading.Event()
-        self.steps: asyncio.Queue[Step | Picture | None] = asyncio.Queue()
+        self.steps: asyncio.Queue[Step | Forming | None] = asyncio.Queue()
         self.result: asyncio.Future[Any] = loop.create_future()
 
     def abandon(self) -> None:
@@ -71,7 +71,7 @@ class Job:
 
     def show(self, picture: bytes) -> None:
         """Hands the event loop, from the worker's thread, the image as it forms, as the bytes of a JPEG."""
-        self._tell(self.steps.put_nowait, Picture(picture))
+        self._tell(self.steps.put_nowait, Forming(picture))
 
     def run(self) -> None:
         """Does the work, in the worker's thread; what it returns or raises becomes the result."""

@@ -3,11 +3,12 @@
 import jax.numpy as jnp
 import numpy as np
 
-from dnr_jax.baselines.seam_carving import gradient_energy, luma
+from dnr_jax.baselines.seam_carving import gradient_energy
 from dnr_jax.config import DEFAULT_TAPS
 from dnr_jax.inspection.drawing import colour_map, draw_seams, spread
 from dnr_jax.inspection.sections import effective_map
 from dnr_jax.networks.taps import Level
+from dnr_jax.photos.luma import luma
 from figures.layout import Panel, Sheet
 from figures.runs import THREE_TAPS, Studio
 
