@@ -113,6 +113,12 @@ KINDS = {
     ),
 }
 """Every kind of measurement, by the name of its file, in the order of the page."""
+_BRIEF = {
+    "objects": sections.brief_objects,
+    "speed": sections.brief_speed,
+    "near_joints": sections.brief_near_joints,
+}
+"""What README says of some kinds."""
 
 
 def write_documents(found: Mapping[str, Any], root: Path) -> None:
@@ -142,7 +148,7 @@ def documents(found: Mapping[str, Any], root: Path) -> dict[Path, str]:
         page.append(f"{kind.show(measured['figures'])}\n{origin(measured)}")
     written[PAGE] = "".join(page)
     readme = (root / README).read_text()
-    for name, brief in (("objects", sections.brief_objects), ("speed", sections.brief_speed)):
+    for name, brief in _BRIEF.items():
         if name in found:
             said = f"Measured on {found[name]['date']} on {found[name]['cores']} cores by `{found[name]['command']}`."
             readme = between(readme, name, f"{brief(found[name]['figures'])}\n{said}\n")
