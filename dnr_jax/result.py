@@ -1,5 +1,6 @@
 """What `retarget` returns: the retargeted photo, the results of all stages, and the record."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,15 +116,20 @@ def make_result(
 
 def _describe_pass(step: Pass, config: RetargetConfig) -> dict[str, Any]:
     """What one round of seams did, for the record."""
+    removed = [int(level.removed) for level in step.carving.levels]
     return {
-        "side": step.side,
-        "action": "insert" if step.grow else "remove",
+        **describe_round(step.side, removed, config.taps, grow=step.grow),
         "size": step.size,
         "new_size": step.new_size,
         "wanted": step.wanted,
-        "seams": {tap: int(s.removed) for tap, s in zip(config.taps, step.carving.levels, strict=True)},
         "damage": step.damage,
     }
+
+
+def describe_round(side: str, removed: Sequence[int], taps: tuple[str, ...], *, grow: bool) -> dict[str, Any]:
+    """What every record says of a round of seams: its side, and how many seams each tap's level lost (or got)."""
+    counts = {tap: int(count) for tap, count in zip(taps, removed, strict=True)}
+    return {"side": side, "action": "insert" if grow else "remove", "seams": counts}
 
 
 def describe_warp(warp: Warp, length: int) -> dict[str, Any]:

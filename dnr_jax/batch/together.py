@@ -12,7 +12,7 @@ from dnr_jax.batch.photo_tasks import Decoded
 from dnr_jax.batch.program import Retargeted
 from dnr_jax.planning.plan import too_wide
 from dnr_jax.planning.sides import AXES, SIDES
-from dnr_jax.result import describe_warp
+from dnr_jax.result import describe_round, describe_warp
 from dnr_jax.shapes import Round
 
 
@@ -56,11 +56,7 @@ def _with_opacity(decoded: Decoded, opacity: bool) -> np.ndarray:
 def _describe_plan(result: Retargeted, rounds: Sequence[Round], taps: tuple[str, ...]) -> dict[str, Any]:
     """What seams and warps did to a photo, in the words of the record of a single one."""
     passes = [
-        {
-            "side": this.side,
-            "action": "insert" if this.room else "remove",
-            "seams": {tap: int(count) for tap, count in zip(taps, counts, strict=True)},
-        }
+        describe_round(this.side, [int(n) for n in counts], taps, grow=bool(this.room))
         for this, counts in zip(rounds, result.removed, strict=True)
         if np.any(counts)
     ]

@@ -172,8 +172,8 @@ def brief_near_joints(figures: Mapping[str, Any]) -> str:
     whole, part = (figures["ratio"][name]["torch"] for name in ("end to end", "reconstruction"))
     return (
         f"The default optimises only pixels near joints. On real photos ({len(figures['photos'])}, mean) it takes"
-        f" {whole:.2f} of the time of eager PyTorch, which optimises all pixels, from end to end, and {part:.2f} for the"
-        " reconstruction.\n"
+        f" {whole:.2f} of the time of eager PyTorch, which optimises all pixels, from end to end, and {part:.2f} for"
+        " the reconstruction.\n"
     )
 
 
