@@ -173,7 +173,7 @@ def brief_near_joints(figures: Mapping[str, Any]) -> str:
     return (
         f"The default optimises only pixels near joints. On real photos ({len(figures['photos'])}, mean) it takes"
         f" {whole:.2f} of the time of eager PyTorch, which optimises all pixels, from end to end, and {part:.2f} for"
-        " the reconstruction.\n"
+        " the reconstruction."
     )
 
 
