@@ -123,8 +123,8 @@ class RetargetConfig:
     )
     most_crop: float = _option(
         0.7,
-        "How much of what a side loses may be cropped from its borders, where nothing stands out, by the proportional"
-        " warp; 0 forbids it.",
+        "How much of what a side loses may be cropped from its borders by the proportional warp, where nothing stands"
+        " out or a face would get thin; 0 forbids it.",
     )
     warp_cell: int = _option(16, "Width of the grid warp's cells in pixels (w_G, Sec. 4).")
     snapshot_every: int = _option(0, "Keep the image after every so many reconstruction steps; 0 keeps none.")

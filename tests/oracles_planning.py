@@ -146,8 +146,14 @@ def nearness(peaks: Sequence[float]) -> list[float]:
     return [max(shares.get(abs(cell - other), 0) * peak for other, peak in enumerate(peaks)) for cell in range(CELLS)]
 
 
+def least_of_face_rows(objects: np.ndarray, total: float) -> float:
+    """The least mean scale that rows with faces can have: the others take what they can, a quarter more each."""
+    rows = sum(face_in(row) > 0.5 for row in objects.astype(np.float64))
+    return (total - 1.25 * (CELLS - rows)) / rows if rows else -1.0
+
+
 def plan_first(
-    objects: np.ndarray, protected: np.ndarray, total: float, most_crop: float
+    objects: np.ndarray, protected: np.ndarray, total: float, most_crop: float, other_total: float = CELLS
 ) -> tuple[int, int, np.ndarray]:
     """The window of cells that stay, and their scales: cell after cell leaves while that pays."""
     weights = np.array(column_weights(objects, protected))
@@ -162,10 +168,20 @@ def plan_first(
     def cost(left: int, right: int, amount: float) -> float:
         return float(np.sum(weights[left:right] * (1 - solve(left, right, amount)) ** 2))
 
+    faces = [face_in(column) for column in columns]
+    follow = least_of_face_rows(objects, other_total)
+
+    def is_cramped(scales: np.ndarray, left: int) -> bool:
+        """Whether faces, whose rows cannot follow, get much narrower."""
+        shown = [scales[cell - left] for cell, face in enumerate(faces) if face > 0.5]
+        return bool(shown) and follow > 0.65 and sum(shown) / len(shown) < 0.85 * follow
+
     def goes(cell: int, left: int, right: int) -> bool:
-        if near[cell] >= 0.35 or protected[:, cell].any():
+        scales = solve(left, right, total)
+        scale = scales[cell - left]
+        around = max(0.8 * faces[max(cell - 1, 0)], faces[cell], 0.8 * faces[min(cell + 1, CELLS - 1)])
+        if protected[:, cell].any() or (near[cell] >= 0.35 and not (is_cramped(scales, left) and around < 0.35)):
             return False
-        scale = solve(left, right, total)[cell - left]
         # What the others gain by the width that it leaves them, to first order, by a difference.
         step = 1e-3
         gain = (cost(left, right, total - step) - cost(left, right, total + step)) / (2 * step) * scale

@@ -4,7 +4,20 @@ import jax.numpy as jnp
 import numpy as np
 import oracles_planning as oracles
 import pytest
-from grids import CELL, grid_of, gridded, nothing, plan, planned, random_objects, scales, share_out, strained, window
+from grids import (
+    CELL,
+    close_up,
+    grid_of,
+    gridded,
+    nothing,
+    plan,
+    planned,
+    random_objects,
+    scales,
+    share_out,
+    strained,
+    window,
+)
 
 from dnr_jax.padding import traced_size
 from dnr_jax.planning.cells import CELLS
@@ -89,6 +102,25 @@ def test_columns_crop_and_rows_equal_the_oracle(seed: int, most_crop: float) -> 
     np.testing.assert_allclose(height[1], [0, *np.cumsum(second)], rtol=0, atol=CELL)
 
 
+@pytest.mark.parametrize("size", [(300, 500), (500, 300)])
+@pytest.mark.parametrize("share", [0.4, 0.5, 0.6, 0.75, 0.9])
+@pytest.mark.parametrize("rows", [14, 20, 28])
+def test_close_ups_equal_the_oracle(size: tuple[int, int], share: float, rows: int) -> None:
+    objects, protected = close_up(rows, rows=rows), nothing()
+    protected[20, 3] = rows == 20
+    # The other side gets shorter too, so that what its rows can take is less than 40 cells in all.
+    for other in (1.0, 0.95):
+        target = (round(300 * other), round(500 * share))
+        if size[0] > size[1]:
+            sides = planned(grid_of(objects.T, protected.T), size, (target[1], target[0]))[::-1]
+        else:
+            sides = planned(grid_of(objects, protected), size, target)
+        scale, (down, across), _ = oracles.relative((300, 500), target)
+        left, right, first = oracles.plan_first(objects, protected, CELLS * across, 0.7, CELLS * down)
+        assert window(sides[0][0]) == (left, right)
+        np.testing.assert_allclose(sides[0][1], [0, *np.cumsum(first * scale)], rtol=0, atol=CELL * scale)
+
+
 @pytest.mark.parametrize("case", range(12))
 def test_what_both_sides_share_is_left_out_of_the_sums(case: int) -> None:
     # Whether both shrink or both grow, by whatever factors: compiled divisions round in their own ways.
@@ -104,7 +136,7 @@ def test_what_both_sides_share_is_left_out_of_the_sums(case: int) -> None:
     if first_is_height:
         objects, sides, ratios = objects.T, sides[::-1], ratios[::-1]
     other, changed = ratios
-    left, right, first = oracles.plan_first(objects, protected, CELLS * changed, 0.7)
+    left, right, first = oracles.plan_first(objects, protected, CELLS * changed, 0.7, CELLS * other)
     assert window(sides[0][0]) == (left, right)
     np.testing.assert_allclose(sides[0][1], [0, *np.cumsum(first * scale)], rtol=0, atol=CELL * scale)
     second = oracles.plan_second(objects, protected, first, CELLS * other)

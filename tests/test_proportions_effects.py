@@ -7,6 +7,7 @@ import oracles_planning as oracles
 import pytest
 from grids import (
     CELL,
+    close_up,
     grid_of,
     mapped,
     nothing,
@@ -216,6 +217,33 @@ def test_a_face_keeps_its_proportions_before_anything_else(share: float) -> None
         width, height = planned(grid_of(grid), size, (400, round(400 * share)), 0.0)
         aspects.append(float(np.nanmean(scales(width)[10:15]) / np.nanmean(scales(height)[8:14])))
     assert abs(np.log(aspects[1])) < 0.35 * abs(np.log(aspects[0]))
+
+
+def test_a_face_that_fills_the_picture_keeps_its_width_before_what_is_around_it_stays() -> None:
+    size, target = (300, 500), (300, 220)
+
+    def face_scale(objects: np.ndarray, most_crop: float = 0.7) -> tuple[float, int]:
+        width, _ = planned(grid_of(objects), size, target, most_crop)
+        left, right = window(width[0])
+        columns = (objects.max(0) > 1.5).nonzero()[0]
+        assert left < columns[0], "a cell beside the face stays"
+        assert right > columns[-1] + 1
+        return float(np.mean(scales(width)[columns])), CELLS - (right - left)
+
+    objects = close_up()
+    kept, cropped = face_scale(objects)
+    whole, none = face_scale(objects, 0.0)
+    assert none == 0
+    assert cropped >= 10
+    assert kept > whole + 0.1
+    # A face whose rows can follow takes nothing from what is around it, and neither does one that is hardly squeezed.
+    assert face_scale(close_up(rows=12))[1] == 0
+    width, _ = planned(grid_of(objects), size, (300, 460))
+    assert window(width[0]) == (0, CELLS)
+    # What is protected stays in any case.
+    protected = nothing()
+    protected[:, [0, CELLS - 1]] = True
+    assert window(planned(grid_of(objects, protected), size, target)[0][0]) == (0, CELLS)
 
 
 def test_a_face_at_the_border_is_not_cropped() -> None:

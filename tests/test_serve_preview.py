@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from drawn_photos import disc_photo, textured_photo
+from grids import close_up, grid_of
 from serve_runs import Running, page_of, picture_file
 
 from dnr_jax.config import RetargetConfig
@@ -66,6 +67,7 @@ def blocks(seed: int, protected: bool = False, faces: bool = False) -> Grid:
 
 def test_the_warp_is_the_methods_to_a_thousandth_of_a_cell(page: Any) -> None:
     grids = [blocks(0), blocks(1, protected=True), blocks(2, faces=True), blocks(3, protected=True, faces=True)]
+    grids += [grid_of(close_up()), grid_of(close_up().T), grid_of(close_up(rows=18))]
     size = (480, 640)
     targets = [
         (480, 480),

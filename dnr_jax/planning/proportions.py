@@ -9,7 +9,8 @@ that has to get narrower should get lower too. So the photo is cut into 40 x 40 
   (beyond 1 to enlarge). c grows with what a column holds: its mean and, squared, its strongest eighth, so that a
   narrow object under much sky counts;
 - *crop*: a cell at the border goes while that saves more than its price, a share of c; never one that holds an object
-  or something protected, nor one so close to an object that this would touch the border;
+  or something protected, nor one so close to an object that this would touch the border; but where a face is so
+  large that its rows cannot follow and its columns get much narrower, all but the face and a cell beside it may go;
 - *the other side* gets scales t, the minimum of `sum r (t - 1)^2 + g (t - q)^2` with a given sum, within narrow
   bounds: q is the scale that the objects of a row got along the first side, g grows with them;
 - *faces*, where the map of objects is above 1, add to c and, more than anything else, to g, with their own scale for
@@ -49,6 +50,9 @@ PLAIN = 0.35
 ROOM = (0.8, 0.8, 0.5)
 """What of a column's strongest eighth counts in the next column, the one after that and so on, when it is asked whether
 they are plain: an object had better not touch the border."""
+FACE_TIGHT, FACE_ROOM = 0.85, (0.8,)
+"""Where faces get less than this share of the least that their rows can get, only they keep other cells from leaving,
+and room as `ROOM` says it: a face that is squeezed thin is worse than an object that is cut."""
 SLACK = 0.1
 """By how much of a cell the share that may be cropped can be exceeded, so that no rounding keeps a whole cell."""
 LEAST_SCALE = 0.5
@@ -60,6 +64,7 @@ LEAST_FOLLOW, MOST_FOLLOW = 0.72, 1.2
 FACE_LEAST_FOLLOW, FACE_MOST_FOLLOW = 0.65, 1.25
 """The same where there is a face: only other rows can take the height that its rows give up to follow its columns."""
 PROTECTED = 50.0
+_IS_FACE = 0.5
 _NOTHING = 1e-6  # So that rows that hold nothing want to keep their height, and do not follow a rounding.
 _STEPS = 40  # Of bisection: float32 has 24 bits.
 
@@ -81,7 +86,7 @@ def plan_proportions(grid: Grid, size: AnySize, target: AnySize, most_crop: Numb
     choose = _first_side(ratios)
     grid = jax.tree.map(choose, turned(grid, "height"), grid)
     changed, other = choose(ratios, ratios[::-1])
-    left, right, first = _plan_first(grid, CELLS * changed, most_crop)
+    left, right, first = _plan_first(grid, CELLS * changed, CELLS * other, most_crop)
     second = _plan_second(grid, first, CELLS * other)
     plans = ((first, left, right), (second, jnp.int32(0), jnp.int32(CELLS)))
     lengths = [[jnp.asarray(n, jnp.float32) for n in pair] for pair in zip(size, target, strict=True)]
@@ -166,15 +171,22 @@ def strongest_of_columns(grid: Grid) -> Float32[Array, "40"]:
 
 def border_objects(grid: Grid) -> Float32[Array, "2"]:
     """What stands at either end of the width, or so near that `ROOM` counts it there, float32 [2] in [0, 1]."""
-    near = _near(strongest_of_columns(grid))
+    near = _near(strongest_of_columns(grid), ROOM)
     return jnp.stack([near[0], near[-1]])
 
 
-def _plan_first(grid: Grid, total: jax.Array, most_crop: Number) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _plan_first(
+    grid: Grid, total: jax.Array, other_total: jax.Array, most_crop: Number
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The window of cells that stay, first to before last, and each one's scale, float32 [40], 0 outside."""
     weights, mean, strongest = _column_weights(grid)
-    near = _near(strongest)
-    plain = (near < PLAIN) & ~jnp.any(grid.protected, 0)
+    near = _near(strongest, ROOM)
+    free = ~jnp.any(grid.protected, 0)
+    plain = (near < PLAIN) & free
+    face = jnp.max(grid.faces, 0)
+    is_face = face > _IS_FACE
+    faceless = (_near(face, FACE_ROOM) < PLAIN) & free
+    follow = _least_of_face_rows(grid, other_total)
     rank = near + 0.3 * mean
     price = crop_price(weights, strongest)
     least_cells = jnp.maximum(total, CELLS - jnp.asarray(most_crop, jnp.float32) * (CELLS - total))
@@ -188,10 +200,12 @@ def _plan_first(grid: Grid, total: jax.Array, most_crop: Number) -> tuple[jax.Ar
     def wanted(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Whether the cell at either end should go."""
         scale, multiplier = scales(left, right)
+        of_faces = jnp.sum(jnp.where(is_face, scale, 0)) / jnp.maximum(jnp.sum(is_face.astype(jnp.float32)), 1)
+        may_go = jnp.where((follow > FACE_LEAST_FOLLOW) & (of_faces < FACE_TIGHT * follow), plain | faceless, plain)
 
         def goes(cell: jax.Array) -> jax.Array:
             saved = weights[cell] * jnp.square(1 - scale[cell]) + 2 * multiplier * scale[cell]
-            return plain[cell] & (saved > price[cell])
+            return may_go[cell] & (saved > price[cell])
 
         room = (right - left - 1).astype(jnp.float32) >= least_cells - SLACK
         return room & goes(left), room & goes(right - 1)
@@ -211,12 +225,18 @@ def _plan_first(grid: Grid, total: jax.Array, most_crop: Number) -> tuple[jax.Ar
     return left, right, scales(left, right)[0]
 
 
-def _near(strongest: jax.Array) -> jax.Array:
-    """The most that each column or one of its neighbours holds, these by the shares of `ROOM`, float32 [40]."""
-    reach = len(ROOM)
+def _least_of_face_rows(grid: Grid, total: jax.Array) -> jax.Array:
+    """The least mean scale that rows with faces can have, all others growing to their bound; below 0 without faces."""
+    rows = jnp.sum((jnp.max(grid.faces, 1) > _IS_FACE).astype(jnp.float32))
+    return (total - FACE_MOST_FOLLOW * (CELLS - rows)) / jnp.maximum(rows, 1)
+
+
+def _near(strongest: jax.Array, room: tuple[float, ...]) -> jax.Array:
+    """The most that each column or one of its neighbours holds, these by the shares of `room`, float32 [40]."""
+    reach = len(room)
     padded = jnp.pad(strongest, reach)
     at = [padded[reach + step : reach + step + CELLS] for step in range(-reach, reach + 1)]
-    shares = [*ROOM[::-1], 1.0, *ROOM]
+    shares = [*room[::-1], 1.0, *room]
     return jnp.max(jnp.stack([share * values for share, values in zip(shares, at, strict=True)]), 0)
 
 

@@ -11,7 +11,7 @@ export function planProportions(grid, size, target, mostCrop, rules) {
   const { scale, ratios, heightFirst } = relative(size, target);
   const turned = heightFirst ? transpose(grid, rules.cells) : grid;
   const [changed, other] = heightFirst ? ratios : [ratios[1], ratios[0]];
-  const first = planFirst(turned, rules.cells * changed, mostCrop, rules);
+  const first = planFirst(turned, rules.cells * changed, rules.cells * other, mostCrop, rules);
   const second = planSecond(turned, first.scales, rules.cells * other, rules);
   const whole = { left: 0, right: rules.cells, scales: second };
   const [high, wide] = heightFirst ? [first, whole] : [whole, first];
@@ -87,6 +87,7 @@ function columnWeights(grid, rules) {
   const raw = new Float64Array(cells);
   const mean = new Float64Array(cells);
   const strongest = new Float64Array(cells);
+  const faces = new Float64Array(cells);
   const bound = new Uint8Array(cells);
   const column = new Float64Array(cells);
   for (let x = 0; x < cells; x++) {
@@ -102,12 +103,13 @@ function columnWeights(grid, rules) {
     const most = strongestEighth(column, cells);
     raw[x] = rules.floor + rules.mean * mean[x] + rules.strongest * most + rules.object * most ** 2 + rules.face * face;
     strongest[x] = Math.max(most, face);
+    faces[x] = face;
   }
   const weights = raw.map((value, x) => {
     const smooth = (raw[Math.max(0, x - 1)] + 2 * value + raw[Math.min(cells - 1, x + 1)]) / 4;
     return smooth + rules.protected * bound[x];
   });
-  return { weights, mean, strongest, bound };
+  return { weights, mean, strongest, faces, bound };
 }
 
 /** The most that each column or one of its neighbours holds, these by the shares of `room`. */
@@ -122,11 +124,24 @@ function nearest(strongest, room) {
 
 const cropPrice = (weight, strongest, rules) => rules.crop_price * weight + rules.second_price * strongest ** 2;
 
-function planFirst(grid, total, mostCrop, rules) {
+/** The least mean scale that rows with faces can have, all others growing to their bound; below 0 without faces. */
+function leastOfFaceRows(grid, total, rules) {
   const { cells } = rules;
-  const { weights, mean, strongest, bound } = columnWeights(grid, rules);
+  let rows = 0;
+  for (let y = 0; y < cells; y++) {
+    rows += grid.objects.subarray(y * cells, (y + 1) * cells).some((held) => held - 1 > 0.5) ? 1 : 0;
+  }
+  return (total - rules.face_most_follow * (cells - rows)) / Math.max(rows, 1);
+}
+
+function planFirst(grid, total, otherTotal, mostCrop, rules) {
+  const { cells } = rules;
+  const { weights, mean, strongest, faces, bound } = columnWeights(grid, rules);
   const near = nearest(strongest, rules.room);
   const plain = near.map((value, x) => value < rules.plain && !bound[x]);
+  const faceless = nearest(faces, rules.face_room).map((value, x) => value < rules.plain && !bound[x]);
+  const follow = leastOfFaceRows(grid, otherTotal, rules);
+  const faceColumns = [...faces.keys()].filter((x) => faces[x] > 0.5);
   const rank = near.map((value, x) => value + 0.3 * mean[x]);
   const leastCells = Math.max(total, cells - mostCrop * (cells - total));
   const high = Math.max(1, (2 * total) / cells - 1);
@@ -138,9 +153,11 @@ function planFirst(grid, total, mostCrop, rules) {
   };
   let shared = share();
   while (total < cells && right - left - 1 >= leastCells - rules.slack) {
+    const ofFaces = faceColumns.reduce((sum, x) => sum + shared.scales[x], 0) / Math.max(faceColumns.length, 1);
+    const cramped = follow > rules.face_least_follow && ofFaces < rules.face_tight * follow;
     const goes = (x) => {
       const saved = weights[x] * (1 - shared.scales[x]) ** 2 + 2 * shared.multiplier * shared.scales[x];
-      return plain[x] && saved > cropPrice(weights[x], strongest[x], rules);
+      return (plain[x] || (cramped && faceless[x])) && saved > cropPrice(weights[x], strongest[x], rules);
     };
     const [atLeft, atRight] = [goes(left), goes(right - 1)];
     const cheaper = rank[left] + rules.balance * left <= rank[right - 1] + rules.balance * (cells - right);
