@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from worker_calls import answer, end_process, end_process_once, meet, raise_odd
 
+from dnr_jax.batch import workers as module
 from dnr_jax.batch.workers import WorkerDiedError, Workers
 from dnr_jax.plain_files import NoPlainFileError, open_plain
 
@@ -69,6 +70,33 @@ def test_an_exception_ends_workers_at_once() -> None:
         assert time.monotonic() - start < 30
         time.sleep(0.01)
     assert sum(call.cancelled() for call in calls) == 3
+
+
+def test_a_process_that_starts_while_an_exception_ends_the_run_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    begins, goes_on = threading.Event(), threading.Event()
+
+    class Late(module._Process):
+        def __init__(self) -> None:
+            begins.set()
+            assert goes_on.wait(60)
+            super().__init__()
+
+    monkeypatch.setattr(module, "_Process", Late)
+    calls: list[Future] = []
+
+    def interrupt() -> None:
+        with Workers(1) as workers:
+            calls.append(workers.submit(time.sleep, 60))
+            assert begins.wait(60)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    start = time.monotonic()
+    goes_on.set()
+    with pytest.raises(WorkerDiedError):
+        calls[0].result(60)
+    assert time.monotonic() - start < 30
 
 
 def test_the_end_waits_for_what_is_begun() -> None:

@@ -50,7 +50,7 @@ class Workers:
     def __init__(self, count: int):
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._processes: set[_Process] = set()
-        self._is_over = False
+        self._is_over = self._ends_at_once = False
         serve = self._serve_by_process if count else self._serve_here
         self._threads = [threading.Thread(target=serve, daemon=True) for _ in range(max(1, count))]
         for thread in self._threads:
@@ -70,6 +70,7 @@ class Workers:
         for _ in self._threads:
             self._calls.put(None)
         if kind is not None:
+            self._ends_at_once = True
             for process in list(self._processes):
                 process.kill()
         for thread in self._threads:
@@ -112,6 +113,8 @@ class Workers:
         if process is None and not self._is_over:
             process = _Process()
             self._processes.add(process)
+            if self._ends_at_once:  # The run has ended meanwhile, and has not seen this process.
+                process.kill()
         answer = None if process is None else process.call(call.function, call.args)
         if answer is not None:
             _settle(call.future, answer)
