@@ -9,9 +9,9 @@ from configs import paper_config
 from drawn_photos import QUICK, disc_aspect, disc_photo, textured_photo
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.pipeline import retarget
+from dnr_jax.pipeline import retarget, retarget_to_all
 from dnr_jax.planning.masks import Masks
-from dnr_jax.weights import Weights
+from dnr_jax.weights import Weights, load_weights
 
 
 @pytest.mark.parametrize(
@@ -144,3 +144,26 @@ def test_results_do_not_depend_on_the_padding(
     for one, other in zip(padded.importance, exact.importance, strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * float(other.max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(131, 83), (70, 157)])
+@pytest.mark.parametrize("name", ["analytic", "learned", "vgg"])
+def test_results_of_every_network_do_not_depend_on_the_padding(
+    name: str, size: tuple[int, int], small_vgg: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = small_vgg if name == "vgg" else load_weights(name)
+    photo = textured_photo(*size)
+    targets = [(size[0] - 9, round(size[1] * 0.6)), (round(size[0] * 0.7), size[1] + 11)]
+    configs = [
+        RetargetConfig(importance_percentile=percentile, reconstruct_steps=3, refine_steps=2, keep=("objects",))
+        for percentile in ("auto", 40.0)
+    ]
+    padded = [result for config in configs for result in retarget_to_all(photo, targets, config, weights)]
+    for module in ("pipeline", "planning.plan"):
+        monkeypatch.setattr(f"dnr_jax.{module}.bucket_shape", lambda size: (size[0], size[1]))
+    exact = [result for config in configs for result in retarget_to_all(photo, targets, config, weights)]
+    assert any(result.passes for result in padded)
+    for one, other in zip(padded, exact, strict=True):
+        assert one.record["intermediate_size"] == other.record["intermediate_size"]
+        assert np.abs(one.image.astype(float) - other.image).mean() < 0.02
