@@ -35,7 +35,6 @@ def compare(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     Returns:
       The table for the terminal, and the figures that the documents show, by the kind of measurement.
     """
-
     if not 0 < options["scale"] <= 1:
         raise ValueError(f"--scale is {options['scale']:g}: give a factor above 0 and up to 1")
     cases = read_dataset(Path(options["dataset"]))[: options["limit"]]

@@ -64,7 +64,8 @@ LEAST_FOLLOW, MOST_FOLLOW = 0.72, 1.2
 FACE_LEAST_FOLLOW, FACE_MOST_FOLLOW = 0.65, 1.25
 """The same where there is a face: only other rows can take the height that its rows give up to follow its columns."""
 PROTECTED = 50.0
-_IS_FACE = 0.5
+IS_FACE = 0.5
+"""How much of a face a column or row holds, at least, that counts as one of its own."""
 _NOTHING = 1e-6  # So that rows that hold nothing want to keep their height, and do not follow a rounding.
 _STEPS = 40  # Of bisection: float32 has 24 bits.
 
@@ -184,7 +185,7 @@ def _plan_first(
     free = ~jnp.any(grid.protected, 0)
     plain = (near < PLAIN) & free
     face = jnp.max(grid.faces, 0)
-    is_face = face > _IS_FACE
+    is_face = face > IS_FACE
     faceless = (_near(face, FACE_ROOM) < PLAIN) & free
     follow = _least_of_face_rows(grid, other_total)
     rank = near + 0.3 * mean
@@ -227,7 +228,7 @@ def _plan_first(
 
 def _least_of_face_rows(grid: Grid, total: jax.Array) -> jax.Array:
     """The least mean scale that rows with faces can have, all others growing to their bound; below 0 without faces."""
-    rows = jnp.sum((jnp.max(grid.faces, 1) > _IS_FACE).astype(jnp.float32))
+    rows = jnp.sum((jnp.max(grid.faces, 1) > IS_FACE).astype(jnp.float32))
     return (total - FACE_MOST_FOLLOW * (CELLS - rows)) / jnp.maximum(rows, 1)
 
 

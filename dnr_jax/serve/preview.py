@@ -145,6 +145,7 @@ def rules() -> dict[str, float | list[float]]:
         "balance": proportions.BALANCE,
         "plain": proportions.PLAIN,
         "room": list(proportions.ROOM),
+        "is_face": proportions.IS_FACE,
         "face_tight": proportions.FACE_TIGHT,
         "face_room": list(proportions.FACE_ROOM),
         "least_scale": proportions.LEAST_SCALE,

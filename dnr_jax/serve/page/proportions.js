@@ -129,7 +129,7 @@ function leastOfFaceRows(grid, total, rules) {
   const { cells } = rules;
   let rows = 0;
   for (let y = 0; y < cells; y++) {
-    rows += grid.objects.subarray(y * cells, (y + 1) * cells).some((held) => held - 1 > 0.5) ? 1 : 0;
+    rows += grid.objects.subarray(y * cells, (y + 1) * cells).some((held) => held - 1 > rules.is_face) ? 1 : 0;
   }
   return (total - rules.face_most_follow * (cells - rows)) / Math.max(rows, 1);
 }
@@ -141,7 +141,7 @@ function planFirst(grid, total, otherTotal, mostCrop, rules) {
   const plain = near.map((value, x) => value < rules.plain && !bound[x]);
   const faceless = nearest(faces, rules.face_room).map((value, x) => value < rules.plain && !bound[x]);
   const follow = leastOfFaceRows(grid, otherTotal, rules);
-  const faceColumns = [...faces.keys()].filter((x) => faces[x] > 0.5);
+  const faceColumns = [...faces.keys()].filter((x) => faces[x] > rules.is_face);
   const rank = near.map((value, x) => value + 0.3 * mean[x]);
   const leastCells = Math.max(total, cells - mostCrop * (cells - total));
   const high = Math.max(1, (2 * total) / cells - 1);
