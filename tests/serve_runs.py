@@ -1,9 +1,8 @@
-"""Servers that tests start, what they send to them, and the browser that looks at their page."""
+"""Servers that tests start, what they send to them, and their page."""
 
 import contextlib
 import dataclasses
 import io
-import shutil
 import socket
 import threading
 import time
@@ -14,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import uvicorn
+from browser_pages import watched_page
 from drawn_photos import disc_photo
 
 from dnr_jax.serve.engine import Engine
@@ -32,14 +32,6 @@ QUICK = {
 """Fields of a request that compiles little."""
 SIZE = (48, 64)
 """(height, width) of the small photo."""
-SWITCHES = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 def small_photo(kind: str = "PNG", size: tuple[int, int] = SIZE, **options: Any) -> bytes:
@@ -105,32 +97,14 @@ def running(engine: Engine) -> Iterator[Running]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A headless Chromium."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=[*SWITCHES])
-        yield browser
-        browser.close()
-
-
 @contextlib.contextmanager
 def page_of(chromium: Any, address: str, *, refusals: bool = False, **options: Any) -> Iterator[Any]:
-    """A page; any error, any failed request and any request to elsewhere fails the test, and so do `refusals`, which
-    the browser's console lists, unless they are expected."""
-    context = chromium.new_context(viewport={"width": 1100, "height": 800}, accept_downloads=True, **options)
-    page, troubles = context.new_page(), []
-    page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("requestfailed", lambda request: request.failure == "net::ERR_ABORTED" or troubles.append(request.url))
-    local = (f"{address}/", "data:", "blob:")
-    page.on("request", lambda request: request.url.startswith(local) or troubles.append(request.url))
-    page.goto(f"{address}/")
-    yield page
-    context.close()
-    refused = "Failed to load resource: the server responded with a status of 422"
-    assert [trouble for trouble in troubles if not (refusals and trouble.startswith(refused))] == []
+    """The server's page; any error, any failed request and any request to elsewhere fails the test, and so do
+    `refusals`, which the browser's console lists, unless they are expected."""
+    refused = "Failed to load resource: the server responded with a status of 422" if refusals else ""
+    window = {"width": 1100, "height": 800}
+    with watched_page(
+        chromium, (f"{address}/", "data:", "blob:"), expected=refused, viewport=window, **options
+    ) as page:
+        page.goto(f"{address}/")
+        yield page
