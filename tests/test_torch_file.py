@@ -3,6 +3,8 @@
 import contextlib
 import os
 import pickle
+import tracemalloc
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,7 @@ def attacks(trap: Path) -> dict[str, bytes]:
     made["text"] = b"\x80\x04\x8d" + (1 << 40).to_bytes(8, "little") + b"."
     made["storage"] = b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000NJ\xff\xff\xff\xfftQ."
     made["unknown storage"] = b"\x80\x02(X\x07\x00\x00\x00storagecos\nsystem\nX\x01\x00\x00\x000NK\x01tQ."
+    made["deep key"] = b"\x80\x02}K\x01" + b"\x85" * 2_000_000 + b"K\x01s."
     made["huge tensor"] = pickled({"a": np.ones(2, np.float32)})[0].replace(b"K\x02\x85", b"J\x00\x00\x00\x7f\x85")
     return made
 
@@ -137,6 +140,35 @@ def test_nothing_in_a_state_dict_is_executed(tmp_path: Path, capfd: pytest.Captu
         assert "evil.pth cannot be read as PyTorch weights" in err, name
         assert not trap.exists(), name
         assert not (tmp_path / "out").exists()
+
+
+def test_a_tensor_never_reaches_past_what_the_file_holds(tmp_path: Path) -> None:
+    path = tmp_path / "evil.pth"
+    held = {"0": np.ones(2, np.float32)}
+    data, arrays = pickled({"a": np.ones(4_000_000, np.float32), "b": held["0"]})
+    assert list(arrays) == ["0", "1"]
+    # Both tensors say that their values are in one storage, of other sizes.
+    path.write_bytes(stream(data.replace(b"X\x01\x00\x00\x001", b"X\x01\x00\x00\x000"), held))
+    with pytest.raises(ValueError, match=r"storage '0' has two types or sizes: refused"):
+        read_state_dict(path)
+    # A file that is cut after it was looked at.
+    path.write_bytes(stream(data, arrays))
+    tensors = read_state_dict(path)
+    os.truncate(path, path.stat().st_size - 4_000_016)
+    with pytest.raises(ValueError, match="it ends too early"):
+        tensors["a"].read()
+
+
+def test_a_bomb_in_an_archive_is_not_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.pth", "w", zipfile.ZIP_DEFLATED) as written:
+        written.writestr("archive/data.pkl", pickled({})[0])
+        written.writestr("archive/byteorder", b"little" + bytes(1 << 26))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="not little-endian"):
+        read_state_dict(tmp_path / "evil.pth")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 23
 
 
 def test_names_are_refused_by_name(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ import numpy as np
 
 LEGACY_HEAD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _LARGEST_PICKLE = 1 << 24
+_MOST_TUPLES = 10_000
+"""How many tuples and calls a pickle may hold. Python hashes tuples in tuples without looking at its stack, which ends
+at about ten times as many; each tensor takes half a dozen."""
 _DTYPES: dict[str, Any] = {
     "torch.FloatStorage": "<f4",
     "torch.DoubleStorage": "<f8",
@@ -105,8 +108,10 @@ class _Unpickler(pickle.Unpickler):
             raise ValueError("it refers to something other than an array: refused")
         if dtype.name not in _DTYPES or type(key) is not str or type(count) is not int or count < 0:
             raise ValueError(f"unknown storage {dtype.name!r}: refused")
-        self.storages[key] = _Storage(np.dtype(_DTYPES[dtype.name]), key, count)
-        return self.storages[key]
+        storage = _Storage(np.dtype(_DTYPES[dtype.name]), key, count)
+        if self.storages.setdefault(key, storage) != storage:
+            raise ValueError(f"storage {key[:80]!r} has two types or sizes: refused")
+        return storage
 
 
 class _Bounded:
@@ -177,7 +182,8 @@ def _read_zip(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
         if len(pickles) != 1 or archive.getinfo(pickles[0]).file_size > _LARGEST_PICKLE:
             raise ValueError("the archive holds no data.pkl")
         folder = pickles[0].removesuffix("data.pkl")
-        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+        order = f"{folder}byteorder"
+        if order in archive.namelist() and (archive.getinfo(order).file_size != 6 or archive.read(order) != b"little"):
             raise ValueError("its arrays are not little-endian")
         parsed, _ = _unpickle(io.BytesIO(archive.read(pickles[0])))
 
@@ -231,11 +237,13 @@ def _tensor(item: _Tensor, values: Callable[[_Storage], bytes]) -> StoredTensor:
 
     def read() -> np.ndarray:
         try:
-            flat = np.frombuffer(values(storage), storage.dtype)[offset:]
+            flat = np.frombuffer(values(storage), storage.dtype)
+            if len(flat) != storage.length:  # Nothing below looks at where the values end.
+                raise ValueError("it ends too early")
         except _DAMAGE as error:
             raise ValueError(f"its arrays are damaged: {error}") from None
         steps = [step * storage.dtype.itemsize for step in strides]
-        return np.lib.stride_tricks.as_strided(flat, shape, steps, writeable=False).astype(np.float32)
+        return np.lib.stride_tricks.as_strided(flat[offset:], shape, steps, writeable=False).astype(np.float32)
 
     return StoredTensor(tuple(shape), read)
 
@@ -246,13 +254,16 @@ def _unpickle(stream: Any) -> tuple[Any, dict[str, _Storage]]:
     Raises:
       ValueError: the pickle has an opcode or a name that no state dict needs. A damaged one may raise other errors.
     """
-    start = stream.tell()
+    start, tuples = stream.tell(), 0
     for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(Any, _Bounded(stream)))):
         if opcode.name not in _OPCODES:
             raise ValueError(f"it holds the opcode {opcode.name}: refused")
         # The unpickler's memory of values is an array that grows to the largest number at once.
         if opcode.name in _PUTS and int(cast(int, argument)) > count:
             raise ValueError(f"it claims to have built {argument} values in {count} steps: refused")
+        tuples += opcode.name.startswith("TUPLE") or opcode.name == "REDUCE"
+        if tuples > _MOST_TUPLES:
+            raise ValueError(f"it builds more than {_MOST_TUPLES} tuples: refused")
     length = stream.tell() - start
     stream.seek(start)
     unpickler = _Unpickler(stream.read(length))
