@@ -72,6 +72,30 @@ def test_an_exception_ends_workers_at_once() -> None:
     assert sum(call.cancelled() for call in calls) == 3
 
 
+def test_a_call_without_a_process_fails_and_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tries = module._Process, []
+
+    def scarce() -> module._Process:
+        tries.append(1)
+        if len(tries) == 1:
+            raise BlockingIOError(11, "no process can be had")
+        return real()
+
+    monkeypatch.setattr(module, "_Process", scarce)
+    with Workers(1) as workers:
+        with pytest.raises(BlockingIOError, match="no process can be had"):
+            workers.submit(answer, 1).result(60)
+        value, first = workers.submit(answer, 1).result(60)
+        assert value == 2
+        # An answer for which there is no memory: what is left in that process's pipe must answer no other call.
+        with monkeypatch.context() as short:
+            short.setattr(module.pickle, "loads", lambda _: (_ for _ in ()).throw(MemoryError))
+            with pytest.raises(MemoryError):
+                workers.submit(answer, 5).result(60)
+        value, second = workers.submit(answer, 2).result(60)
+        assert (value, first == second) == (3, False)
+
+
 def test_a_process_that_starts_while_an_exception_ends_the_run_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
     begins, goes_on = threading.Event(), threading.Event()
 

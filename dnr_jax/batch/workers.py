@@ -103,7 +103,11 @@ class Workers:
         process = None
         while (call := self._calls.get()) is not None:
             if call.future.set_running_or_notify_cancel():
-                process = self._serve(call, process) or self._serve(call, None, is_last=True)
+                try:
+                    process = self._serve(call, process) or self._serve(call, None, is_last=True)
+                except Exception as error:  # No memory for the call or its answer, or no process to be had.
+                    call.future.set_exception(error)
+                    process = None
             del call
         if process is not None:
             process.close()
@@ -115,12 +119,16 @@ class Workers:
             self._processes.add(process)
             if self._ends_at_once:  # The run has ended meanwhile, and has not seen this process.
                 process.kill()
-        answer = None if process is None else process.call(call.function, call.args)
+        answer = None
+        if process is not None:
+            try:
+                answer = process.call(call.function, call.args)
+            finally:
+                if answer is None:
+                    self._processes.discard(process)
         if answer is not None:
             _settle(call.future, answer)
             return process
-        if process is not None:
-            self._processes.discard(process)
         if is_last:
             reason = "it ended the process that worked on it, twice (out of memory?)"
             call.future.set_exception(WorkerDiedError(reason))
@@ -142,16 +150,23 @@ class _Process:
         theirs.close()
 
     def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any] | None:
-        """Has the process call a function; returns what `_answer` gives there, or None where the process died."""
-        request = pickle.dumps((function, args), pickle.HIGHEST_PROTOCOL)
+        """Has the process call a function; returns what `_answer` gives there, or None where the process died.
+
+        Whatever this raises, the process has ended then: what is left in its pipe would answer another call.
+        """
         try:
-            self._connection.send_bytes(request)
-            del request
-            data = self._connection.recv_bytes()
-        except (EOFError, OSError):
+            request = pickle.dumps((function, args), pickle.HIGHEST_PROTOCOL)
+            try:
+                self._connection.send_bytes(request)
+                del request
+                data = self._connection.recv_bytes()
+            except (EOFError, OSError):
+                self.close()
+                return None
+            return pickle.loads(data)
+        except BaseException:
             self.close()
-            return None
-        return pickle.loads(data)
+            raise
 
     def kill(self) -> None:
         """Ends the process at once, whatever it is doing."""
