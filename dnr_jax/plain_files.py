@@ -1,4 +1,5 @@
-"""Opens ordinary files and nothing else, because reading a pipe without a writer, or a terminal, would never end."""
+"""Opens ordinary files and nothing else, because reading a pipe without a writer, or a terminal, would never end; and
+says what files are called in messages."""
 
 import io
 import os
@@ -47,6 +48,17 @@ def open_plain(path: Path | str) -> io.BufferedReader:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def shown_name(path: Path | str) -> str:
+    """What a file is called in messages: its path, as Python writes it where a terminal or a line could not show it.
+
+    Example:
+      >>> print(shown_name("in/two\\nlines.png"), shown_name("in/photo.png"))
+      'in/two\\nlines.png' in/photo.png
+    """
+    text = str(path)
+    return text if text.isprintable() else repr(text)
 
 
 def _check(path: Path | str, mode: int) -> None:

@@ -69,6 +69,37 @@ def test_commands_on_listed_files_ask_for_one(
     assert example in err
 
 
+class JaxRuntimeError(RuntimeError):
+    """What JAX raises for a device, by its name."""
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating 5 GB"), "not enough memory for this photo: "),
+        (JaxRuntimeError("INTERNAL: the device\nis gone"), "INTERNAL: the device is gone"),
+        (RuntimeError("Unable to initialize backend 'x': it is\nunknown"), "Unable to initialize backend 'x': it is "),
+        (MemoryError(), "not enough memory for this photo: "),
+        (FileNotFoundError(2, "No such file", "two\nlines.png"), "'two\\nlines.png': No such file"),
+        (RuntimeError("a fault"), None),
+    ],
+)
+def test_what_devices_raise_is_one_line(error: Exception, line: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    def body(_: dict[str, Any]) -> int:
+        raise error
+
+    values = flags.FlagValues()
+    flags.DEFINE_boolean("help", False, "Show this help.", flag_values=values)
+    if line is None:
+        with pytest.raises(RuntimeError, match="a fault"):
+            run_command("name", ["name"], values, body, text="")
+        return
+    assert run_command("name", ["name"], values, body, text="") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"name: {line}")
+    assert len(said.splitlines()) == 1
+
+
 def test_missing_files_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert compare_stores.main(["command", f"--weights={tmp_path / 'gone.h5'}", "photo.jpg"]) == 2
     assert "gone.h5" in capsys.readouterr().err

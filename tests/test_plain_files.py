@@ -12,6 +12,10 @@ from drawn_photos import textured_photo
 
 from dnr_jax import resize
 from dnr_jax.batch import command
+from dnr_jax.batch.entries import Entry
+from dnr_jax.batch.ledger import files_sha256
+from dnr_jax.batch.photo_tasks import read_header
+from dnr_jax.evaluation.dataset import read_dataset
 from dnr_jax.photos.files import read_photo, write_image, write_photo
 from dnr_jax.plain_files import NoPlainFileError, open_plain
 
@@ -73,6 +77,19 @@ def test_resize_refuses_a_pipe_in_one_line(
     assert len(err.splitlines()) == 1
     assert "pipe.jpg is a named pipe, not a file: give a photo, or send it to --input=-" in err
     assert not (tmp_path / "out.png").exists()
+
+
+def test_batches_and_data_sets_open_nothing_else(odd_files: dict[str, Path], tmp_path: Path) -> None:
+    pipe = odd_files["pipe"]
+    with pytest.raises(NoPlainFileError, match="a named pipe"):
+        read_header(Entry(str(pipe), "pipe.jpg"))
+    with pytest.raises(NoPlainFileError, match="a named pipe"):
+        files_sha256((str(odd_files["link"]),))
+    (tmp_path / "set/a").mkdir(parents=True)
+    write_photo(tmp_path / "set/a/a.png", tiny_photo(40, 50, 0))
+    os.mkfifo(tmp_path / "set/a/a_0.75_sc.png")
+    with pytest.raises(ValueError, match=r"a_0\.75_sc\.png cannot be read .*named pipe.*: restore or remove it"):
+        read_dataset(tmp_path / "set")
 
 
 @pytest.mark.slow

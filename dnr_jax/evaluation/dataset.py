@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import PIL.Image
 
+from dnr_jax.plain_files import open_plain
+
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _RESULT = re.compile(r"_(?P<ratio>[01]?\.[0-9]+)_(?P<operator>[A-Za-z][A-Za-z0-9+-]*)$")
 
@@ -102,7 +104,7 @@ def _commonest_size(published: dict[str, Path]) -> tuple[int, int]:
 
 def _size(path: Path) -> tuple[int, int]:
     try:
-        with PIL.Image.open(path) as picture:
+        with open_plain(path) as file, PIL.Image.open(file) as picture:
             return picture.height, picture.width
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error}): restore or remove it") from None

@@ -32,6 +32,7 @@ from dnr_jax.inspection.sections import effective_map, pass_map
 from dnr_jax.metrics.pairs import area_scale
 from dnr_jax.photos.files import read_image
 from dnr_jax.pipeline import retarget
+from dnr_jax.plain_files import open_plain
 from dnr_jax.progress import Progress
 from dnr_jax.result import Result
 from dnr_jax.shell.sizes import parse_side, parse_target
@@ -223,7 +224,9 @@ def _result_key(photo: Subject, method: Method, settings: Settings) -> str:
             inputs |= {"weights": settings.digests["weights"]}
     else:
         file = photo.case.published[method.published or ""]
-        inputs |= {"published": hashlib.sha256(file.read_bytes()).hexdigest(), "scale": settings.scale}
+        with open_plain(file) as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        inputs |= {"published": digest, "scale": settings.scale}
     return _digest(inputs)
 
 

@@ -20,7 +20,7 @@ from dnr_jax.photos.decode import Frames, decode
 from dnr_jax.photos.encode import FORMATS, check_output, encode_animation, encode_photo
 from dnr_jax.photos.kinds import Colour, Kind, Photo, PhotoError
 from dnr_jax.photos.luma import luma
-from dnr_jax.plain_files import NoPlainFileError, open_plain
+from dnr_jax.plain_files import NoPlainFileError, open_plain, shown_name
 
 _URL = re.compile(r"(https?|ftp|file):/", re.IGNORECASE)
 
@@ -287,5 +287,4 @@ def _read_at_most(file: BinaryIO, most: int) -> bytes:
 
 def _name(source: Path | str) -> str:
     """What a file is called in messages."""
-    text = str(source)
-    return "standard input" if text == "-" else text if text.isprintable() else repr(text)
+    return "standard input" if str(source) == "-" else shown_name(source)

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from dnr_jax.photos.kinds import PhotoError
-from dnr_jax.shell.command_line import one_line
+from dnr_jax.shell.command_line import is_out_of_memory, one_line
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -86,7 +86,7 @@ def problem_of(error: BaseException) -> ProblemError:
     """The problem that a client is answered for an error; what a command would print becomes the detail."""
     if isinstance(error, ProblemError):
         return error
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return ProblemError("too-large", one_line(error))
     if isinstance(error, PhotoError):
         return ProblemError("bad-photo", one_line(error))

@@ -6,6 +6,7 @@ from typing import Any
 
 from absl import flags
 
+from dnr_jax.plain_files import shown_name
 from dnr_jax.shell.ending import answered, ended_by_signals, exit_code
 
 
@@ -59,16 +60,31 @@ def run_command(
     except (flags.Error, ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
         print(f"{name}: {one_line(error)}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        if not (_is_of_device(error) or str(error).startswith("Unable to initialize backend")):
+            raise
+        print(f"{name}: {one_line(error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as interrupt:
         answered.append(interrupt)
         print(f"{name}: {interrupted}", file=sys.stderr)
         return exit_code(interrupt)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory does not suffice, the computer's or its device's."""
+    return isinstance(error, MemoryError) or (_is_of_device(error) and "RESOURCE_EXHAUSTED" in str(error))
+
+
+def _is_of_device(error: BaseException) -> bool:
+    """Whether an error is one that JAX raises for what happens on a device; JAX itself is not needed to say so."""
+    return type(error).__name__ == "JaxRuntimeError"
+
+
 def one_line(error: BaseException) -> str:
     """The message of an error as the one line that a command prints."""
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
+        return f"{shown_name(str(error.filename))}: {error.strerror}"
+    if is_out_of_memory(error):
         return "not enough memory for this photo: scale it down first, or close other programs"
     return " ".join(str(error).split())

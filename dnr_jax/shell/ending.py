@@ -62,10 +62,11 @@ def ended_by_signals(last_words: str) -> Iterator[None]:
         yield
         return
     received: list[int] = []
+    over = threading.Event()
     _held.number = None
 
     def handle(number: int, _: object) -> None:
-        if received:  # Whoever asks twice must not interrupt the tidying up.
+        if received or over.is_set():  # Nothing, not whoever asks twice either, must interrupt the tidying up.
             return
         received.append(number)
         if _held.sections:
@@ -73,7 +74,6 @@ def ended_by_signals(last_words: str) -> Iterator[None]:
         else:
             raise Ended(number)
 
-    over = threading.Event()
     reading_end, writing_end = os.pipe()
     os.set_blocking(writing_end, False)
     watcher = threading.Thread(target=_watch, args=(reading_end, over, last_words), daemon=True)
@@ -156,6 +156,7 @@ def end_process(code: int) -> NoReturn:
     """Ends the process with an exit code; where that is a signal's (above 128), without waiting for other threads."""
     if code <= 128:
         sys.exit(code)
+    remove_unfinished()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
