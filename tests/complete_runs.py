@@ -16,11 +16,9 @@ MAY_BE_MISSING = (
     r"no file at ",  # Of the shared data.
     r"no photo at ",
     r"no Chromium: ",  # .ci/run installs it where it may.
-    r"no accelerator: ",
     r"torch\.compile needs a C\+\+ compiler",
     r"this system has no named pipes",
     r"Linux alone tells a process its memory maps",
-    r"root may ",
     r"thumbor asks for an older Pillow ",  # CONTRIBUTING.md says how to test it in one of its own.
 )
 """Reasons, each from its beginning, that no command of this repository can do away with."""

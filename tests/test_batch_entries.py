@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import PIL.Image
 import pytest
 from batch_photos import tiny_photo
 
-from dnr_jax.batch.entries import Entry, Extensions, find_entries, read_manifest, stream_entries
+from dnr_jax.batch.entries import Entry, Extensions
 from dnr_jax.batch.hosts import Shard
 from dnr_jax.batch.jobs import Request, make_jobs
 from dnr_jax.batch.ledger import Ledger
+from dnr_jax.batch.manifests import read_manifest, stream_entries
+from dnr_jax.batch.searching import find_entries, left_out_note
 from dnr_jax.batch.stream import stdin_windows
 from dnr_jax.config import RetargetConfig
 from dnr_jax.photos.files import write_photo
@@ -100,6 +103,9 @@ def test_manifests_name_sizes_masks_and_outputs(tmp_path: Path, kind: str) -> No
         ("m.jsonl", '{"path": 7}\n', "path is 7"),
         ("m.jsonl", '{"path": "a.jpg", "output": "../a.jpg"}\n', "leaves the output directory"),
         ("m.jsonl", '{"path": "a.jpg", "output": "/a.jpg"}\n', "leaves the output directory"),
+        ("m.jsonl", '{"path": ".."}\n', r"m\.jsonl line 1: the path '\.\.' is a directory"),
+        ("m.jsonl", '{"path": "a.jpg", "output": ".dnr-batch/a.jpg"}\n', "line 1: the output .* or one of the records"),
+        ("m.jsonl", '{"path": "a.jpg", "output": "."}\n', "line 1: the output '.' is no file"),
         ("m.jsonl", "\n\n", "no photos in"),
         ("m.csv", "path,width\na.jpg\n", "line 2 has another number of columns"),
         ("m.csv", "file\na.jpg\n", "unknown column 'file'"),
@@ -127,22 +133,61 @@ def test_what_cannot_be_an_input_is_refused(tree: Path) -> None:
         find_entries(str(tree.parent / "latin.jsonl"), tree / "out", Extensions())
 
 
+def test_no_result_replaces_what_the_run_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = tmp_path / "in"
+    (photos / "deep").mkdir(parents=True)
+    for name in ("a.jpg", "mask.png", "deep/b.jpg"):
+        (photos / name).touch()
+    (tmp_path / "link").symlink_to(photos)
+    refused = r"the result of .*a\.jpg would replace .*a\.jpg: give another --output_dir"
+    for source, output_dir in (("in/*.jpg", "in"), ("in/*.jpg", "link"), ("link/*.jpg", "in"), ("in/m.jsonl", "link")):
+        (photos / "m.jsonl").write_text('{"path": "a.jpg"}\n')
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ValueError, match=refused):
+            find_entries(source, Path(output_dir), Extensions())
+    monkeypatch.chdir(photos)
+    with pytest.raises(ValueError, match=refused):
+        find_entries("*.jpg", Path(), Extensions())
+    assert outputs(find_entries("*.jpg", Path(), Extensions(".png"))) == ["a.png"]
+    # A mask is read as well, and so is a photo that comes later.
+    (photos / "m.jsonl").write_text('{"path": "deep/b.jpg", "output": "mask.png", "protect": "mask.png"}\n')
+    with pytest.raises(ValueError, match=r"the result of .*b\.jpg would replace .*mask\.png"):
+        find_entries("m.jsonl", Path(), Extensions())
+    lines = '{"path": "deep/b.jpg", "output": "a.jpg"}\n{"path": "a.jpg", "output": "c.jpg"}\n'
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    windows = stdin_windows(Path(), Extensions(), Shard(0, 1))
+    assert outputs(next(windows)) == ["a.jpg"]
+    with pytest.raises(ValueError, match=r"the result of .*b\.jpg would replace a\.jpg"):
+        next(windows)
+
+
+def test_photos_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.mpg", "b.eps", "c.HEIC", "deep/d.heic", "deep/e.cr2", ".f.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    left_out: Counter[str] = Counter()
+    assert outputs(find_entries(str(tmp_path), tmp_path / "out", Extensions(), left_out=left_out)) == ["a.jpg"]
+    assert left_out_note(left_out) == "1 .cr2, 2 .heic left out, which is not read: convert to JPEG or TIFF first"
+    with pytest.raises(ValueError, match=r"no photos in .*deep that can be read: 1 \.cr2, 1 \.heic left out"):
+        find_entries(str(tmp_path / "deep"), tmp_path / "out", Extensions())
+
+
 def test_a_stream_is_shared_out_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = "".join(json.dumps({"path": f"{i}.jpg"}) + "\n" for i in range(7))
     for index, expected in ((0, ["0.png", "3.png", "6.png"]), (2, ["2.png", "5.png"])):
         monkeypatch.setattr("sys.stdin", io.StringIO(lines))
-        windows = list(stdin_windows(Extensions(".png"), Shard(index, 3)))
+        windows = list(stdin_windows(Path("out"), Extensions(".png"), Shard(index, 3)))
         assert [output for window in windows for output in outputs(window)] == expected
 
 
 def test_a_bad_line_ends_a_stream_after_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"path": "a.jpg"}\n{"path": "b.jpg"}\nnonsense\n'))
-    windows = stdin_windows(Extensions(), Shard(0, 1))
+    windows = stdin_windows(Path("out"), Extensions(), Shard(0, 1))
     assert outputs(next(windows)) == ["a.jpg", "b.jpg"]
     with pytest.raises(ValueError, match="standard input line 3"):
         next(windows)
     monkeypatch.setattr("sys.stdin", io.StringIO('{"path": "a.jpg"}\n{"path": "./a.jpg"}\n'))
-    windows = stdin_windows(Extensions(), Shard(0, 1))
+    windows = stdin_windows(Path("out"), Extensions(), Shard(0, 1))
     assert outputs(next(windows)) == ["a.jpg"]
     with pytest.raises(ValueError, match=r"both be written to a\.jpg"):
         next(windows)

@@ -9,7 +9,9 @@ from batch_photos import results, tiny_photo
 from batch_runs import run
 
 from dnr_jax.batch import run as loop
-from dnr_jax.batch.entries import Entry, Extensions, find_entries, read_manifest
+from dnr_jax.batch.entries import Entry, Extensions
+from dnr_jax.batch.manifests import read_manifest
+from dnr_jax.batch.searching import find_entries
 from dnr_jax.photos.files import read_photo
 
 
@@ -46,8 +48,13 @@ def test_entries_say_which_they_are(photos: Path, tmp_path: Path) -> None:
         Entry(str(tmp_path / "a.tga"), "named.tga"),
     ]
     (photos / "c.tga").touch()
-    with pytest.raises(ValueError, match=r"c\.png and .*c\.tga would both be written to c\.png: rename one"):
+    with pytest.raises(
+        ValueError,
+        match=r"c\.png and .*c\.tga would both be written to c\.png: .* give another --format or --fallback_format",
+    ):
         find_entries(str(photos), tmp_path / "out", Extensions())
+    entries = find_entries(str(photos), tmp_path / "out", Extensions(fallback=".webp"))
+    assert [entry.output for entry in entries] == ["a.webp", "b.webp", "c.png", "c.webp"]
 
 
 @pytest.mark.slow

@@ -12,8 +12,10 @@ from configs import paper_config
 
 from dnr_jax.batch.command import main
 from dnr_jax.batch.entries import Entry
+from dnr_jax.batch.jobs import Request, request_sha256
 from dnr_jax.batch.ledger import Ledger, config_sha256, file_stat, files_sha256, is_current
 from dnr_jax.batch.session import own_state
+from dnr_jax.shell.targets import Asked
 
 
 def line_of(entry: Entry, output_dir: Path, **changes: Any) -> dict[str, Any]:
@@ -40,10 +42,18 @@ def entry(tmp_path: Path) -> Entry:
     return Entry(str(tmp_path / "photo.png"), "photo.png", protect=str(tmp_path / "mask.png"))
 
 
-def holds(entry: Entry, output_dir: Path, config: str = "config", weights: str = "weights", **options: bool) -> bool:
+def holds(
+    entry: Entry,
+    output_dir: Path,
+    config: str = "config",
+    weights: str = "weights",
+    *,
+    limits: str = "limits",
+    recheck: bool = False,
+) -> bool:
     recorded = Ledger(output_dir, "reader").get(entry.output)
     assert recorded is not None
-    return is_current(recorded, entry, output_dir, config, weights, **options)
+    return is_current(recorded, entry, output_dir, config, weights, limits=limits, recheck=recheck)
 
 
 def test_a_record_holds_until_something_changes(entry: Entry, tmp_path: Path) -> None:
@@ -54,6 +64,7 @@ def test_a_record_holds_until_something_changes(entry: Entry, tmp_path: Path) ->
     assert holds(entry, out)
     assert not holds(entry, out, config="other")
     assert not holds(entry, out, weights="other")
+    assert holds(entry, out, limits="others")
     # Touched but not changed: the digest decides.
     os.utime(entry.path, ns=(1, 1))
     assert holds(entry, out)
@@ -78,9 +89,10 @@ def test_a_failure_holds_without_an_output(entry: Entry, tmp_path: Path) -> None
     out = tmp_path / "out"
     ledger = Ledger(out, "0-of-1")
     (out / entry.output).unlink()
-    line = {**line_of(entry, tmp_path), "status": "failed", "reason": "bad", "output_bytes": 0}
+    line = {**line_of(entry, tmp_path), "status": "failed", "reason": "bad", "limits": "limits", "output_bytes": 0}
     ledger.append(line)
     assert holds(entry, out)
+    assert not holds(entry, out, limits="others")  # It may be that those refuse it no longer.
     Path(entry.path).write_bytes(b"mended")
     assert not holds(entry, out)
     ledger.append({**line, "input_stat": []})  # A file that could not be read.
@@ -124,6 +136,19 @@ def test_the_config_digest_covers_everything() -> None:
     digests.add(config_sha256(config, (3, 4), "1.0", output="b"))
     assert len(digests) == 5
     assert config_sha256(paper_config(), (3, 4), "1.0", output="a") in digests
+
+
+def test_limits_touch_failures_alone_and_sizes_count_without_a_photo(tmp_path: Path) -> None:
+    config, entry = paper_config(), Entry("in/a.png", "a.png")
+    request = Request(config, (Asked("75", {"width": "75%"}),), tmp_path)
+    others = dataclasses.replace(request, max_megapixels=60, frames="all")
+    assert request_sha256(entry, (3, 4), None, request, config) == request_sha256(entry, (3, 4), None, others, config)
+    assert len({request.limits, others.limits, dataclasses.replace(request, max_megapixels=60).limits}) == 3
+    # Where the photo's size is not known, no target is, and what was asked for has to tell results apart.
+    narrow = dataclasses.replace(request, targets=(Asked("50", {"width": "50%"}),))
+    entries = (entry, entry._replace(width="9"), entry._replace(height="9"))
+    digests = {request_sha256(each, None, None, asked, config) for each in entries for asked in (request, narrow)}
+    assert len(digests) == 4
 
 
 def test_a_second_run_over_the_same_results_is_refused_while_the_first_lives(

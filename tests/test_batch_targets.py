@@ -12,7 +12,8 @@ from batch_runs import Finished, assert_near, run
 from dnr_jax.batch import devices
 from dnr_jax.batch import run as loop
 from dnr_jax.batch.command import main
-from dnr_jax.batch.entries import Entry, Extensions, Naming, find_entries
+from dnr_jax.batch.entries import Entry, Extensions, Naming
+from dnr_jax.batch.searching import find_entries
 from dnr_jax.photos.files import read_image, write_photo
 
 TWO = ("--width=75%,85%",)

@@ -25,11 +25,13 @@ class Finished(NamedTuple):
       images: float32 [H, W, 3], or with opacity [H, W, 4], in [0, 255]; one for each frame.
       record: what the ledger's line says of the result: sizes, seams, warps, losses, steps and notes.
       seconds: how long the photo kept the device busy; of a batch, this photo's share of it.
+      scaled: the (height, width) that the images are then scaled to; None where they stay as they are.
     """
 
     images: list[np.ndarray]
     record: dict[str, Any]
     seconds: float
+    scaled: tuple[int, int] | None
 
 
 def retarget_alone(job: Job, decoded: Decoded, request: Request, weights: Weights) -> Finished:
@@ -46,9 +48,9 @@ def retarget_alone(job: Job, decoded: Decoded, request: Request, weights: Weight
       FloatingPointError: an optimisation diverged.
     """
     height, width = decoded.frames[0].shape[:2]
-    target = find_target(job.entry, (height, width), request).retargeted
+    target = find_target(job.entry, (height, width), request)
     frames = [frame.astype(np.float32) for frame in decoded.frames]
-    results = retarget_frames(frames, target, request.config, weights, masks=Masks(**decoded.masks))
+    results = retarget_frames(frames, target.retargeted, request.config, weights, masks=Masks(**decoded.masks))
     first = results[0].record
     seconds = sum(sum(result.record["seconds"].values()) for result in results)
     record = {
@@ -61,7 +63,7 @@ def retarget_alone(job: Job, decoded: Decoded, request: Request, weights: Weight
         "steps": {stage: first[stage]["steps"] for stage in ("reconstruction", "refinement")},
         "notes": list(first["notes"]),
     }
-    return Finished([result.image for result in results], record, seconds)
+    return Finished([result.image for result in results], record, seconds, target.scaled)
 
 
 def _ends(losses: list[float]) -> list[float]:

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import json
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -55,6 +57,11 @@ class Request:
     batch_megapixels: float = 2.0
     retry_failed: bool = False
     recheck: bool = False
+
+    @property
+    def limits(self) -> str:
+        """What photos may be refused for, as text: on it depends which fail, and no result."""
+        return f"frames={self.frames} max_megapixels={self.max_megapixels}"
 
 
 class Job(NamedTuple):
@@ -147,11 +154,13 @@ def make_jobs(
 def map_in_threads(function: Callable[[Entry], Result], entries: Sequence[Entry]) -> Generator[Result]:
     """Calls a function for each entry, in several threads at once; gives what it returns, in order.
 
-    Closed early, it does not begin the calls that are left.
+    Closed early, it does not begin the calls that are left. What Pillow warns of in damaged files is not shown.
     """
     pool = ThreadPoolExecutor(_THREADS)
     try:
-        yield from pool.map(function, entries)
+        with warnings.catch_warnings():  # Here, because threads share the filters.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield from pool.map(function, entries)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -163,13 +172,13 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
     try:
         output_kind(entry.output)
     except ValueError as error:
-        failure = f"{entry.path}: {error}"
+        failure = f"{entry.name}: {error}"
     if size is not None and not failure:
         try:
             wanted = find_target(entry, size, request)
             target, scaled = wanted.retargeted, wanted.scaled
         except ValueError as error:
-            failure = f"{entry.path}: {error}"
+            failure = f"{entry.name}: {error}"
     config = request.config if size is None else request.config.resolve(size)
     digest = request_sha256(entry, target, scaled, request, config)
     bucket = None
@@ -191,7 +200,9 @@ def _make_job(entry: Entry, request: Request, importance_side: int | None, weigh
             )
     status = ""
     if recorded is not None and not (recorded.status == FAILED and request.retry_failed):
-        current = is_current(recorded, entry, request.output_dir, digest, weights_sha256, recheck=request.recheck)
+        current = is_current(
+            recorded, entry, request.output_dir, digest, weights_sha256, limits=request.limits, recheck=request.recheck
+        )
         status = recorded.status if current else ""
     return Job(entry, size, target, bucket, alone, digest, status, failure, scaled)
 
@@ -231,12 +242,13 @@ def request_sha256(
     asked: dict[str, str | float | None] = {
         "output": entry.output,
         "background": None if request.background is None else ",".join(map(str, request.background)),
-        "frames": request.frames,
-        "max_megapixels": request.max_megapixels,
         "masks": f"{entry.protect is not None} {entry.remove is not None}",
     }
     if entry.objects is not None:
         asked["objects"] = "given"
+    if target is None:  # The photo's size is not known: what was asked for has to do.
+        own = {"width": entry.width, "height": entry.height}
+        asked["wanted"] = json.dumps(own if entry.has_own_size else request.targets[entry.target].sizes)
     if scaled is not None:
         asked["scaled"] = f"{scaled[1]}x{scaled[0]}"
     return config_sha256(config, target, version("dnr_jax"), **asked)

@@ -34,6 +34,8 @@ class Recorded(NamedTuple):
       seconds: how long the photo kept the device busy.
       batched: whether the photo ran in a batch of its bucket.
       opacity: whether that was a bucket of transparent photos.
+      limits: what photos could be refused for when this one failed, as `Request.limits` says it; empty for one that is
+        done.
     """
 
     status: str
@@ -47,6 +49,7 @@ class Recorded(NamedTuple):
     seconds: float
     batched: bool
     opacity: bool
+    limits: str
 
 
 class Ledger:
@@ -112,6 +115,7 @@ class Ledger:
                 float(line.get("seconds", {}).get("device", 0)),
                 bool(line.get("bucket")),
                 bool(line.get("opacity")),
+                str(line.get("limits", "")),
             )
             self._records[line["output"]] = recorded
         except (KeyError, TypeError, ValueError, IndexError):
@@ -125,6 +129,7 @@ def is_current(
     config_sha256: str,
     weights_sha256: str,
     *,
+    limits: str,
     recheck: bool = False,
 ) -> bool:
     """Whether a record still holds: options, network and input are the same, and the result is where it was put.
@@ -135,9 +140,13 @@ def is_current(
       output_dir: the folder of the results.
       config_sha256: the digest of what is asked for now.
       weights_sha256: the digest of the network that is used now.
+      limits: what photos are refused for now, as `Request.limits` says it; where another value failed them, they are
+        tried again.
       recheck: whether to read the input again even where its length and time of modification are as recorded.
     """
     if (recorded.config_sha256, recorded.weights_sha256) != (config_sha256, weights_sha256):
+        return False
+    if recorded.status == FAILED and recorded.limits != limits:
         return False
     if recorded.status == DONE:
         try:

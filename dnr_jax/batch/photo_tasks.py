@@ -16,7 +16,7 @@ from dnr_jax.photos.decode import Frames
 from dnr_jax.photos.encode import FORMATS, encode_animation, encode_photo
 from dnr_jax.photos.kinds import Colour, Kind, PhotoError, frame_arrays, stored_pictures
 from dnr_jax.photos.scaling import scale_pixels
-from dnr_jax.plain_files import open_plain
+from dnr_jax.plain_files import open_plain, shown_name
 
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
@@ -74,7 +74,10 @@ def read_header(entry: Entry) -> Header:
     """
     with open_plain(entry.path) as file, PIL.Image.open(file) as image:
         width, height = image.size
-        turned = image.getexif().get(_ORIENTATION) in _TURNED
+        try:
+            turned = image.getexif().get(_ORIENTATION) in _TURNED
+        except Exception:  # What is damaged is passed over when the photo is decoded, too.
+            turned = False
         alone = ""
         if entry.remove is not None:
             alone = "something to remove"
@@ -92,7 +95,8 @@ def output_kind(path: str) -> str:
         return FORMATS[Path(path).suffix.lower()]
     except KeyError:
         raise PhotoError(
-            f"cannot write {path}: give --fallback_format=png, --format=png (or another), or name its output"
+            f"cannot write {shown_name(path)}: give --fallback_format=png, --format=png (or another), or name its"
+            " output"
         ) from None
 
 
@@ -121,7 +125,7 @@ def decode_entry(entry: Entry, max_megapixels: float, frames: Frames) -> Decoded
     arrays = [_compact(array) for array in frame_arrays(photo)]
     digest = files_sha256(entry.files)
     if file_stat(entry.files) != stat:
-        raise PhotoError(f"{entry.path} changed while it was read: run again")
+        raise PhotoError(f"{entry.name} changed while it was read: run again")
     return Decoded(arrays, photo.kind, masks, digest, stat, photo.notes, time.perf_counter() - start)
 
 

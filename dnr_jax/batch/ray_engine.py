@@ -120,7 +120,11 @@ class DeviceActor:
         for job in jobs:
             known = self._ledger.get(job.entry.output)
             args = self._request.output_dir, job.config_sha256, self._weights_sha256
-            if known is not None and known.status == "done" and is_current(known, job.entry, *args):
+            if (
+                known is not None
+                and known.status == "done"
+                and is_current(known, job.entry, *args, limits=self._request.limits)
+            ):
                 self._listener.finish(job, known.seconds)
             else:
                 left.append(job)
@@ -251,7 +255,9 @@ def _only_driver(output_dir: Path) -> Iterator[None]:
     try:
         with filelock.FileLock(state / "lock-ray").acquire(timeout=0):
             clear()
-            yield
-            clear()
+            try:
+                yield
+            finally:
+                clear()
     except filelock.Timeout:
         raise ValueError(f"another Ray run is at work on {output_dir}: wait for it, or stop it") from None

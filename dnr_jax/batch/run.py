@@ -27,8 +27,8 @@ _AHEAD = 2
 the memory that a run takes is bounded."""
 _LAST_SECONDS = 1.0
 """Seconds that results on their way to their files have when the run is asked to end."""
-_PHOTO_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError, WorkerDiedError, jax.errors.JaxRuntimeError)
-"""Exceptions that fail one photo; the run goes on with the others."""
+_EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError, WorkerDiedError, jax.errors.JaxRuntimeError)
+"""Exceptions that photos, disks and devices give rise to; their messages are for users."""
 
 
 class Listener(Protocol):
@@ -164,22 +164,22 @@ class Run:
                 continue
             try:
                 decoded: Decoded = task.future.result()
-            except _PHOTO_ERRORS as error:
-                self._fail(job, one_line(error))
+            except Exception as error:
+                self._fail(job, _reason(job, error))
                 continue
             try:
                 check_output(
                     decoded.kind, output_kind(job.entry.output), background=self._request.background, size=job.written
                 )
             except ValueError as error:
-                self._fail(job, f"{job.entry.path}: {error}", decoded)
+                self._fail(job, f"{job.entry.name}: {error}", decoded)
                 continue
             photo = _Read(job, decoded, decoded.seconds if task.is_own else 0.0)
             frames = photo.decoded.frames
             if batch.bucket is None or (frames[0].shape[2] == 4 and not batch.bucket.opacity):
                 alone.append(photo)
             elif len(frames) > 1 or frames[0].shape[:2] != job.size:
-                self._fail(job, f"{job.entry.path} changed while the run was going on: run again")
+                self._fail(job, f"{job.entry.name} changed while the run was going on: run again")
             else:
                 together.append(photo)
         if together:
@@ -199,8 +199,8 @@ class Run:
         """Retargets one photo that cannot share a batch, in the device thread."""
         try:
             finished = retarget_alone(photo.job, photo.decoded, self._request, self._weights)
-        except _PHOTO_ERRORS as error:
-            return [f"{photo.job.entry.path}: {one_line(error)}"]
+        except Exception as error:
+            return [_reason(photo.job, error, f"{photo.job.entry.name}: ")]
         self._devices.busy_seconds += finished.seconds
         return [finished]
 
@@ -218,7 +218,7 @@ class Run:
                     photo.decoded.kind,
                     self._request.background,
                     self._temporary_dir,
-                    photo.job.scaled or result.images[0].shape[:2],
+                    result.scaled or result.images[0].shape[:2],
                 )
                 self._writing.append(_Writing(photo, result._replace(images=[]), task))
         most = _AHEAD * len(running.photos)
@@ -236,14 +236,14 @@ class Run:
         photo, finished = writing.photo, writing.finished
         try:
             written: Written = writing.task.result()
-        except _PHOTO_ERRORS as error:
-            self._fail(photo.job, one_line(error), photo.decoded)
+        except Exception as error:
+            self._fail(photo.job, _reason(photo.job, error), photo.decoded)
             return
         seconds = {"decode": photo.decode_seconds, "device": finished.seconds, "encode": written.seconds}
         line = {
             **self._line(photo.job, DONE, photo.decoded.input_sha256, photo.decoded.stat),
             **finished.record,
-            **({} if photo.job.scaled is None else {"output_size": photo.job.scaled}),
+            **({} if finished.scaled is None else {"output_size": finished.scaled}),
             "output_bytes": written.output_bytes,
             "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
         }
@@ -258,7 +258,7 @@ class Run:
     def _fail(self, job: Job, reason: str, decoded: Decoded | None = None) -> None:
         """Records a photo that cannot be retargeted; `decoded` is None where it was never read."""
         digest, stat = check_failure(job.entry) if decoded is None else (decoded.input_sha256, decoded.stat)
-        self._ledger.append({**self._line(job, FAILED, digest, stat), "reason": reason})
+        self._ledger.append({**self._line(job, FAILED, digest, stat), "limits": self._request.limits, "reason": reason})
         self._tally.fail(job, reason)
 
     def _line(self, job: Job, status: str, digest: str, stat: tuple[tuple[int, int], ...]) -> dict[str, Any]:
@@ -275,3 +275,13 @@ class Run:
             "bucket": None if job.bucket is None else str(job.bucket),
             "opacity": job.bucket is not None and job.bucket.opacity,
         }
+
+
+def _reason(job: Job, error: Exception, beginning: str = "") -> str:
+    """One line on why a photo failed; `beginning` names it where messages do not.
+
+    What nobody has foreseen fails the one photo too, and is called a fault.
+    """
+    if isinstance(error, _EXPECTED):
+        return f"{beginning}{one_line(error)}"
+    return f"{job.entry.name}: {type(error).__name__}: {one_line(error)} (please report this)"

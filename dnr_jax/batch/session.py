@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,13 +11,14 @@ from typing import Any, NamedTuple
 import filelock
 
 from dnr_jax.batch.devices import Devices
-from dnr_jax.batch.entries import STATE_DIR, Entry, find_entries
+from dnr_jax.batch.entries import STATE_DIR, Entry
 from dnr_jax.batch.hosts import Shard, find_shard, take_shard
 from dnr_jax.batch.jobs import Job, Request, make_batches, make_jobs, map_in_threads
 from dnr_jax.batch.ledger import Ledger
 from dnr_jax.batch.options import RunOptions
 from dnr_jax.batch.photo_tasks import read_header
 from dnr_jax.batch.run import Run
+from dnr_jax.batch.searching import find_entries, left_out_note
 from dnr_jax.batch.stream import stdin_windows
 from dnr_jax.batch.summary import Tally, summary_text
 from dnr_jax.batch.workers import Workers, default_workers
@@ -60,9 +62,14 @@ def open_session(options: RunOptions, request: Request) -> Session:
       OSError: the output directory cannot be made.
     """
     streamed = options.source == "-"
-    entries = (
-        [] if streamed else find_entries(options.source, request.output_dir, options.extensions, naming=options.naming)
-    )
+    entries: list[Entry] = []
+    if not streamed:
+        left_out: Counter[str] = Counter()
+        entries = find_entries(
+            options.source, request.output_dir, options.extensions, naming=options.naming, left_out=left_out
+        )
+        if left_out:
+            print(f"dnr_jax.batch: {left_out_note(left_out)}", file=sys.stderr)
     (request.output_dir / STATE_DIR).mkdir(parents=True, exist_ok=True)
     if options.summary is not None:
         files.check_writable(options.summary)
@@ -71,7 +78,7 @@ def open_session(options: RunOptions, request: Request) -> Session:
         alone = options.engine == "ray" or options.dry_run
         shard = Shard(0, 1) if alone else find_shard(options.coordinator)
     if streamed:
-        windows = stdin_windows(options.extensions, shard, naming=options.naming)
+        windows = stdin_windows(request.output_dir, options.extensions, shard, naming=options.naming)
     else:
         windows = [take_shard(entries, shard, request.output_dir, _pixels)]
     weights = load_chosen(options.network)
@@ -126,12 +133,12 @@ def process(session: Session, name: str, tally: Tally, *, line: ProgressLine | N
 
 
 def write_summary(session: Session, figures: dict[str, Any]) -> None:
-    """Writes the figures of `Tally.summary` as text to standard output and as JSON to the summary file."""
-    print(summary_text(figures))
+    """Writes the figures of `Tally.summary` as JSON to the summary file and as text to standard output."""
     path = session.options.summary
     if path is None:
         path = session.request.output_dir / STATE_DIR / f"summary-{session.shard.name}.json"
     files.write_bytes(path, json.dumps(figures, indent=1).encode())
+    print(summary_text(figures))
 
 
 def exit_code(figures: dict[str, Any]) -> int:

@@ -38,7 +38,7 @@ def retarget_together(
     try:
         results = devices.run(batch.bucket, batch.size, shaped)
     except StepFailedError as error:
-        return [f"{job.entry.path}: {error}" for job, _ in photos]
+        return [f"{job.entry.name}: {error}" for job, _ in photos]
     return [
         _finished(job, decoded, result, seconds, _describe_plan(result, batch.bucket.rounds, taps))
         for (job, decoded), (result, seconds) in zip(photos, results, strict=True)
@@ -79,7 +79,7 @@ def _finished(
     ):
         values, wrong = loss_record(np.asarray(losses), int(count), stage)
         if wrong:
-            return f"{job.entry.path}: {wrong}"
+            return f"{job.entry.name}: {wrong}"
         ends[stage], steps[stage] = [values[0], values[-1]], int(count)
     record = {
         "intermediate_size": [int(n) for n in result.mid],
@@ -90,7 +90,7 @@ def _finished(
         "notes": too_wide(decoded.masks.get("protect"), _target(job)),
     }
     channels = decoded.frames[0].shape[2]
-    return Finished([np.asarray(result.image)[..., :channels]], record, seconds)
+    return Finished([np.asarray(result.image)[..., :channels]], record, seconds, job.scaled)
 
 
 def _target(job: Job) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from dnr_jax.photos.metadata import Metadata, read_metadata
 
 Frames = Literal["refuse", "all"]
 
-_BARRED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+BARRED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 """Formats that Pillow knows by name, but decodes with another program or not at all."""
 _SIGNATURES = (
     *(b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"II*\0", b"MM\0*", b"BM", b"\0\0\0\x0cjP", b"8BPS"),
@@ -199,7 +199,7 @@ def _too_large(limit: int) -> str:
 
 
 def _open(data: bytes) -> ImageFile:
-    return PIL.Image.open(io.BytesIO(data), formats=[name for name in PIL.Image.ID if name not in _BARRED])
+    return PIL.Image.open(io.BytesIO(data), formats=[name for name in PIL.Image.ID if name not in BARRED])
 
 
 @contextlib.contextmanager
