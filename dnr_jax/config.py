@@ -22,7 +22,7 @@ def _option(default: Any, help_text: str, *choices: str, word: str | None = None
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RetargetConfig:
-    """The options of `retarget`. Defaults follow the paper (Sec. 4) where it gives a value.
+    """The options of `retarget`. Not all defaults are the paper's (Sec. 4), which `preset_config("paper")` has.
 
     Raises:
       ValueError: when an option is out of range or contradicts another; the message names the option and the remedy.

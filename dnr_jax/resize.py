@@ -4,7 +4,8 @@
 
 narrows photo.jpg to three quarters of its width. Objects keep their shape; what gives way is what the network finds
 unimportant. --height lowers it; both together do both; sizes above 100% enlarge. --protect and --remove take masks.
-"-" reads standard input or writes standard output. The first run at a new size spends some seconds compiling.
+"-" reads standard input or writes standard output. The first run at a new size takes about a minute, most of it for
+compiling; the next one at about that size takes seconds.
 
   python -m dnr_jax.resize --input=photo.jpg --output=out.jpg --aspect=1:1,4:5,9:16
 

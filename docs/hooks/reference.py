@@ -22,14 +22,14 @@ from dnr_jax.weights import commands as weights  # noqa: E402
 _OPTIONS = """# Options of the method
 
 Every field of [`RetargetConfig`](python.md#dnr_jax.RetargetConfig) is an option of Python and, under the same name, a
-flag of every command: `RetargetConfig(alpha=0.2)` is `--alpha=0.2`. A value that is out of range is refused in one
-line that says what it may be.
+flag of `dnr-resize` and `dnr-batch`: `RetargetConfig(alpha=0.2)` is `--alpha=0.2`. A value that is out of range is
+refused in one line that says what it may be.
 """
 _PRESETS = """
 ## Presets
 
 `--preset=NAME` and `preset_config("NAME")` start from a set of options; what is given beside it counts more. What a
-preset does not name has its default.
+preset does not name has its default. None chooses the network: the paper's is [VGG19](../how-to/vgg19.md).
 
 | preset | what it sets |
 |---|---|
