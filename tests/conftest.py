@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -22,9 +23,12 @@ QUICK_TO_COMPILE = (
     # XLA ends a process for a flag that it does not know, and 0.12 knows this one no longer.
     *(["--xla_cpu_use_fusion_emitters=false"] if version("jaxlib").startswith("0.10.") else []),
 )
+# `-m slow` compiles as users do: at level 0 training diverges, and batches are farther from single photos.
+AS_USERS = ("--xla_backend_optimization_level=3",)
+wanted = AS_USERS if {"slow", "-mslow"} & {*sys.argv} else QUICK_TO_COMPILE
 flags = os.environ.get("XLA_FLAGS", "")
 if "xla_backend_optimization_level" not in flags and (not flags or flags.startswith("--")):  # Else it names a file.
-    os.environ["XLA_FLAGS"] = " ".join((flags, *QUICK_TO_COMPILE)).strip()
+    os.environ["XLA_FLAGS"] = " ".join((flags, *wanted)).strip()
 # This has to come before anything of the package is imported.
 install_import_hook(CHECKED, "type_checks.check")
 
