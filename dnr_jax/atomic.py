@@ -1,9 +1,13 @@
 """Writes files whole or not at all: under a temporary name, which becomes the file's own once all is written."""
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
+
+from dnr_jax.plain_files import shown_name
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _unfinished: set[Path] = set()
@@ -12,14 +16,19 @@ _unfinished: set[Path] = set()
 def write_atomically(path: Path, data: bytes, *, folder: Path | None = None) -> None:
     """Writes `data` to `path`; on any failure or interrupt, what was there before stays and no temporary file does.
 
+    A link is replaced, not what it leads to.
+
     Args:
       path: the file to write or replace.
       data: the content of the file.
       folder: the folder of the temporary file, on the same file system as `path`; None for the folder of `path`.
 
     Raises:
-      OSError: the file cannot be written: its directory is missing, permission is missing, or the disk is full.
+      OSError: the file cannot be written: its directory is missing, permission is missing, the disk is full, or `path`
+        leads to a device, a pipe or a socket.
     """
+    if _is_special(path):
+        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, not a file: give a file name", str(path))
     temporary = temporary_path(path, folder=folder)
     _unfinished.add(temporary)
     try:
@@ -33,6 +42,23 @@ def write_atomically(path: Path, data: bytes, *, folder: Path | None = None) -> 
         raise
     finally:
         _unfinished.discard(temporary)
+
+
+def check_place(path: Path) -> None:
+    """Refuses a path that no file could be written to, as far as that shows without writing.
+
+    Raises:
+      ValueError: its folder is missing, or something that is no file is there; one line that says so, and the remedy.
+    """
+    name, folder = shown_name(path), path.parent
+    if not folder.is_dir():
+        raise ValueError(f"cannot write {name}: {shown_name(folder)} is no directory, create it first")
+    if path.is_dir():
+        raise ValueError(f"cannot write {name}: it is a directory, give a file name")
+    if _is_special(path):
+        raise ValueError(
+            f"cannot write {name}: it is a device, a pipe or a socket, give a file name, or - for standard output"
+        )
 
 
 def remove_unfinished() -> None:
@@ -59,3 +85,17 @@ def create_file(path: Path) -> int:
       OSError: the file cannot be made.
     """
     return os.open(path, _FLAGS, 0o666)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path leads to what is neither a file nor a folder, and which a new file must not take the place of."""
+    if path.is_symlink():
+        # Links like /dev/stdout lead to whatever a process has open, which may be a file as well.
+        folder = path.parent.resolve()
+        if folder == Path("/dev") or Path("/proc") in folder.parents:
+            return True
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # There is nothing yet.
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

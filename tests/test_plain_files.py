@@ -11,12 +11,13 @@ from batch_photos import TINY, tiny_photo
 from drawn_photos import textured_photo
 
 from dnr_jax import resize
+from dnr_jax.atomic import write_atomically
 from dnr_jax.batch import command
 from dnr_jax.batch.entries import Entry
 from dnr_jax.batch.ledger import files_sha256
 from dnr_jax.batch.photo_tasks import read_header
 from dnr_jax.evaluation.dataset import read_dataset
-from dnr_jax.photos.files import read_photo, write_image, write_photo
+from dnr_jax.photos.files import check_writable, read_photo, write_bytes, write_image, write_photo
 from dnr_jax.plain_files import NoPlainFileError, open_plain
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -49,6 +50,35 @@ def test_only_ordinary_files_are_opened(odd_files: dict[str, Path], tmp_path: Pa
         assert file.read() == b"content"
     with pytest.raises(FileNotFoundError):
         open_plain(tmp_path / "gone")
+
+
+def test_only_ordinary_files_are_replaced(odd_files: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="/dev/null: it is a device, a pipe or a socket"):
+        check_writable("/dev/null")  # Nothing is written there, lest a failing test replace it.
+    for path in (odd_files["pipe"], odd_files["socket"], odd_files["device"], odd_files["link"]):
+        before = path.lstat()
+        with pytest.raises(ValueError, match=f"cannot write {path}: it is a device, a pipe or a socket, give a file"):
+            check_writable(path)
+        with pytest.raises(ValueError, match="or - for standard output"):
+            write_bytes(path, b"content")
+        with pytest.raises(OSError, match="not a file: give a file name"):
+            write_atomically(path, b"content")
+        assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert sorted((tmp_path / "in").iterdir()) == sorted(odd_files.values())
+
+
+def test_links_to_files_are_replaced_but_not_those_to_what_a_process_has_open(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dangling").symlink_to("gone")
+    for name in ("link", "dangling"):
+        write_bytes(tmp_path / name, b"new")
+        assert not (tmp_path / name).is_symlink()
+        assert (tmp_path / name).read_bytes() == b"new"
+    assert (tmp_path / "file").read_bytes() == b"old"
+    with (tmp_path / "file").open("rb") as file, pytest.raises(ValueError, match="it is a device, a pipe or a socket"):
+        check_writable(f"/dev/fd/{file.fileno()}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "file", "link"]
 
 
 def test_a_file_replaced_by_a_pipe_while_it_is_opened(

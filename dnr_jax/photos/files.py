@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dnr_jax.atomic import write_atomically
+from dnr_jax.atomic import check_place, write_atomically
 from dnr_jax.photos import MAX_MEGAPIXELS
 from dnr_jax.photos.animation import Picture
 from dnr_jax.photos.decode import Frames, decode
@@ -209,22 +209,17 @@ def check_writable(path: Path | str) -> None:
     """Refuses an output path that cannot be written to, before anything is computed.
 
     Raises:
-      ValueError: the path is a folder's, or is in a folder that is missing.
+      ValueError: as `dnr_jax.atomic.check_place` has it; "-" is always fine.
     """
-    if str(path) == "-":
-        return
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise PhotoError(f"cannot write {_name(path)}: {_name(path.parent)} is no directory, create it first")
-    if path.is_dir():
-        raise PhotoError(f"cannot write {_name(path)}: it is a directory, give a file name")
+    if str(path) != "-":
+        check_place(Path(path))
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
     """Writes bytes whole or not at all; to standard output for "-".
 
     Raises:
-      ValueError: the path is a folder's, or is in a folder that is missing.
+      ValueError: `check_writable` refuses the path.
       OSError: the file cannot be written; the error names it.
     """
     check_writable(path)
