@@ -48,17 +48,39 @@ def check_place(path: Path) -> None:
     """Refuses a path that no file could be written to, as far as that shows without writing.
 
     Raises:
-      ValueError: its folder is missing, or something that is no file is there; one line that says so, and the remedy.
+      ValueError: its folder is missing or may not be written to, its name is too long, or something that is no file is
+        there; one line that says so, and the remedy.
     """
     name, folder = shown_name(path), path.parent
     if not folder.is_dir():
         raise ValueError(f"cannot write {name}: {shown_name(folder)} is no directory, create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot write {name}: {shown_name(folder)} may not be written to, choose another place")
+    if _is_too_long(path):
+        raise ValueError(f"cannot write {name}: the name is too long, give a shorter one")
     if path.is_dir():
         raise ValueError(f"cannot write {name}: it is a directory, give a file name")
     if _is_special(path):
         raise ValueError(
             f"cannot write {name}: it is a device, a pipe or a socket, give a file name, or - for standard output"
         )
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a folder that could not be made or written to, as far as that shows without doing so.
+
+    Raises:
+      ValueError: it is a file or below one, may not be written to, or has too long a name; one line that says so, and
+        the remedy.
+    """
+    name = shown_name(folder)
+    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+    if not there.is_dir():
+        raise ValueError(f"cannot write to {name}: {shown_name(there)} is no directory, name another one")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot write to {name}: {shown_name(there)} may not be written to, choose another place")
+    if any(_is_too_long(there / part) for part in folder.relative_to(there).parts):
+        raise ValueError(f"cannot write to {name}: a name is too long, give a shorter one")
 
 
 def remove_unfinished() -> None:
@@ -85,6 +107,15 @@ def create_file(path: Path) -> int:
       OSError: the file cannot be made.
     """
     return os.open(path, _FLAGS, 0o666)
+
+
+def _is_too_long(path: Path) -> bool:
+    """Whether the file system has no room for such a name: it knows best what it counts, bytes or letters."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def _is_special(path: Path) -> bool:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
+from dnr_jax.atomic import check_folder
 from dnr_jax.config import RetargetConfig
 from dnr_jax.methods import NAMES, check_options, describe_methods
 from dnr_jax.photos import MAX_MEGAPIXELS
@@ -186,6 +187,9 @@ def _check_outputs(options: dict[str, Any], wanted: list[Asked]) -> None:
         files.check_writable(options["record"])
     if len(wanted) > 1 and pattern == "-":
         raise ValueError("standard output holds one photo, not one for each target: give --output=out.jpg")
+    if options["inspect_dir"] is not None:
+        for asked in wanted:
+            check_folder(_inspection_folder(options, asked, several=len(wanted) > 1))
     if needs_pixels(pattern):
         return
     for output in [name_output(pattern, asked, None, several=len(wanted) > 1) for asked in wanted]:
@@ -270,13 +274,19 @@ def _write(output: str, images: "list[np.ndarray]", photo: "Photo", background: 
 def _inspect(
     options: dict[str, Any], piece: _Piece, outcome: "Outcome", photo: "Photo", config: RetargetConfig, several: bool
 ) -> None:
-    """Draws the stages of one target into --inspect_dir; where there are several targets, into a folder of its name."""
+    """Draws the stages of one target, where --inspect_dir is given."""
     if options["inspect_dir"] is None or outcome.result is None:
         return
     from dnr_jax.inspection import write_inspection
 
+    folder = _inspection_folder(options, piece.asked, several=several)
+    write_inspection(folder, photo.pixels, outcome.result, config)
+
+
+def _inspection_folder(options: dict[str, Any], asked: Asked, *, several: bool) -> Path:
+    """The folder for the stages of one target: --inspect_dir, or where there are several, one of its name in there."""
     folder = Path(options["inspect_dir"])
-    write_inspection(folder / piece.asked.name if several else folder, photo.pixels, outcome.result, config)
+    return folder / asked.name if several else folder
 
 
 def _note(options: dict[str, Any], *lines: str) -> None:

@@ -1,6 +1,7 @@
 """Photos that cannot be read and places that cannot be written: every failure one clear line, and nothing lost."""
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -12,6 +13,7 @@ import pytest
 from photo_files import file_bytes, noise, picture, stored
 
 from dnr_jax import atomic
+from dnr_jax.atomic import check_folder
 from dnr_jax.photos import files
 from dnr_jax.photos.files import check_writable, read_image, read_photo, write_image
 
@@ -156,6 +158,43 @@ def test_places_that_cannot_be_written_to_are_refused(tmp_path: Path, monkeypatc
     monkeypatch.setattr(files, "write_atomically", denied)
     with pytest.raises(PermissionError, match=r"Permission denied: nothing written.*a\.png'$"):
         write_image(tmp_path / "a.png", picture())
+
+
+def test_places_without_permission_or_with_too_long_a_name_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"{'x' * 300}.png"
+    with pytest.raises(ValueError, match=r"xx\.png: the name is too long, give a shorter one$"):
+        check_writable(path)
+    check_writable(tmp_path / f"{'x' * 251}.png")
+    asked = []
+
+    def deny(path: Path, mode: int) -> bool:  # The system itself denies nothing to root.
+        asked.append((path, mode))
+        return False
+
+    monkeypatch.setattr(atomic.os, "access", deny)
+    with pytest.raises(ValueError, match=r"cannot write .*a\.png: .* may not be written to, choose another place$"):
+        check_writable(tmp_path / "a.png")
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
+
+
+def test_folders_that_cannot_be_made_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, Path(), Path("a"), Path("a/b"), tmp_path / "a" / "b" / "c"):
+        check_folder(folder)
+    (tmp_path / "file").write_bytes(b"mine")
+    (tmp_path / "dangling").symlink_to("gone")
+    for name in ("file", "file/a/b", "dangling", "dangling/a"):
+        for folder in (Path(name), tmp_path / name):
+            with pytest.raises(ValueError, match=f"cannot write to .*: .*{name[:4]}.* is no directory, name another"):
+                check_folder(folder)
+    for name in ("x" * 300, f"a/{'x' * 300}/b"):
+        with pytest.raises(ValueError, match="a name is too long, give a shorter one"):
+            check_folder(Path(name))
+    monkeypatch.setattr(atomic.os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(ValueError, match=r"cannot write to .*a/b: .* may not be written to, choose another place$"):
+        check_folder(tmp_path / "a/b")
 
 
 def test_reading_changes_no_setting() -> None:

@@ -122,3 +122,16 @@ def test_masks_that_mark_everything(tmp_path: Path, capsys: pytest.CaptureFixtur
     write_image(tmp_path / "mask.png", np.full_like(PHOTO, 255))
     files = [f"--input={tmp_path / 'photo.png'}", f"--remove={tmp_path / 'mask.png'}"]
     refuse(capsys, tmp_path, "remove mask marks the whole photo", *files)
+
+
+@pytest.mark.parametrize(("width", "folder"), [("75%", "file"), ("75%", "file/below"), ("75%,50%", "in")])
+def test_a_folder_for_stages_that_is_a_file_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: str, folder: str
+) -> None:
+    monkeypatch.setattr("dnr_jax.methods.run_method", lambda *_: pytest.fail("there was work"))
+    (tmp_path / "in").mkdir()
+    write_image(tmp_path / "photo.png", PHOTO)
+    for name in ("file", "in/50"):
+        (tmp_path / name).write_bytes(b"mine")
+    files = [f"--input={tmp_path / 'photo.png'}", f"--inspect_dir={tmp_path / folder}", f"--width={width}"]
+    refuse(capsys, tmp_path, "is no directory, name another one", *files)
