@@ -42,6 +42,7 @@ from dnr_jax.shell.sizes import Target
 from dnr_jax.shell.targets import (
     Asked,
     check_different,
+    check_replaced,
     check_without_photo,
     list_targets,
     name_output,
@@ -190,11 +191,21 @@ def _check_outputs(options: dict[str, Any], wanted: list[Asked]) -> None:
     if options["inspect_dir"] is not None:
         for asked in wanted:
             check_folder(_inspection_folder(options, asked, several=len(wanted) > 1))
-    if needs_pixels(pattern):
-        return
-    for output in [name_output(pattern, asked, None, several=len(wanted) > 1) for asked in wanted]:
+    outputs = []
+    if not needs_pixels(pattern):
+        outputs = [name_output(pattern, asked, None, several=len(wanted) > 1) for asked in wanted]
+    for output in outputs:
         files.check_writable(output)
-        _check_distinct(options, output)
+    _check_replaced(options, outputs)
+
+
+def _check_replaced(options: dict[str, Any], outputs: list[str]) -> None:
+    """Raises ValueError where a result or the record would replace what is read, or each other."""
+    inputs = {name: options[name] for name in ("input", "protect", "remove", "objects")}
+    if inputs["objects"] in ("auto", "none"):
+        del inputs["objects"]
+    given = {name: path for name, path in inputs.items() if path not in (None, "-")}
+    check_replaced(given, outputs, options["record"], overwrite=options["overwrite"])
 
 
 def _name_pieces(
@@ -213,7 +224,6 @@ def _name_pieces(
         target = asked.target(photo.size)
         output = name_output(options["output"], asked, target, several=len(wanted) > 1)
         files.check_writable(output)
-        _check_distinct(options, output)
         try:
             check_output(
                 photo.kind, files.output_format(output, kind=photo.kind), background=background, size=target.written
@@ -221,18 +231,10 @@ def _name_pieces(
         except ValueError as error:
             raise ValueError(f"{output}: {error}") from None
         pieces.append(_Piece(asked, target, output))
-    check_different([piece.output for piece in pieces])
+    outputs = [piece.output for piece in pieces]
+    check_different(outputs)
+    _check_replaced(options, outputs)
     return pieces
-
-
-def _check_distinct(options: dict[str, Any], output: str) -> None:
-    """Raises ValueError for an output that is one of the inputs, unless --overwrite lets it replace them."""
-    for name in ("input", "protect", "remove", "objects"):
-        source = options[name]
-        if source is None or "-" in (source, output) or options["overwrite"]:
-            continue
-        if Path(output).exists() and Path(source).exists() and Path(output).samefile(source):
-            raise ValueError(f"{output} is the {name} as well: give --overwrite to replace it, or another name")
 
 
 def _read_masks(options: dict[str, Any], photo: "Photo") -> "dict[str, np.ndarray]":

@@ -93,6 +93,28 @@ def test_folders_for_targets_and_their_inspection(photo: Path, tmp_path: Path) -
         (["--width=75%,50%", "--output={target}/o.png"], "75 is no directory, create it first"),
         (["--width=75%,50%", "--output=o.{target}"], "cannot write o.{target}"),
         (["--aspect=1:1,2:1", "--output=mine.png"], "mine_2x1.png is the input as well"),
+        (["--output=o.png", "--record=./mine_2x1.png"], "the record would replace ./mine_2x1.png, the file of --input"),
+        (
+            ["--output=o.png", "--record=mine_2x1.png", "--overwrite"],
+            "the record would replace mine_2x1.png, the file of --input",
+        ),
+        (
+            ["--output=o_{width}.png", "--record=mine_2x1.png"],
+            "the record would replace mine_2x1.png, the file of --input",
+        ),
+        (["--output=o.png", "--record=../in/o.png"], "the record would replace the result, o.png: give --record"),
+        (
+            ["--aspect=1:1,2:1", "--output=o.png", "--record=o_1x1.png"],
+            "the record would replace the result, o_1x1.png",
+        ),
+        (
+            ["--width=72", "--output=o_{width}.png", "--record=o_72.png"],
+            "the record would replace the result, o_72.png",
+        ),
+        (
+            ["--output=-", "--record=-"],
+            "standard output holds the photo, and would hold the record as well: give --rec",
+        ),
     ],
 )
 def test_what_cannot_be_done_for_all_is_refused_before_any_work(

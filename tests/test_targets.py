@@ -1,11 +1,12 @@
 """Lists of targets on a command line, uses, and the names of their files."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dnr_jax.shell.sizes import parse_target
-from dnr_jax.shell.targets import Asked, check_different, check_without_photo, list_targets, name_output
+from dnr_jax.shell.targets import Asked, check_different, check_replaced, check_without_photo, list_targets, name_output
 from dnr_jax.shell.uses import USES
 
 PHOTO = (480, 640)
@@ -121,6 +122,30 @@ def test_names_of_outputs() -> None:
     names = [name_output("out_{width}.jpg", asked, asked.target((480, 480)), several=True) for asked in (one, two)]
     with pytest.raises(ValueError, match=r"two targets would both be written to out_480.jpg: put {target}"):
         check_different(names)
+
+
+def test_nothing_replaces_what_is_read_or_another_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.jpg", "mask.png", "-"):
+        Path(name).write_bytes(b"")
+    Path("link").symlink_to("photo.jpg")
+    Path("later").symlink_to("out.png")
+    inputs = {"input": "photo.jpg", "remove": str(tmp_path / "mask.png")}
+    for outputs, record, overwrite, message in (
+        (["out.png", "link"], None, False, "link is the input as well: give --overwrite"),
+        (["mask.png"], "run.json", False, "mask.png is the remove as well: give --overwrite"),
+        (["out.png"], "link", False, "the record would replace link, the file of --input: give --record another name"),
+        (["out.png"], "mask.png", True, "the record would replace mask.png, the file of --remove"),
+        (["a.png", "out.png"], "./out.png", False, "the record would replace the result, out.png"),
+        (["out.png"], "later", False, "the record would replace the result, out.png"),
+        (["-"], "-", False, "standard output holds the photo"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_replaced(inputs, outputs, record, overwrite=overwrite)
+    check_replaced(inputs, ["link", "mask.png"], "run.json", overwrite=True)
+    check_replaced(inputs, ["out.png"], "-")
+    check_replaced(inputs, ["-"], "run.json")
+    check_replaced({"input": "gone.jpg"}, ["gone.jpg"], None)  # That there is no such file says more.
 
 
 def test_a_name_has_nothing_that_could_lead_elsewhere() -> None:

@@ -5,9 +5,10 @@ value, which goes with each of the list's items, or as many values, which go wit
 """
 
 import contextlib
+import os
 import re
-from collections.abc import Sequence
-from pathlib import PurePath
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from dnr_jax.shell.sizes import OutOfReachError, Target, parse_side, parse_target
@@ -129,6 +130,42 @@ def check_different(outputs: Sequence[str]) -> None:
     for number, output in enumerate(outputs):
         if output in outputs[:number]:
             raise ValueError(f"two targets would both be written to {output}: put {{target}} into the name")
+
+
+def check_replaced(
+    inputs: Mapping[str, str], outputs: Sequence[str], record: str | None, *, overwrite: bool = False
+) -> None:
+    """Refuses results and a record that would replace files that are read, or each other.
+
+    Args:
+      inputs: the files that are read, by the names of their flags.
+      outputs: the files of results; "-" for standard output.
+      record: the file of the record, "-" for standard output; None for no record.
+      overwrite: whether results, but never the record, may replace what is read.
+
+    Raises:
+      ValueError: two of them are the same, by whatever name; the message says which.
+    """
+    for name, source in inputs.items():
+        for output in () if overwrite else outputs:
+            if _is_same(output, source):
+                raise ValueError(f"{output} is the {name} as well: give --overwrite to replace it, or another name")
+        if record is not None and _is_same(record, source):
+            raise ValueError(f"the record would replace {record}, the file of --{name}: give --record another name")
+    if record == "-" and "-" in outputs:
+        raise ValueError("standard output holds the photo, and would hold the record as well: give --record=run.json")
+    for output in outputs:
+        if record is not None and _is_same(record, output, planned=True):
+            raise ValueError(f"the record would replace the result, {output}: give --record another name")
+
+
+def _is_same(one: str, other: str, *, planned: bool = False) -> bool:
+    """Whether two paths lead to one file that is there, or if `planned` would lead to one; "-" leads to none."""
+    if "-" in (one, other):
+        return False
+    if Path(one).exists() and Path(other).exists():
+        return Path(one).samefile(other)
+    return planned and os.path.realpath(one) == os.path.realpath(other)
 
 
 def _name_target(given: dict[str, str], sizes: dict[str, Any]) -> str:
