@@ -57,7 +57,10 @@ def test_lists_that_cannot_be_served(sizes: dict[str, Any], message: str) -> Non
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({"width": "75%,5%"}, "--width is 5%"),
+        ({"width": "75%,5%"}, "--width is 5%: give from 10% to 400% of the photo's width$"),
+        ({"height": " 500 %"}, "--height is 500 %: give from 10% to 400% of the photo's height$"),
+        ({"width": "0"}, "--width is 0: give from"),
+        ({"width": "0px"}, "--width is 0px: give from"),
         ({"width": "75%,wide"}, "--width is 'wide'"),
         ({"aspect": "1:1,0:1"}, "--aspect is '0:1'"),
         ({"use": "story,myspace"}, "--for is 'myspace': choose any of instagram, instagram_square, story"),
@@ -73,7 +76,9 @@ def test_bad_items_are_refused_without_a_photo(sizes: dict[str, Any], message: s
         check_without_photo(last)
 
 
-@pytest.mark.parametrize("sizes", [{"size_text": "48x32"}, {"max_side": 50}, {"aspect": "30:1"}, {"width": "7"}])
+@pytest.mark.parametrize(
+    "sizes", [{"size_text": "48x32"}, {"max_side": 50}, {"aspect": "30:1"}, {"width": "7"}, {"width": " 480 px"}]
+)
 def test_what_depends_on_the_photo_waits_for_it(sizes: dict[str, Any]) -> None:
     (asked,) = list_targets(sizes)
     check_without_photo(asked)

@@ -18,6 +18,7 @@ _LISTED = ("use", "aspect", "size_text", "width", "height")
 _FLAGS = {"use": "for", "size_text": "size"}
 """The flags, by argument, whose names differ from the arguments'."""
 _PLACE = re.compile(r"\{(target|width|height)\}")
+_PIXELS = re.compile(r" *0*[1-9][0-9]{0,8} *(px)? *")
 _PHOTO = (10_000, 10_000)
 """The (height, width) of a photo that sizes are tried on before there is a real one."""
 
@@ -80,7 +81,10 @@ def check_without_photo(asked: Asked) -> None:
     """
     shares = {name: _share(asked.sizes.get(name)) for name in ("width", "height")}
     for name, text in shares.items():
-        parse_side(name, text, _PHOTO[0])
+        try:
+            parse_side(name, text, _PHOTO[0])
+        except OutOfReachError:
+            raise ValueError(f"--{name} is {str(text).strip()}: give from 10% to 400% of the photo's {name}") from None
     # What an aspect and pixels come to depends on the photo.
     with contextlib.suppress(OutOfReachError):
         asked._replace(sizes={**asked.sizes, **shares}).target(_PHOTO)
@@ -184,5 +188,5 @@ def _plain(text: str) -> str:
 
 
 def _share(text: str | None) -> str | None:
-    """A side for a photo that is not known yet: as typed where it is a percentage or malformed; "100%" for pixels."""
-    return text if text is None or "%" in text or not text.strip().isdecimal() or not int(text) else "100%"
+    """A side for a photo that is not known yet: as typed where it is a percentage or wrong; "100%" for pixels."""
+    return text if text is None or not _PIXELS.fullmatch(text) else "100%"
