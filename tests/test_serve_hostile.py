@@ -182,6 +182,7 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str], endless: Any) 
         ("--jobs=0", "--jobs is 0: give a number from 1 to 64"),
         ("--port=70000", "--port is 70000: give a number from 0"),
         ("--max_upload=0", "--max_upload is 0.0: give a number above 0"),
+        ("--max_megapixels=1e305", "--max_megapixels is 1e+305: give a number above 0, 1000000 at most"),
         ("--allow_host=*", "--allow_host names '*': give names like"),
         ("photo.jpg", "unexpected argument 'photo.jpg'"),
     ],

@@ -2,3 +2,5 @@
 
 MAX_MEGAPIXELS = 25.0
 """How many millions of pixels a photo may have by default."""
+MOST_MEGAPIXELS = 1e6
+"""What that number may be raised to."""

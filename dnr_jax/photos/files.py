@@ -4,7 +4,6 @@
 same kind again. `read_image` and `write_image` are for scripts: they handle 8-bit RGB, and refuse anything else.
 """
 
-import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from dnr_jax.atomic import check_place, write_atomically
-from dnr_jax.photos import MAX_MEGAPIXELS
+from dnr_jax.photos import MAX_MEGAPIXELS, MOST_MEGAPIXELS
 from dnr_jax.photos.animation import Picture
 from dnr_jax.photos.decode import Frames, decode
 from dnr_jax.photos.encode import FORMATS, check_output, encode_animation, encode_photo
@@ -41,8 +40,8 @@ def read_photo(source: Path | str, *, max_megapixels: float = MAX_MEGAPIXELS, fr
       ValueError: the file is no photo, or one that would lose something; the message is one line that names the file
         and the remedy.
     """
-    if not 0 < max_megapixels < math.inf:
-        raise ValueError(f"max_megapixels is {max_megapixels}: give a number above 0")
+    if not 0 < max_megapixels <= MOST_MEGAPIXELS:
+        raise ValueError(f"max_megapixels is {max_megapixels}: give a number above 0, {MOST_MEGAPIXELS:.0f} at most")
     if frames not in ("refuse", "all"):
         raise ValueError(f"frames is {frames!r}: choose refuse or all")
     name = _name(source)

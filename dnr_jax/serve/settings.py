@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from dnr_jax.photos import MAX_MEGAPIXELS
+from dnr_jax.photos import MAX_MEGAPIXELS, MOST_MEGAPIXELS
 from dnr_jax.weights.names import NetworkChoice
 
 
@@ -40,8 +40,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("max_megapixels", "max_upload", "body_seconds", "silent_seconds"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"--{name} is {getattr(self, name)}: give a number above 0")
+            if not 0 < getattr(self, name) <= MOST_MEGAPIXELS:  # One bound for all.
+                raise ValueError(
+                    f"--{name} is {getattr(self, name)}: give a number above 0, {MOST_MEGAPIXELS:.0f} at most"
+                )
         if not 0 <= self.port < 2**16:
             raise ValueError(f"--port is {self.port}: give a number from 0 (any that is free) to 65535")
         if not 1 <= self.jobs <= 64:
