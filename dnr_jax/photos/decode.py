@@ -94,7 +94,8 @@ def _decode(image: ImageFile, data: bytes, limit: int, frames: Frames) -> Photo:
             raise PhotoError(f"is an animation of {count} frames: ask for --frames=all, or give a single picture")
         if width * height * count > 4 * limit:
             raise PhotoError(
-                f"holds {count} frames of {width}x{height}, in all more than {4 * limit / 1e6:g} megapixels"
+                f"holds {count} frames of {width}x{height}, in all more than {4 * limit / 1e6:g} megapixels (four"
+                " times --max_megapixels): shrink or shorten it first, or raise --max_megapixels"
             )
         pictures, kind = read_frames(image, count)
         profile, metadata = image.info.get("icc_profile"), read_metadata(image)
