@@ -15,7 +15,9 @@ from photo_files import file_bytes, noise, picture, stored
 from dnr_jax import atomic
 from dnr_jax.atomic import check_folder
 from dnr_jax.photos import files
+from dnr_jax.photos.decode import decode
 from dnr_jax.photos.files import check_writable, read_image, read_photo, write_image
+from dnr_jax.photos.kinds import PhotoError
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -53,6 +55,28 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, capfd: pytest.Ca
         assert message in str(refused.value), name
         assert "\n" not in str(refused.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("brands", "heic"),
+    [
+        ((b"heic", b"mif1", b"heic"), True),
+        ((b"mif1", b"mif1", b"heic"), True),
+        ((b"msf1",), True),
+        ((b"hevx",), True),
+        ((b"mif1", b"avif"), False),
+        ((b"isom", b"mp41"), False),
+    ],
+)
+def test_heic_photos_are_refused_by_what_they_are(brands: tuple[bytes, ...], heic: bool) -> None:
+    box = brands[0] + bytes(4) + b"".join(brands[1:])
+    data = struct.pack(">I", 8 + len(box)) + b"ftyp" + box + b"\0\0\0\x10mdat12345678heic"
+    with pytest.raises(PhotoError) as refused:
+        decode(data, "a.heic", max_megapixels=1, frames="refuse")
+    start = (
+        "a.heic is a HEIC photo, which cannot be read: convert it to JPEG first (magick photo.heic photo.jpg), or have"
+    )
+    assert str(refused.value).startswith(start if heic else "a.heic is no image that can be read: give a JPEG")
 
 
 def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:

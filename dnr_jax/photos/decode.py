@@ -26,6 +26,9 @@ _SIGNATURES = (
     *(b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"II*\0", b"MM\0*", b"BM", b"\0\0\0\x0cjP", b"8BPS"),
     b"\xff\x4f\xff\x51",
 )
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_CONTAINERS = {b"mif1", b"msf1"}
+"""The brands of HEIC files, and those of the container that AVIF shares with them."""
 _LOSSY = ("JPEG", "MPO", "AVIF", "JPEG2000")
 _GREYS = ("1", "L", "LA", "La")
 _UPRIGHT = {
@@ -66,6 +69,11 @@ def decode(data: bytes, name: str, *, max_megapixels: float, frames: Frames) -> 
         except PIL.UnidentifiedImageError:
             if data.startswith(_SIGNATURES):
                 raise PhotoError(f"{name} is damaged and cannot be read: get a whole copy of it") from None
+            if _is_heic(data):
+                raise PhotoError(
+                    f"{name} is a HEIC photo, which cannot be read: convert it to JPEG first (magick photo.heic"
+                    " photo.jpg), or have the phone take its photos as JPEG (Most Compatible)"
+                ) from None
             raise PhotoError(f"{name} is no image that can be read: give a JPEG, PNG, WebP or TIFF photo") from None
         except PIL.Image.DecompressionBombError:
             raise PhotoError(f"{name} {_too_large(limit)}") from None
@@ -197,6 +205,15 @@ def _colours(image: PIL.Image.Image) -> np.ndarray:
 
 def _too_large(limit: int) -> str:
     return f"has more than {limit / 1e6:g} megapixels: shrink it first, or raise --max_megapixels"
+
+
+def _is_heic(data: bytes) -> bool:
+    """Whether the bytes begin as those of a HEIC photo do: with a box that names what the file is compatible with."""
+    if data[4:8] != b"ftyp":
+        return False
+    end = min(int.from_bytes(data[:4], "big"), 512)
+    brands = {data[start : start + 4] for start in (8, *range(16, end, 4))}
+    return bool(brands & _HEIC) or (bool(brands & _CONTAINERS) and not brands & {b"avif", b"avis"})
 
 
 def _open(data: bytes) -> ImageFile:
