@@ -6,6 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from starlette.testclient import TestClient
 
 from dnr_jax.pipeline import retarget
 from dnr_jax.planning.masks import Masks
+from dnr_jax.serve import running
 from dnr_jax.serve.app import make_app
 from dnr_jax.serve.engine import Engine
 from dnr_jax.serve.fields import parse_fields
+from dnr_jax.serve.guard import server_names
 from dnr_jax.serve.settings import Settings
 from dnr_jax.weights import Weights
 
@@ -210,6 +213,28 @@ def test_further_names_can_be_allowed(engine: Engine) -> None:
         "b.example:2": 421,
         "0.0.0.0:8000": 421,
     }
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000/"),
+        ("0.0.0.0", "http://127.0.0.1:8000/"),
+        ("", "http://127.0.0.1:8000/"),
+        ("::", "http://[::1]:8000/"),
+        ("fe80::7", "http://[fe80::7]:8000/"),
+        ("photos.example", "http://photos.example:8000/"),
+    ],
+)
+def test_the_page_that_is_opened_is_served(
+    host: str, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(running.webbrowser, "open", opened.append)
+    running._greet(Settings(network=NETWORK, host=host), open_browser=True, quiet=False)
+    assert opened == [address]
+    assert capsys.readouterr().err == f"dnr_jax.serve: {address} (Control-C ends it)\n"
+    assert urlsplit(address).netloc in server_names(host, 8000, ())
 
 
 def test_health_metrics_and_description(client: TestClient) -> None:

@@ -89,7 +89,8 @@ def make_server(
 
 def _greet(settings: Settings, open_browser: bool, quiet: bool) -> None:
     """Prints the address of the page to stderr, and opens it in a browser, as far as either is wanted."""
-    shown = "127.0.0.1" if settings.host in ("0.0.0.0", "") else settings.host
+    # An address that means all addresses is no name to call the server by.
+    shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     address = f"http://[{shown}]:{settings.port}/" if ":" in shown else f"http://{shown}:{settings.port}/"
     if not quiet:
         print(f"dnr_jax.serve: {address} (Control-C ends it)", file=sys.stderr, flush=True)
