@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from resize_runs import FAST, run
 from dnr_jax.config import RetargetConfig
 from dnr_jax.photos.files import read_image, write_image
 from dnr_jax.resize import define_flags
+from dnr_jax.shell.flags import config_from_flags
 
 
 @pytest.fixture
@@ -102,6 +104,12 @@ def test_presets_and_flags_over_them(photo: Path) -> None:
         (["--input=PHOTO", "--output=o.png", "--loss_weights=a"], "loss_weights"),
         (["--input=PHOTO", "--output=o.png", "--init=seams"], "init"),
         (["--input=PHOTO", "--output=o.png", "--preset=slow"], "preset"),
+        (
+            ["--input=PHOTO", "--output=o.png", "--warp=grid", "--most_crop=0.5"],
+            "--most_crop has no effect with warp=grid",
+        ),
+        (["--input=PHOTO", "--output=o.png", "--preset=paper", "--most_crop=0.5"], "or give --warp=proportional"),
+        (["--input=PHOTO", "--output=o.png", "--warp_cell=16"], "--warp_cell has no effect with warp=proportional"),
         (["--input=PHOTO", "--output=o.png", "--widht=3"], "widht"),
         (["--input=PHOTO", "--output=o.png", "extra"], "'extra'"),
         (["--input=PHOTO", "--output=o.png", "--weights=gone.h5"], "gone.h5"),
@@ -125,6 +133,16 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert message in err
     assert Path("o.png").read_bytes() == b"old"
     assert sorted(path.name for path in Path().iterdir()) == ["o.png", "photo.png"]
+
+
+@pytest.mark.parametrize(
+    "asked", [{"warp": "grid", "warp_cell": 8}, {"preset": "paper", "warp_cell": 8}, {"most_crop": 0}]
+)
+def test_options_of_the_chosen_warp_are_taken(asked: dict[str, Any]) -> None:
+    values = define_flags()
+    values(["resize", *(f"--{name}={value}" for name, value in asked.items())])
+    config = config_from_flags({name: values[name].value for name in values})
+    assert all(getattr(config, name) == value for name, value in asked.items() if name != "preset")
 
 
 def test_interrupt_leaves_nothing(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,8 @@ def config_from_flags(options: dict[str, Any]) -> RetargetConfig:
       options: the values of the flags by name; None for those that are not given.
 
     Raises:
-      ValueError: an option is out of range, contradicts another or has no effect.
+      ValueError: an option is out of range or contradicts another, or has no effect because nothing is looked for in
+        the photo, or because it is the other warp's.
     """
     chosen: dict[str, Any] = {}
     for field in dataclasses.fields(RetargetConfig):
@@ -132,6 +133,9 @@ def config_from_flags(options: dict[str, Any]) -> RetargetConfig:
     config = preset_config(options["preset"], **chosen)
     if config.objects == "none":
         check_nothing_is_looked_for(options, "with objects=none")
+    for name, warp in (("most_crop", "proportional"), ("warp_cell", "grid")):
+        if options[name] is not None and config.warp != warp:
+            raise ValueError(f"--{name} has no effect with warp={config.warp}: leave it out, or give --warp={warp}")
     return config
 
 
