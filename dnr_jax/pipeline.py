@@ -1,5 +1,6 @@
 """The whole method, for one target or several, of a photo or an animation. Arrays in, arrays and a record out."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 from jaxtyping import Array, Float32
 
 from dnr_jax.config import RetargetConfig
@@ -38,7 +40,8 @@ def retarget(
     Args:
       image: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the stride of the deepest tap that is named;
         or [H, W], grey, which stays grey; or [H, W, 4], whose fourth channel is opacity in [0, 255], which follows the
-        same seams, displacements and warp; or a PIL image.
+        same seams, displacements and warp; or a PIL image of 8 bits, which is set upright first, as its EXIF says. What
+        `dnr_jax.photos.files.read_photo` reads of a file keeps its 16 bits.
       target: the (height, width) in pixels that is wanted, each from 1 to four times the photo's. What a mask removes
         comes off first.
       config: the options.
@@ -102,11 +105,25 @@ def retarget_to_all(
       [(64, 72, 3), (64, 80, 3)]
     """
     if isinstance(image, PIL.Image.Image):
-        image = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+        image = _upright_pixels(image)
     grey = image.ndim == 2
     frames = [np.repeat(image[..., None], 3, -1) if grey else image]
     found = retarget_frames_to_all(frames, targets, config, weights, masks=masks, progress=progress)
     return [_in_grey(result) if grey else result for (result,) in found]
+
+
+def _upright_pixels(image: PIL.Image.Image) -> np.ndarray:
+    """A PIL image as uint8 [H, W, 3 or 4], upright; ValueError for one of more than 8 bits, which that would cut."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        raise ValueError(
+            f"image is a PIL image of mode {image.mode}, whose values 8 bits would cut: read its file with"
+            " dnr_jax.photos.files.read_photo and give the photo's pixels, or give an array of floats in [0, 255]"
+        )
+    image.load()
+    # A broken EXIF block, on which Pillow fails in many ways, says nothing.
+    with contextlib.suppress(Exception):
+        image = PIL.ImageOps.exif_transpose(image)
+    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
 
 
 def retarget_frames(

@@ -1,6 +1,7 @@
 """The whole method on synthetic photos, every option's effect, and determinism."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,7 +10,9 @@ import PIL.Image
 import pytest
 from configs import paper_config
 from drawn_photos import QUICK, disc_aspect, disc_photo, textured_photo
+from photo_files import exif_block, noise, stored, turned
 
+from dnr_jax.photos.files import read_photo
 from dnr_jax.pipeline import Result, retarget
 from dnr_jax.planning import plan
 from dnr_jax.weights import Weights
@@ -191,6 +194,38 @@ def test_grey_arrays_pil_images_and_opacity(embedded: Weights) -> None:
     with_opacity = retarget(opaque, (64, 72), QUICK, embedded).image
     np.testing.assert_array_equal(with_opacity[..., :3], colour)
     assert (with_opacity[..., 3] == 255).all()
+
+
+def test_pil_images_are_set_upright_and_not_cut_to_8_bits(
+    embedded: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[np.ndarray] = []
+
+    def take(frames: list[np.ndarray], *_: object, **__: object) -> None:
+        taken.extend(frames)
+        raise NotImplementedError  # What would follow is the same for arrays.
+
+    def seen(image: PIL.Image.Image | np.ndarray) -> np.ndarray:
+        with pytest.raises(NotImplementedError):
+            retarget(image, (16, 20), QUICK, embedded)
+        return taken.pop()
+
+    monkeypatch.setattr("dnr_jax.pipeline.retarget_frames_to_all", take)
+    photo = noise((16, 24, 4))
+    for orientation in range(1, 9):
+        path = stored(tmp_path, "a.png", turned(photo, orientation), "PNG", exif=exif_block(orientation))
+        with PIL.Image.open(path) as image:
+            np.testing.assert_array_equal(seen(image), photo)
+    with PIL.Image.open(stored(tmp_path, "b.png", photo, "PNG", exif=b"Exif\0\0nonsense")) as image:
+        np.testing.assert_array_equal(seen(image), photo)
+    for mode in ("I;16", "I;16B", "I", "F"):
+        with pytest.raises(
+            ValueError, match=f"a PIL image of mode {mode}, whose values 8 bits would cut: read .*photo"
+        ):
+            retarget(PIL.Image.new(mode, (24, 16)), (16, 20), QUICK, embedded)
+    deep = noise((16, 24), np.uint16)
+    pixels = read_photo(stored(tmp_path, "c.png", deep, "PNG")).pixels
+    np.testing.assert_array_equal(np.rint(seen(pixels)[..., 0] * 257), deep)
 
 
 def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:
