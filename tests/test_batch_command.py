@@ -196,6 +196,8 @@ def test_formats_and_summary_files(forty: tuple[Path, Path, Finished], tmp_path:
         (["--input=IN", "--output_dir=OUT", "--shard=2/2"], "--shard is '2/2'"),
         (["--input=IN", "--output_dir=OUT", "--batch_size=0"], "batch_size"),
         (["--input=IN", "--output_dir=OUT", "--batch_megapixels=0"], "--batch_megapixels is 0"),
+        (["--input=IN", "--output_dir=OUT", "--max_megapixels=1e305"], "--max_megapixels is 1e+305"),
+        (["--input=IN/set*/*.png", "--output_dir=IN"], "would replace"),
         (["--input=IN", "--output_dir=OUT", "--workers=-1"], "--workers is -1"),
         (["--input=IN", "--output_dir=OUT", "--process_id=1"], "belong together"),
         (["--input=IN", "--output_dir=OUT", "--shard=0/2", "--engine=ray"], "--shard says"),

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dnr_jax.batch.buckets import STEPS_PER_OCTAVE
-from dnr_jax.photos import MAX_MEGAPIXELS
+from dnr_jax.photos import MAX_MEGAPIXELS, MOST_MEGAPIXELS
 from dnr_jax.photos.encode import FORMATS
 from dnr_jax.shell.command_line import run_command
 from dnr_jax.shell.ending import end_process
@@ -220,8 +220,8 @@ def _naming(targets: Sequence[Asked], pattern: str | None) -> "Naming":
 def _check(options: dict[str, Any]) -> None:
     """Raises ValueError for flags whose values are out of range or do not go together."""
     for name in ("batch_megapixels", "max_megapixels"):
-        if not 0 < options[name] < float("inf"):
-            raise ValueError(f"--{name} is {options[name]}: give a number above 0")
+        if not 0 < options[name] <= MOST_MEGAPIXELS:
+            raise ValueError(f"--{name} is {options[name]}: give a number above 0, {MOST_MEGAPIXELS:.0f} at most")
     if options["workers"] is not None and options["workers"] < 0:
         raise ValueError(f"--workers is {options['workers']}: give 0 or more")
     together = [options[name] is None for name in ("coordinator", "num_processes", "process_id")]
