@@ -1,6 +1,5 @@
 """The whole method, for one target or several, of a photo or an animation. Arrays in, arrays and a record out."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -9,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
-from jaxtyping import Array, Float32
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.padding import pad, traced_size
+from dnr_jax.inputs import check_image, check_target, given_pixels, like_given, seen_pixels, whole_numbers
+from dnr_jax.padding import traced_size
 from dnr_jax.planning.masks import NO_MASKS, Masks, check_masks
 from dnr_jax.planning.plan import lay_groundwork, plan_target
 from dnr_jax.program_limit import make_room
@@ -21,7 +19,6 @@ from dnr_jax.progress import Progress, Watch, timed
 from dnr_jax.rendering.render import loss_features, needs_features, render
 from dnr_jax.rendering.tones import match_tones
 from dnr_jax.result import Result, make_result
-from dnr_jax.shapes import LARGEST_GROWTH, bucket_shape
 from dnr_jax.sight import ANALYSES, look_at
 from dnr_jax.weights import Weights
 
@@ -40,8 +37,9 @@ def retarget(
     Args:
       image: uint8 or float [H, W, 3], RGB in [0, 255], both sides at least the stride of the deepest tap that is named;
         or [H, W], grey, which stays grey; or [H, W, 4], whose fourth channel is opacity in [0, 255], which follows the
-        same seams, displacements and warp; or a PIL image of 8 bits, which is set upright first, as its EXIF says. What
-        `dnr_jax.photos.files.read_photo` reads of a file keeps its 16 bits.
+        same seams, displacements and warp, and whose colours, where it hides them, count nothing; or a PIL image of 8
+        bits, which is set upright first, as its EXIF says. What `dnr_jax.photos.files.read_photo` reads of a file keeps
+        its 16 bits.
       target: the (height, width) in pixels that is wanted, each from 1 to four times the photo's. What a mask removes
         comes off first.
       config: the options.
@@ -104,26 +102,9 @@ def retarget_to_all(
       >>> [result.image.shape for result in results]
       [(64, 72, 3), (64, 80, 3)]
     """
-    if isinstance(image, PIL.Image.Image):
-        image = _upright_pixels(image)
-    grey = image.ndim == 2
-    frames = [np.repeat(image[..., None], 3, -1) if grey else image]
-    found = retarget_frames_to_all(frames, targets, config, weights, masks=masks, progress=progress)
-    return [_in_grey(result) if grey else result for (result,) in found]
-
-
-def _upright_pixels(image: PIL.Image.Image) -> np.ndarray:
-    """A PIL image as uint8 [H, W, 3 or 4], upright; ValueError for one of more than 8 bits, which that would cut."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        raise ValueError(
-            f"image is a PIL image of mode {image.mode}, whose values 8 bits would cut: read its file with"
-            " dnr_jax.photos.files.read_photo and give the photo's pixels, or give an array of floats in [0, 255]"
-        )
-    image.load()
-    # A broken EXIF block, on which Pillow fails in many ways, says nothing.
-    with contextlib.suppress(Exception):
-        image = PIL.ImageOps.exif_transpose(image)
-    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+    given = given_pixels(image)
+    found = retarget_frames_to_all([seen_pixels(given)], targets, config, weights, masks=masks, progress=progress)
+    return [result._replace(image=like_given(result.image, given)) for (result,) in found]
 
 
 def retarget_frames(
@@ -175,6 +156,9 @@ def retarget_frames_to_all(
     """
     if not targets:
         raise ValueError("there is no target: give at least one (height, width)")
+    if not frames:
+        raise ValueError("there are no frames: give at least one")
+    targets = [whole_numbers(target) for target in targets]
     config = config.resolve(frames[0].shape[:2])
     photos = [check_image(frame, config) for frame in frames]
     if any(frame.shape != frames[0].shape for frame in frames):
@@ -247,49 +231,6 @@ def _retarget(
 
 def _report(progress: Progress, names: list[str], stage: str, done: int, most: int) -> None:
     progress(" ".join([*names, stage]), done, most)
-
-
-def _in_grey(result: Result) -> Result:
-    mean = result.image.mean(-1, dtype=np.float32)
-    return result._replace(image=np.rint(mean).astype(np.uint8) if result.image.dtype == np.uint8 else mean)
-
-
-def check_image(
-    image: np.ndarray, config: RetargetConfig
-) -> tuple[Float32[Array, "h w 3"], Float32[Array, "h w"] | None]:
-    """Checks a photo, uint8 or float [H, W, 3 or 4] in [0, 255], and pads it to its bucket's shape.
-
-    Returns:
-      The pixels, float32 [H', W', 3] in [0, 255], and the opacity, float32 [H', W'] in [0, 1], None without a fourth
-      channel.
-
-    Raises:
-      ValueError: the photo has another type, shape or range, or is too small for the taps of a resolved config.
-    """
-    if image.ndim != 3 or image.shape[-1] not in (3, 4) or not (image.dtype == np.uint8 or image.dtype.kind == "f"):
-        raise ValueError(f"image is {image.dtype} {image.shape}: give uint8 or float [height, width, 3 or 4]")
-    smallest = config.levels[-1].stride
-    for side, pixels in zip(("height", "width"), image.shape, strict=False):
-        if pixels < smallest:
-            raise ValueError(
-                f"the photo's {side} is {pixels} pixels: tap {config.taps[-1]} needs at least {smallest} on both sides;"
-                " name shallower taps for a smaller photo, or leave the choice to taps=auto"
-            )
-    photo = np.asarray(image, np.float32)
-    if not (np.isfinite(photo).all() and photo.min() >= 0 and photo.max() <= 255):
-        raise ValueError("image holds values outside [0, 255]: scale it to that range")
-    shape = bucket_shape((photo.shape[0], photo.shape[1]))
-    alpha = jnp.asarray(pad(photo[..., 3] / 255, shape)) if photo.shape[-1] == 4 else None
-    return jnp.asarray(pad(photo[..., :3], shape)), alpha
-
-
-def check_target(target: tuple[int, int], size: tuple[int, int]) -> None:
-    """Raises ValueError for a (height, width) that a photo of `size` cannot be brought to."""
-    for name, wanted, has in zip(("height", "width"), target, size, strict=True):
-        if not 1 <= wanted <= LARGEST_GROWTH * has:
-            raise ValueError(
-                f"the target {name} is {wanted}: it must be from 1 to {LARGEST_GROWTH} times the photo's {has} pixels"
-            )
 
 
 def _check_taps(config: RetargetConfig, weights: Weights, *, needs_pixels: bool) -> None:

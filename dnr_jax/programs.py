@@ -30,6 +30,7 @@ from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache import compilation_cache
 from jaxlib.version import __version__ as jaxlib_version
 
+from dnr_jax import xla_faults
 from dnr_jax.atomic import write_atomically
 from dnr_jax.processor import processor_name
 from dnr_jax.program_limit import note_program
@@ -61,9 +62,18 @@ def keep(folder: Path | None) -> None:
     global _folder, _made_by
     if folder is not None:
         versions = (jax.__version__, jaxlib_version, flax_version, optax.__version__)
-        _made_by = (_code(), versions, [os.environ.get(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")])
+        _made_by = (_code(), versions, [_flags(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")])
     _folder = folder
     drop()
+
+
+def _flags(name: str) -> tuple[str, bytes]:
+    """The flags in a variable of the environment, and what is in the file where it names one."""
+    flags = os.environ.get(name, "")
+    with contextlib.suppress(OSError):
+        if xla_faults.names_a_file(flags):
+            return flags, Path(flags).read_bytes()
+    return flags, b""
 
 
 def drop() -> None:

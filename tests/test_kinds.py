@@ -19,6 +19,19 @@ def test_the_ground_goes_in_and_out_again() -> None:
     assert (back[alpha == 0] == GROUND).all()
 
 
+def test_what_shows_a_little_keeps_its_colour() -> None:
+    colours = np.broadcast_to(np.float32([200, 10, 60]), (12, 20, 3))
+    alpha = np.tile(np.linspace(0, 1, 20, dtype=np.float32), (12, 1))
+    straight = straighten(make_frame(colours, alpha).pixels, alpha)
+    # At every opacity, also where it hides almost all, which a dark or grey rim would show.
+    np.testing.assert_allclose(straight[alpha > 0], colours[alpha > 0], atol=0.05)
+    assert (straight[alpha == 0] == GROUND).all()
+    # One level of noise, seen over any background, is one level of noise.
+    noisy = straighten(np.clip(make_frame(colours, alpha).pixels + 1, 0, 255), alpha)
+    shown = composite(noisy, alpha, (255, 255, 255)) - composite(colours, alpha, (255, 255, 255))
+    assert np.abs(shown).max() < 1.01
+
+
 def test_opaque_pixels_are_untouched_and_noise_stays_in_range() -> None:
     pixels = noise((8, 8, 3)).astype(np.float32)
     alpha = np.tile(np.array([0, 0.01, 0.5, 1], np.float32), (8, 2))

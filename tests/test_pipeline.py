@@ -1,6 +1,7 @@
 """The whole method on synthetic photos, every option's effect, and determinism."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from configs import paper_config
 from drawn_photos import QUICK, disc_aspect, disc_photo, textured_photo
 from photo_files import exif_block, noise, stored, turned
 
+from dnr_jax.inputs import given_pixels, whole_numbers
 from dnr_jax.photos.files import read_photo
-from dnr_jax.pipeline import Result, retarget
+from dnr_jax.pipeline import Result, retarget, retarget_frames
 from dnr_jax.planning import plan
 from dnr_jax.weights import Weights
 
@@ -196,36 +198,51 @@ def test_grey_arrays_pil_images_and_opacity(embedded: Weights) -> None:
     assert (with_opacity[..., 3] == 255).all()
 
 
-def test_pil_images_are_set_upright_and_not_cut_to_8_bits(
-    embedded: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken: list[np.ndarray] = []
+def test_colours_that_opacity_hides_count_nothing(embedded: Weights) -> None:
+    photo = np.zeros((64, 96, 4), np.uint8)
+    photo[20:44, 30:66] = (255, 255, 255, 255)
+    clear = photo.copy()
+    clear[photo[..., 3] == 0, :3] = (0, 200, 30)
+    white, green = (retarget(given, (45, 67), QUICK, embedded).image for given in (photo, clear))
+    np.testing.assert_array_equal(white, green)
+    rim = (white[..., 3] > 0) & (white[..., 3] < 255)
+    assert rim.any()
+    # Laid on white, the box has no rim: what shows of it is white.
+    alpha = white[..., 3:].astype(np.float32) / 255
+    assert (255 - (alpha * white[..., :3] + (1 - alpha) * 255))[rim].max() < 3
 
-    def take(frames: list[np.ndarray], *_: object, **__: object) -> None:
-        taken.extend(frames)
-        raise NotImplementedError  # What would follow is the same for arrays.
 
-    def seen(image: PIL.Image.Image | np.ndarray) -> np.ndarray:
-        with pytest.raises(NotImplementedError):
-            retarget(image, (16, 20), QUICK, embedded)
-        return taken.pop()
+def test_targets_and_taps_of_any_kind(embedded: Weights) -> None:
+    for target in ([np.int64(64), 72], (64, np.uint8(72))):
+        assert json.dumps(whole_numbers(target)) == "[64, 72]"
+    for target in ((64.0, 72.0), (64,), 64, "64"):
+        with pytest.raises(ValueError, match=r"give a \(height, width\) in whole pixels"):
+            whole_numbers(target)
+    with pytest.raises(ValueError, match="there are no frames"):
+        retarget_frames([], (64, 72), QUICK, embedded)
+    # Without a full-resolution tap the start is the scaled photo.
+    shallow = dataclasses.replace(QUICK, taps=("block2_conv2",), init="linear", objects="none")
+    assert retarget(textured_photo(64, 96), (64, 72), shallow, embedded).image.shape == (64, 72, 3)
 
-    monkeypatch.setattr("dnr_jax.pipeline.retarget_frames_to_all", take)
+
+def test_pil_images_are_set_upright_and_not_cut_to_8_bits(embedded: Weights, tmp_path: Path) -> None:
     photo = noise((16, 24, 4))
     for orientation in range(1, 9):
         path = stored(tmp_path, "a.png", turned(photo, orientation), "PNG", exif=exif_block(orientation))
         with PIL.Image.open(path) as image:
-            np.testing.assert_array_equal(seen(image), photo)
+            np.testing.assert_array_equal(given_pixels(image), photo)
     with PIL.Image.open(stored(tmp_path, "b.png", photo, "PNG", exif=b"Exif\0\0nonsense")) as image:
-        np.testing.assert_array_equal(seen(image), photo)
+        np.testing.assert_array_equal(given_pixels(image), photo)
     for mode in ("I;16", "I;16B", "I", "F"):
         with pytest.raises(
             ValueError, match=f"a PIL image of mode {mode}, whose values 8 bits would cut: read .*photo"
         ):
             retarget(PIL.Image.new(mode, (24, 16)), (16, 20), QUICK, embedded)
+    for mode, shape in (("L", (16, 24)), ("1", (16, 24)), ("LA", (16, 24, 4)), ("P", (16, 24, 3)), ("La", (16, 24, 4))):
+        assert given_pixels(PIL.Image.new(mode, (24, 16))).shape == shape
     deep = noise((16, 24), np.uint16)
     pixels = read_photo(stored(tmp_path, "c.png", deep, "PNG")).pixels
-    np.testing.assert_array_equal(np.rint(seen(pixels)[..., 0] * 257), deep)
+    np.testing.assert_array_equal(np.rint(given_pixels(pixels)[..., 0] * 257), deep)
 
 
 def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:

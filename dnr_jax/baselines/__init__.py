@@ -78,7 +78,7 @@ class Method:
         Raises:
           ValueError: an image or target that cannot be served, or no network where one is needed.
         """
-        from dnr_jax.pipeline import check_target
+        from dnr_jax.inputs import check_target
 
         context = Context() if context is None else context
         grey = image.ndim == 2

@@ -13,6 +13,8 @@ import PIL.ImageColor
 
 GROUND = 128.0
 """The neutral grey on which features see a transparent photo."""
+_TRUSTED = np.float32(1 / 16)
+"""The opacity from which on a colour is taken as it is seen through it."""
 
 Mode = Literal["grey", "palette", "rgb"]
 Depth = Literal[8, 16]
@@ -153,13 +155,14 @@ def composite(straight: np.ndarray, alpha: np.ndarray, background: tuple[float, 
 def straighten(pixels: np.ndarray, alpha: np.ndarray, *, straight: np.ndarray | None = None) -> np.ndarray:
     """Undoes the neutral ground: the colours to store with `alpha` so that they look like `pixels` over grey.
 
-    They are c = (p - (1 - a) g) / a, clipped to [0, 255]; exactly p where a is 1. Where little is visible, this formula
-    says little, so the photo's stored colours come in with weight 1 - a, and alone where a is 0.
+    They are c = (p - (1 - a) g) / a, clipped to [0, 255]; exactly p where a is 1. Where a is below a sixteenth, this
+    says less and less, so other colours come in: those that the photo stores, or else those of the nearest place that
+    shows more. Where a is 0, the stored ones stand alone, or the ground.
 
     Args:
       pixels: float [H, W, 3] in [0, 255], the colours p over `GROUND`, g.
       alpha: float [H, W] in [0, 1], the opacity a.
-      straight: float [H, W, 3], the photo's stored colours brought to the same size; None for the ground.
+      straight: float [H, W, 3], the photo's stored colours brought to the same size; None where nobody has them.
 
     Returns:
       float32 [H, W, 3].
@@ -167,8 +170,21 @@ def straighten(pixels: np.ndarray, alpha: np.ndarray, *, straight: np.ndarray | 
     weight = np.clip(alpha, 0, 1)[..., None].astype(np.float32)
     seen = (pixels - (1 - weight) * GROUND) / np.maximum(weight, np.float32(1 / 1024))
     seen = np.clip(seen, 0, 255).astype(np.float32)
-    hidden = np.float32(GROUND) if straight is None else straight.astype(np.float32)
-    return weight * seen + (1 - weight) * hidden
+    trust = np.minimum(weight / _TRUSTED, 1)
+    hidden = _nearest_seen(seen, trust[..., 0]) if straight is None else straight.astype(np.float32)
+    return trust * seen + (1 - trust) * hidden
+
+
+def _nearest_seen(seen: np.ndarray, trust: np.ndarray) -> np.ndarray:
+    """At each place that shows a little, the colour of the nearest that shows enough; elsewhere the ground."""
+    hidden = np.full(seen.shape, GROUND, np.float32)
+    little = (trust > 0) & (trust < 1)
+    if little.any() and (trust == 1).any():
+        from scipy import ndimage  # Only transparent photos wait for it to be imported.
+
+        rows, columns = ndimage.distance_transform_edt(trust < 1, return_distances=False, return_indices=True)
+        hidden[little] = seen[rows[little], columns[little]]
+    return hidden
 
 
 def frame_arrays(photo: Photo) -> list[np.ndarray]:

@@ -65,7 +65,8 @@ def program_config(config: RetargetConfig) -> RetargetConfig:
     )
 
 
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetargetConfig)}
+# Every config may start from the scaled photo; from seams only one with a full-resolution tap may.
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetargetConfig)} | {"init": "linear"}
 _ELSEWHERE = (
     *("alpha", "centre_prior", "most_crop", "reconstruct_rate", "refine_rate", "tolerance", "seed"),
     *("objects", "keep", "object_weight", "face_weight", "word_weight"),

@@ -14,9 +14,9 @@ import numpy as np
 import PIL.Image
 
 from dnr_jax.config import RetargetConfig
+from dnr_jax.inputs import check_image
 from dnr_jax.inspection.drawing import colour_map, to_picture
 from dnr_jax.photos.kinds import frame_arrays
-from dnr_jax.pipeline import check_image
 from dnr_jax.planning import choice, proportions
 from dnr_jax.planning.cells import Grid
 from dnr_jax.planning.masks import Masks, check_masks

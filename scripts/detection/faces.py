@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnr_jax.config import RetargetConfig
+from dnr_jax.inputs import check_image
 from dnr_jax.metrics import Registration, object_aspect_distortion
 from dnr_jax.networks.network import Network
-from dnr_jax.pipeline import check_image
 from dnr_jax.planning.masks import NO_MASKS
 from dnr_jax.planning.passes import replay
 from dnr_jax.planning.plan import Plan, apply_warps, lay_groundwork, plan_target
