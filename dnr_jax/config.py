@@ -132,7 +132,8 @@ class RetargetConfig:
     seam_kernel: str = _option(
         "auto",
         "What finds the seams, always the same ones: plain XLA (scan), or one GPU kernel a map (pallas; off a GPU it is"
-        " interpreted, slowly). auto is scan until the kernel is measured to be ten times as fast.",
+        " interpreted, slowly). auto is scan until the kernel is measured to be ten times as fast; with masks all"
+        " are.",
         "auto",
         "scan",
         "pallas",

@@ -61,6 +61,8 @@ def keep(folder: Path | None) -> None:
     """
     global _folder, _made_by
     if folder is not None:
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
         versions = (jax.__version__, jaxlib_version, flax_version, optax.__version__)
         _made_by = (_code(), versions, [_flags(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")])
     _folder = folder

@@ -147,6 +147,27 @@ def test_other_surroundings_ask_for_another_program(kept: Path, other: str, monk
     assert len(files(kept)) == 2
 
 
+def test_what_a_file_of_flags_holds_asks_for_another_program(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = tmp_path / "flags.txt"
+    monkeypatch.setenv("XLA_FLAGS", str(flags))
+    for text in ("--xla_a=1", "--xla_a=1 --xla_b=2"):
+        flags.write_text(text)
+        like_a_new_process()
+        keep(kept)
+        work(*arguments())
+        work(*arguments())
+        assert traced == ["sum"]
+    assert len(files(kept)) == 2
+
+
+def test_a_folder_that_is_not_there_yet_keeps_programs(tmp_path: Path, kept: Path) -> None:
+    keep(tmp_path / "new" / "folder")
+    work(*arguments())
+    assert len(files(tmp_path / "new" / "folder")) == 1
+
+
 def test_settings_of_a_thread_ask_for_another_program(kept: Path) -> None:
     """Also in a process that holds the one without them; works then run one after the other, in the caller's thread."""
     work(*arguments())

@@ -147,7 +147,8 @@ def gradient_energy(grey: Float32[Array, "h w"]) -> Float32[Array, "h w"]:
 def gradient_seam(grey: Float32[Array, "h w"], width: Whole) -> Int32[Array, " h"]:
     """The seam of least gradient energy, int32 [H], of a map whose columns from `width` on repeat the last one."""
     columns = jnp.arange(grey.shape[1])[None, :]
-    return trace_back(cumulative_cost(jnp.where(columns < width, gradient_energy(grey), jnp.inf), grey.shape[0]))
+    totals, _ = cumulative_cost(jnp.where(columns < width, gradient_energy(grey), jnp.inf), grey.shape[0])
+    return trace_back(totals)
 
 
 def forward_seam(grey: Float32[Array, "h w"], width: Whole) -> Int32[Array, " h"]:

@@ -5,6 +5,7 @@ or alpha compiles nothing.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -65,9 +66,10 @@ def carve_width(
       bias: what masks add to each level's cost, float32 [h_l, w_l]; not scaled by alpha.
       most_deep: the most seams of the deepest tap that may go; None for no limit. With 0 nothing changes, unless the
         target is so near that the deepest tap loses none in any case.
-      seam_kernel: which implementation finds the seams, "auto", "scan" or "pallas"; all find the same ones.
+      seam_kernel: which implementation finds the seams, "auto", "scan" or "pallas"; all find the same ones. With a bias
+        it is always the scan, whose sums bear what masks add.
     """
-    find = _seam_finder(seam_kernel)
+    find = _seam_finder(seam_kernel) if bias is None else partial(find_seams, levelled=True)
     height, width = (jnp.asarray(n, jnp.int32) for n in size)
     target_width = jnp.asarray(target_width, jnp.int32)
     alpha = jnp.asarray(alpha, jnp.float32)

@@ -102,7 +102,8 @@ def mask_bias(
     for values, level in zip(importance, levels_of(taps), strict=True):
         neurons = level.size(size)
         highest = jnp.max(jnp.where(valid_mask(values.shape, neurons)[..., 0], values, 0))
-        weight = 2 * jnp.asarray(neurons[0], jnp.float32) * highest + 1
+        # Seams go down or across.
+        weight = 2 * jnp.maximum(*(jnp.asarray(n, jnp.float32) for n in neurons)) * highest + 1
         marks = [sign * project_mask(mask, level.stride, size=size).astype(jnp.float32) for sign, mask in signed]
         biases.append(weight * sum(marks, jnp.zeros(values.shape, jnp.float32)))
     return tuple(biases)

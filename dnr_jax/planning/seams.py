@@ -49,6 +49,7 @@ def find_seams(
     *,
     threshold: Number = jnp.inf,
     size: AnySize | None = None,
+    levelled: bool = False,
 ) -> Seams:
     """Removes 8-connected top-to-bottom seams of minimal summed cost, one after the other (Sec. 3.1).
 
@@ -59,6 +60,8 @@ def find_seams(
       count: int32, the most seams to remove; at most the valid width.
       threshold: float32; a seam other than the first goes only if its mean cost per neuron is at most this.
       size: the valid (height, width) of `cost`; None for all of it. Seams cannot leave it.
+      levelled: for costs of very different sizes, as masks make them: sums are kept small, so that among seams that
+        take the same of what is marked the cheapest is still told apart.
     """
     height, width = cost.shape
     # The barrier keeps XLA from dividing by a constant height as by its reciprocal, one ulp off other calls' means.
@@ -70,8 +73,8 @@ def find_seams(
 
     def remove_one(state: _State) -> _State:
         """Removes the cheapest seam, or stops with everything as it is if that costs too much."""
-        totals = cumulative_cost(state.cost, valid_height)
-        mean = jnp.min(totals[-1]) / valid_height.astype(jnp.float32)
+        totals, taken = cumulative_cost(state.cost, valid_height, levelled=levelled)
+        mean = (jnp.min(totals[-1]) + taken) / valid_height.astype(jnp.float32)
         goes = (state.removed == 0) | (mean <= threshold)
         # Past the last column nothing is written, and nothing moves.
         seam = jnp.where(goes, trace_back(totals), width)
@@ -98,23 +101,41 @@ def find_seams(
     return Seams(state.order, kept, state.costs, state.removed, left)
 
 
-def cumulative_cost(cost: Float32[Array, "h w"], valid_height: Whole) -> Float32[Array, "h w"]:
+def cumulative_cost(
+    cost: Float32[Array, "h w"], valid_height: Whole, *, levelled: bool = False
+) -> tuple[Float32[Array, "h w"], Float32[Array, ""]]:
     """The least cost of a seam from the top row to each place, float32 [H, W]; rows past the last valid one repeat it.
 
     `M(i, j) = cost(i, j) + min(M(i-1, j), M(i-1, j-1), M(i-1, j+1))`.
+
+    Args:
+      cost: float32 [H, W].
+      valid_height: how many of its rows are valid.
+      levelled: take from each row of sums its least, which leaves the ways up as they are and the sums near 0.
+
+    Returns:
+      The sums; and what was taken from the last row, float32, 0 where they are not levelled.
     """
     edge = jnp.full((1,), jnp.inf, cost.dtype)
 
-    def step(above: jax.Array, row: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        values, valid = row
-        left = jnp.concatenate([edge, above[:-1]])
-        right = jnp.concatenate([above[1:], edge])
-        total = jnp.where(valid, values + jnp.minimum(above, jnp.minimum(left, right)), above)
-        return total, total
+    def level(sums: jax.Array, taken: jax.Array) -> tuple[jax.Array, jax.Array]:
+        least = jnp.min(sums)
+        return sums - least, taken + least
+
+    def step(
+        above: tuple[jax.Array, jax.Array], row: tuple[jax.Array, jax.Array]
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        (sums, taken), (values, valid) = above, row
+        left = jnp.concatenate([edge, sums[:-1]])
+        right = jnp.concatenate([sums[1:], edge])
+        total = jnp.where(valid, values + jnp.minimum(sums, jnp.minimum(left, right)), sums)
+        after = level(total, taken) if levelled else (total, taken)
+        return after, after[0]
 
     valid = jnp.arange(1, cost.shape[0]) < valid_height
-    _, totals = lax.scan(step, cost[0], (cost[1:], valid))
-    return jnp.concatenate([cost[:1], totals])
+    first = level(cost[0], jnp.float32(0)) if levelled else (cost[0], jnp.float32(0))
+    (_, taken), totals = lax.scan(step, first, (cost[1:], valid))
+    return jnp.concatenate([first[0][None], totals]), taken
 
 
 def trace_back(totals: Float32[Array, "h w"]) -> Int32[Array, " h"]:
