@@ -65,6 +65,9 @@ def test_the_photo_itself_has_lost_nothing() -> None:
     same = scaling_map(SHAPE, SHAPE)
     objects = boxes((10, 20, 50, 100), (30, 0, 70, 160))
     assert saliency_discard_ratio(objects, same) == object_aspect_distortion(objects, same) == 0
+    thin = np.zeros_like(objects)
+    thin[:, 5:20, 7] = True
+    assert object_aspect_distortion(thin, same) == 0
 
 
 def test_cropping_by_hand() -> None:

@@ -14,7 +14,8 @@ from dnr_jax.padding import traced_size
 from dnr_jax.planning.carve import insert_width
 from dnr_jax.planning.masks import Masks, check_masks, mask_bias, project_mask, widest
 from dnr_jax.planning.numbers import traced_numbers
-from dnr_jax.planning.passes import Pass, find_passes, remove_marked, replay
+from dnr_jax.planning.passes import Pass, find_passes, replay
+from dnr_jax.planning.removal import remove_marked
 from dnr_jax.planning.seam_maps import SeamMaps
 from dnr_jax.planning.seams import find_seams
 from dnr_jax.planning.sides import AXES
@@ -38,7 +39,7 @@ def passes_of(
 ) -> tuple[list[Pass], SeamMaps, tuple[int, int]]:
     """What is marked for removal, then the rounds to the target, without those that were not asked for."""
     numbers, end = traced_numbers(CONFIG), traced_size(target)
-    removals, left, size = remove_marked(SeamMaps(maps, bias), size, numbers, CONFIG)
+    removals, left, size, _ = remove_marked(SeamMaps(maps, bias), size, numbers, CONFIG)
     limit, rounds = jnp.float32(threshold), find_rounds(size, target)
     found, left, mid = find_passes(left, traced_size(size), end, end, limit, numbers, rounds=rounds, config=CONFIG)
     passes = [step for step in map(Pass.on_host, found) if step.wanted != step.size[AXES[step.side]]]
@@ -202,6 +203,29 @@ def test_removal_takes_the_side_that_needs_fewer_seams() -> None:
     bias = mask_bias(maps, jnp.zeros(size, bool), jnp.asarray(remove), traced_size(size), taps=TAPS)
     passes, _, _ = passes_of(maps, size, size, bias=bias)
     assert passes[0].side == "height"
+
+
+def test_removal_spares_what_is_protected_where_the_other_side_can() -> None:
+    size = (96, 96)
+    maps = pyramid(size, 3)
+    remove, protect = np.zeros(size, bool), np.zeros(size, bool)
+    remove[20:40, 40:52] = True  # Fewer seams go down, but a line of text lies in their way.
+    protect[46:54, 18:74] = True
+    bias = mask_bias(maps, jnp.asarray(protect), jnp.asarray(remove), traced_size(size), taps=TAPS)
+    removal = remove_marked(SeamMaps(maps, bias), size, traced_numbers(CONFIG), CONFIG)
+    assert [step.side for step in removal.passes] == ["height"]
+    assert removal.taken == 0
+    marks = jnp.asarray(protect, jnp.float32)[..., None]
+    assert np.asarray(replay(removal.passes, marks, 0, CONFIG)).sum() == protect.sum()
+    # Where neither side has a way past, what goes is counted.
+    protect[14:18, :] = True
+    protect[:, 60:64] = True
+    protect &= ~remove
+    bias = mask_bias(maps, jnp.asarray(protect), jnp.asarray(remove), traced_size(size), taps=TAPS)
+    removal = remove_marked(SeamMaps(maps, bias), size, traced_numbers(CONFIG), CONFIG)
+    marks = jnp.asarray(protect, jnp.float32)[..., None]
+    left = np.asarray(replay(removal.passes, marks, 0, CONFIG))[: removal.size[0], : removal.size[1]]
+    assert removal.taken == protect.sum() - left.sum() > 0
 
 
 def test_masks_that_cannot_be_served_are_refused() -> None:

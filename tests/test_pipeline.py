@@ -17,6 +17,7 @@ from dnr_jax.inputs import given_pixels, whole_numbers
 from dnr_jax.photos.files import read_photo
 from dnr_jax.pipeline import Result, retarget, retarget_frames
 from dnr_jax.planning import plan
+from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights
 
 
@@ -243,6 +244,16 @@ def test_pil_images_are_set_upright_and_not_cut_to_8_bits(embedded: Weights, tmp
     deep = noise((16, 24), np.uint16)
     pixels = read_photo(stored(tmp_path, "c.png", deep, "PNG")).pixels
     np.testing.assert_array_equal(np.rint(given_pixels(pixels)[..., 0] * 257), deep)
+
+
+def test_protected_pixels_that_go_are_said(embedded: Weights) -> None:
+    remove, protect = np.zeros((64, 96), bool), np.zeros((64, 96), bool)
+    remove[20:32, 40:50] = True
+    protect[50:53], protect[:, 70:73] = True, True  # On neither side is there a way past.
+    result = retarget(textured_photo(64, 96), (64, 96), QUICK, embedded, masks=Masks(protect, remove))
+    (note,) = [note for note in result.record["notes"] if "go with what is removed" in note]
+    assert note.split()[1:3] == ["protected", "pixels"]
+    assert int(note.split()[0]) > 0
 
 
 def test_bad_input_is_refused(embedded: Weights, small_vgg: Weights) -> None:

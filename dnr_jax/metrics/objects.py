@@ -56,7 +56,7 @@ def object_aspect_distortion(objects: np.ndarray, registration: Registration) ->
     Sides are those of the box around the object's visible part, before and after: what is cropped is left out of both,
     and so is a rim that carving took (the saliency discard ratio counts that). Sides lie between the centres of the
     outermost pixels, so that uniform scaling to a share s of the width has |log s| exactly. An object that is lost
-    counts `LOST`, and none counts more.
+    counts `LOST`, and none counts more; a side of one pixel counts as kept.
 
     Args:
       objects: bool [n, H, W], as for `saliency_discard_ratio`.
@@ -98,6 +98,9 @@ def _distortion(mask: np.ndarray, seen: np.ndarray, registration: Registration) 
     ratios = []
     for axis, positions in enumerate(registration):
         whole, after = (_length(np.flatnonzero(np.any(held, 1 - axis))) for held in (mask, seen))
+        if not whole:  # From one pixel's centre to itself.
+            ratios.append(1.0)
+            continue
         before = _length(positions[seen])
         if before < LEAST_VISIBLE * whole or before <= 0 or after <= 0:
             return LOST

@@ -13,14 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Shaped
+from jaxtyping import Array, Shaped
 
 from dnr_jax.arrays import Number
 from dnr_jax.config import RetargetConfig
-from dnr_jax.padding import AnySize, Size, fit, traced_size
+from dnr_jax.padding import AnySize, Size, fit
 from dnr_jax.planning.carve import Carving, apply_width, carve_width, insert_width
 from dnr_jax.planning.choice import Judged, choose_width
-from dnr_jax.planning.masks import widest
 from dnr_jax.planning.numbers import Numbers
 from dnr_jax.planning.objects import object_level
 from dnr_jax.planning.seam_maps import SeamMaps
@@ -118,56 +117,18 @@ def find_passes(
             # At most half the side in one round of insertions, so that no seam is needed twice.
             wanted = jnp.minimum(wanted, length + jnp.maximum(1, length // 2))
         wanted = jnp.where(going[this.side], wanted, length)
-        step = _run_pass(maps, size, this, wanted, end, threshold, numbers, config)
+        step = run_pass(maps, size, this, wanted, end, threshold, numbers, config)
         # Where the threshold or the damage stopped a round, that was all.
         going[this.side] &= step.new_size[axis] == wanted
         if number == len(rounds) - 1:
             maps = maps._replace(look=None)  # There is nothing left to judge.
-        maps = _leave(maps, step, config)
+        maps = leave(maps, step, config)
         passes.append(step)
         size = step.new_size
     return tuple(passes), maps, size
 
 
-def remove_marked(
-    maps: SeamMaps, size: tuple[int, int], numbers: Numbers, config: RetargetConfig
-) -> tuple[list[Pass], SeamMaps, tuple[int, int]]:
-    """The passes that take what is marked for removal; on the host, for how many it takes shows on the way.
-
-    Arguments and results as for `find_passes`.
-
-    Raises:
-      ValueError: the remove mask leaves nothing of a side.
-    """
-    passes: list[Pass] = []
-    config = dataclasses.replace(config, importance_percentile=100.0)
-    while (marked := _marked(maps, size)) is not None:
-        extents = {side: widest(turned(marked, side)) for side in SIDES}
-        side = min(extents, key=extents.__getitem__)
-        wanted = size[AXES[side]] - extents[side]
-        if wanted < config.levels[-1].stride:
-            raise ValueError(f"the remove mask leaves {wanted} pixels of the {side}: mark less")
-        step, maps = _remove(maps, traced_size(size), jnp.int32(wanted), numbers, side=side, config=config)
-        passes.append(step.on_host())
-        size = passes[-1].new_size
-    return passes, maps, size
-
-
-@program(static_argnames=("side", "config"))
-def _remove(
-    maps: SeamMaps,
-    size: AnySize,
-    wanted: jax.Array,
-    numbers: Numbers,
-    *,
-    side: str,
-    config: RetargetConfig,
-) -> tuple[Pass, SeamMaps]:
-    step = _run_pass(maps, size, Round(side, 0), wanted, size, jnp.float32(jnp.inf), numbers, config)
-    return step, _leave(maps, step, config)
-
-
-def _run_pass(
+def run_pass(
     maps: SeamMaps,
     size: AnySize,
     this: Round,
@@ -213,10 +174,10 @@ def _run_pass(
     return Pass(this.side, this.room, carving, size, new_size, wanted, tried)
 
 
-def _leave(maps: SeamMaps, step: Pass, config: RetargetConfig) -> SeamMaps:
+def leave(maps: SeamMaps, step: Pass, config: RetargetConfig) -> SeamMaps:
     """What a pass leaves of the maps."""
 
-    def leave(maps: SeamMaps) -> SeamMaps:
+    def replayed(maps: SeamMaps) -> SeamMaps:
         at = partial(replay, [step])
         return SeamMaps(
             tuple(at(values, level, config) for level, values in enumerate(maps.maps)),
@@ -226,9 +187,9 @@ def _leave(maps: SeamMaps, step: Pass, config: RetargetConfig) -> SeamMaps:
         )
 
     if step.grow:
-        return leave(maps)
+        return replayed(maps)
     gone = jnp.stack([seams.removed for seams in step.carving.levels]) > 0
-    return lax.cond(jnp.any(gone), leave, lambda maps: maps, maps)
+    return lax.cond(jnp.any(gone), replayed, lambda maps: maps, maps)
 
 
 def replay(
@@ -276,11 +237,3 @@ def replay_seams(
     array = apply_width(array, seams.kept) if room is None else insert_width(array, seams, room)
     array = turned(array, side)
     return array if shape is None else fit(array, shape)
-
-
-def _marked(maps: SeamMaps, size: tuple[int, int]) -> Bool[np.ndarray, "h w"] | None:
-    """What is still to be removed at the finest level, bool [H, W]; None for nothing."""
-    if maps.bias is None:
-        return None
-    marked = np.asarray(maps.bias[0] < 0)[: size[0], : size[1]]
-    return marked if marked.any() else None

@@ -17,9 +17,10 @@ from dnr_jax.planning.importance import aggregate
 from dnr_jax.planning.masks import NO_MASKS, Masks, protect_importance, widest
 from dnr_jax.planning.numbers import Numbers, program_config, traced_numbers
 from dnr_jax.planning.objects import object_level
-from dnr_jax.planning.passes import Pass, find_passes, remove_marked
+from dnr_jax.planning.passes import Pass, find_passes
 from dnr_jax.planning.proportions import plan_proportions
 from dnr_jax.planning.reach import seam_target
+from dnr_jax.planning.removal import remove_marked
 from dnr_jax.planning.seam_maps import SeamMaps, make_seam_maps
 from dnr_jax.planning.sides import AXES, SIDES, turned
 from dnr_jax.planning.warp import Warp, plan_warp, warp_width
@@ -84,6 +85,7 @@ class Groundwork(NamedTuple):
       removals: the seams that take what is marked for removal.
       left: what these leave of the maps.
       left_size: (height, width) of that.
+      taken: how many protected pixels went with what was marked.
       protect: what the user protects, bool [H, W]; None for nothing.
     """
 
@@ -93,6 +95,7 @@ class Groundwork(NamedTuple):
     removals: list[Pass]
     left: SeamMaps
     left_size: tuple[int, int]
+    taken: int
     protect: Bool[np.ndarray, "h w"] | None
 
 
@@ -143,8 +146,8 @@ def lay_groundwork(
     )
     seen = make_seam_maps(importance, photo, salience, protect, remove, traced_size(size), numbers, config=fixed)
     maps, threshold = seen
-    removals, left, left_size = remove_marked(maps, size, numbers, fixed)
-    return Groundwork(size, maps, threshold, removals, left, left_size, masks.protect)
+    removal = remove_marked(maps, size, numbers, fixed)
+    return Groundwork(size, maps, threshold, *removal, masks.protect)
 
 
 def plan_target(ground: Groundwork, target: tuple[int, int], config: RetargetConfig) -> Plan:
@@ -182,6 +185,8 @@ def plan_target(ground: Groundwork, target: tuple[int, int], config: RetargetCon
     assert maps.objects is not None
     limit = math.inf if config.importance_percentile == "auto" else float(ground.threshold)
     notes = too_wide(ground.protect, target)
+    if ground.taken:
+        notes.append(f"{ground.taken} protected pixels go with what is removed: seams of either side meet them")
     return Plan(size, mid, target, bucket_shape(mid), passes, warps, limit, notes, maps.maps, maps.objects)
 
 

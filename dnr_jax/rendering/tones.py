@@ -38,7 +38,7 @@ def match_tones(photos: Sequence[Image], removals: Sequence[Pass], config: Retar
 
     Args:
       photos: the photo, or each frame, float32 [H, W, 3] in [0, 255], in the corner of its padded array.
-      removals: the passes that take what is marked, on the host; see `dnr_jax.planning.passes.remove_marked`.
+      removals: the passes that take what is marked, on the host; see `dnr_jax.planning.removal.remove_marked`.
       config: the options; with tones=keep, or without removals, the photos are returned as they are.
 
     Returns:
