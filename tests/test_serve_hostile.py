@@ -138,6 +138,40 @@ def test_more_than_can_wait_is_told_when_to_come_again(endless: Any) -> None:
         wait_for(lambda: metric(running, "dnr_jobs") == 0)
 
 
+@pytest.mark.parametrize("accept", ["*/*", "multipart/mixed"])
+def test_a_client_that_leaves_while_it_waits_gives_its_place_back(endless: Any, accept: str) -> None:
+    with Running(Settings(network=NETWORK, jobs=1, waiting=1), endless) as running:
+        clients = [http.client.HTTPConnection("127.0.0.1", running.port, timeout=30) for _ in range(2)]
+        for number, client in enumerate(clients, 1):
+            client.request("POST", "/v1/retarget", form_of(small_photo()), {**TYPE, "Accept": accept})
+            wait_for(lambda number=number: metric(running, "dnr_jobs") == number)
+        clients[1].close()
+        wait_for(lambda: metric(running, "dnr_jobs") == 1)
+        assert metric(running, "dnr_jobs_abandoned_total") == 1
+        clients[0].close()
+        wait_for(lambda: metric(running, "dnr_jobs") == 0)
+
+
+def test_a_place_is_taken_before_the_body_is_read(endless: Any) -> None:
+    settings = Settings(network=NETWORK, jobs=1, waiting=1, body_seconds=1.5)
+    with Running(settings, endless) as running:
+        head = f"POST /v1/retarget HTTP/1.1\r\nHost: 127.0.0.1:{running.port}\r\nContent-Length: 900\r\n"
+        head += f"Content-Type: {TYPE['Content-Type']}\r\n\r\n--a"
+        slow = [socket.create_connection(("127.0.0.1", running.port), timeout=10) for _ in range(3)]
+        for number, client in enumerate(slow, 1):
+            client.sendall(head.encode())
+            wait_for(lambda number=number: metric(running, "dnr_jobs") == min(number, 2))
+        assert slow[2].recv(4096).startswith(b"HTTP/1.1 503 ")
+        slow[0].close()
+        wait_for(lambda: metric(running, "dnr_jobs") == 1)
+        assert ask(running, b"no form")[0] == 400
+        assert slow[1].recv(4096).startswith(b"HTTP/1.1 408 ")
+        assert metric(running, "dnr_jobs") == 0
+        for client in slow[1:]:
+            client.close()
+    assert not endless.begun.is_set()
+
+
 def test_no_traceback_reaches_a_client(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise KeyError("a secret path")
