@@ -1,5 +1,6 @@
 """The HTTP interface, through Starlette's client: what comes back, in which form, and what is refused how."""
 
+import copy
 import io
 import json
 import re
@@ -9,7 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import PIL.Image
 import pytest
+from drawn_photos import textured_photo
 from serve_runs import NETWORK, QUICK, SIZE, picture_file, read_picture, small_photo
 from starlette.testclient import TestClient
 
@@ -261,6 +264,29 @@ def test_large_requests_are_refused_on_the_way(engine: Engine) -> None:
     for answer in (announced, streamed):
         assert answer.status_code == 413
         assert answer.json()["detail"].startswith("the request has more than 0.01 megabytes")
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"width": "400%", "height": "300%"},
+            "256x144, which is 0.03686 megapixels, and the server makes 0.016 at most",
+        ),
+        ({"for": "story"}, "1080x1920, which is 2.074 megapixels, and the server makes"),
+        ({"width": "400%", "frames": "all"}, "256x48 in 2 frames, which is 0.02458 megapixels, and the server makes"),
+    ],
+)
+def test_targets_that_are_too_large_are_refused(engine: Engine, fields: dict[str, str], sentence: str) -> None:
+    engine = copy.copy(engine)
+    engine.most_megapixels = 0.004
+    frames = [PIL.Image.fromarray(textured_photo(*SIZE, seed)) for seed in (1, 2)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "PNG", save_all="frames" in fields, append_images=frames[1:])
+    with TestClient(make_app(Settings(network=NETWORK), engine), base_url="http://127.0.0.1:8000") as client:
+        answer = post(client, files={"photo": ("photo.png", buffer.getvalue(), "image/png")}, **fields)
+    assert (answer.status_code, answer.json()["type"]) == (413, "/docs#too-large")
+    assert answer.json()["detail"].startswith(f"the target is {sentence}")
 
 
 def test_a_zip_holds_images_and_records(client: TestClient) -> None:

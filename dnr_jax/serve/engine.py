@@ -1,6 +1,7 @@
 """What a server does with a photo, from bytes to bytes, in a worker's thread and with networks that stay loaded."""
 
 import io
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -20,8 +21,10 @@ from dnr_jax.photos.scaling import scale_pixels
 from dnr_jax.progress import Progress
 from dnr_jax.serve.answers import Output, media_type, name_output
 from dnr_jax.serve.fields import Order
+from dnr_jax.serve.problems import ProblemError
 from dnr_jax.serve.settings import Settings
 from dnr_jax.serve.uploads import Form
+from dnr_jax.shell.sizes import Target
 from dnr_jax.weights.detectors import read_faces, read_words
 from dnr_jax.weights.load import load_chosen
 from dnr_jax.weights.objects import read_u2netp
@@ -31,6 +34,8 @@ T = TypeVar("T")
 _pillow = threading.Lock()
 _SECONDS_A_PICTURE = 0.5
 _LARGEST_PICTURE = (1280, 1280)
+_MOST_GROWTH = 4
+"""How many times the megapixels that a photo may have its result may have, all frames together."""
 
 
 class Engine:
@@ -67,6 +72,7 @@ class Engine:
 
         Raises:
           ValueError: the photo, a mask or a target cannot be used; the message is the command line's.
+          ProblemError: a target is too large for the server.
           FloatingPointError: an optimisation diverged.
         """
         photo, masks = self.read(form, order)
@@ -74,6 +80,7 @@ class Engine:
         file_format = order.file_format or output_format("-", kind=photo.kind)
         targets = [target.target(photo.size) for target in order.targets]
         for target in targets:
+            self._check_size(target, len(photo.frames))
             _named(
                 name,
                 lambda size=target.written: check_output(
@@ -111,6 +118,19 @@ class Engine:
                 take = take_objects if name == "objects" else take_mask
                 masks[name] = take(self._decode(form, name, "refuse"), form.files[name].name, photo.size)
         return photo, masks
+
+    def _check_size(self, target: Target, frames: int) -> None:
+        """Raises ProblemError for a target of so many frames that is too large to make."""
+        most = _MOST_GROWTH * self.most_megapixels
+        height, width = max(target.retargeted, target.written, key=math.prod)
+        made = frames * height * width / 1e6
+        if made > most:
+            several = f" in {frames} frames" if frames > 1 else ""
+            raise ProblemError(
+                "too-large",
+                f"the target is {width}x{height}{several}, which is {made:.4g} megapixels, and the server makes"
+                f" {most:g} at most: ask for a smaller one, or start the server with a larger --max_megapixels",
+            )
 
     def _decode(self, form: Form, name: str, frames: Any) -> Photo:
         """Decodes one file of a form."""
