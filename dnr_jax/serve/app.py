@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dnr_jax.serve.api import Api, log_problem
 from dnr_jax.serve.engine import Engine
-from dnr_jax.serve.guard import Guard, server_names
+from dnr_jax.serve.guard import Guard, proxy_origins, server_names
 from dnr_jax.serve.jobs import AbandonedError
 from dnr_jax.serve.metrics import Metrics
 from dnr_jax.serve.openapi import describe_api
@@ -58,7 +58,8 @@ def make_app(settings: Settings, engine: Engine, *, ready: Callable[[], None] | 
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _answer_http}, lifespan=lifespan)
     counted = _Counted(app, api.metrics, frozenset(route.path for route in routes))
-    return Guard(counted, server_names(settings.host, settings.port, settings.allow_hosts))
+    names = server_names(settings.host, settings.port, settings.allow_hosts)
+    return Guard(counted, names, proxy_origins(settings.allow_hosts))
 
 
 def _answering(endpoint: _Endpoint) -> _Endpoint:

@@ -2,7 +2,8 @@
 
 A page of another site can make a browser send requests to this machine, and by rebinding its name (DNS rebinding) even
 read the answers. So the Host header must be one of the server's names, and a POST that says where it comes from must
-come from the same name.
+come from the same name. A reverse proxy may put a name of its own into the Host header: then a POST may come from a
+name that was allowed outright.
 """
 
 from collections.abc import Iterable
@@ -51,17 +52,42 @@ def server_names(host: str, port: int, allowed: Iterable[str]) -> frozenset[str]
     return frozenset(names | {name.lower() for name in allowed})
 
 
+def proxy_origins(allowed: Iterable[str]) -> frozenset[str]:
+    """The origins that a POST may come from whatever its Host header, behind a proxy that replaces that header.
+
+    Whoever can serve a page there can have photos worked on here. So a name without a port stands for that of its
+    scheme alone, and the names of this machine, where anybody may serve pages, are left out.
+
+    Args:
+      allowed: further names of the server, as for `server_names`.
+
+    Example:
+      >>> sorted(proxy_origins(["photos.example", "b.example:8443", "localhost"]))
+      ['http://b.example:8443', 'http://photos.example', 'https://b.example:8443', 'https://photos.example']
+    """
+    found: set[str] = set()
+    for name in map(str.lower, allowed):
+        bare, _, port = name.rpartition(":")
+        if (bare if port.isdecimal() else name) not in _LOOPBACK:
+            # A browser leaves the port out where it is the scheme's own.
+            found.add(f"http://{name.removesuffix(':80')}")
+            found.add(f"https://{name.removesuffix(':443')}")
+    return frozenset(found)
+
+
 class Guard:
     """ASGI middleware that refuses foreign hosts and origins, and adds `HEADERS` to every answer.
 
     Args:
       app: the application behind it.
       names: the Host headers that are served, as `server_names` gives them.
+      origins: the origins that are served whatever the Host header, as `proxy_origins` gives them.
     """
 
-    def __init__(self, app: ASGIApp, names: frozenset[str]):
+    def __init__(self, app: ASGIApp, names: frozenset[str], origins: frozenset[str]):
         self._app = app
         self._names = names
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Checks one request and passes it on, or answers with a problem."""
@@ -92,9 +118,17 @@ class Guard:
             return
         origin = headers.get("origin")
         foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
-        if (origin is None and foreign) or (origin is not None and _authority(origin) != host):
+        if origin is None:
+            refused = foreign
+        else:
+            # To a browser, a page behind a proxy and the server are one site.
+            proxied = origin.lower() in self._origins and not foreign
+            refused = _authority(origin) != host and not proxied
+        if refused:
             raise ProblemError(
-                "foreign-origin", f"requests from {(origin or 'another site')[:80]} are refused: use the server's page"
+                "foreign-origin",
+                f"requests from {(origin or 'another site')[:80]} are refused: use the server's page, and behind a"
+                " proxy start the server with the --allow_host=NAME that browsers see",
             )
 
     def _knows(self, host: str) -> bool:
