@@ -253,6 +253,19 @@ def test_health_metrics_and_description(client: TestClient) -> None:
     assert form["properties"]["importance_percentile"]["anyOf"] == [{"type": "number"}, {"const": "auto"}]
 
 
+def test_what_is_refused_and_what_fails_is_counted(engine: Engine) -> None:
+    with TestClient(make_app(Settings(network=NETWORK), engine), base_url="http://127.0.0.1:8000") as client:
+        client.post("/v1/retarget", headers={"host": "evil.example"})
+        client.post("/v1/analyse", headers={"origin": "http://evil.example"})
+        client.post("/v1/retarget", files={"photo": ("x.png", b"x", "image/png")})
+        client.post("/v1/retarget", files={"photo": ("x.png", b"x")}, headers={"Accept": "multipart/mixed"})
+        lines = client.get("/metrics").text.splitlines()
+    assert 'dnr_requests_total{method="POST",path="/v1/retarget",status="421"} 1' in lines
+    assert 'dnr_requests_total{method="POST",path="/v1/analyse",status="403"} 1' in lines
+    assert 'dnr_jobs_failed_total{kind="retarget",problem="bad-photo"} 2' in lines
+    assert "dnr_jobs_abandoned_total 0" in lines
+
+
 def test_large_requests_are_refused_on_the_way(engine: Engine) -> None:
     settings = Settings(network=NETWORK, max_upload=0.01)
     with TestClient(make_app(settings, engine), base_url="http://127.0.0.1:8000") as client:

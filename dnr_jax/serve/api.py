@@ -74,7 +74,7 @@ class Api:
         return JSONResponse(found)
 
     async def health(self, _: Request) -> Response:
-        """Answers `GET /health` with the name of the network and the number of jobs that run or wait."""
+        """Answers `GET /health` with the name of the network and the number of jobs that run, wait or are read."""
         network = self._engine.weights.provenance.name
         return JSONResponse({"status": "ok", "network": network, "jobs": self.workers.inside})
 
@@ -99,8 +99,11 @@ class Api:
             return found
 
         def count(result: asyncio.Future[Any]) -> None:
-            if isinstance(result.exception(), AbandonedError):
+            error = result.exception()
+            if isinstance(error, AbandonedError):
                 self.metrics.count_abandoned()
+            elif error is not None:
+                self.metrics.count_failed(kind, problem_of(error).kind.name)
 
         job.result.add_done_callback(count)
         self.workers.start(job, run)

@@ -57,9 +57,9 @@ def make_app(settings: Settings, engine: Engine, *, ready: Callable[[], None] | 
         *(Route(path, _serve_file(name)) for path, name in _page_files().items()),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _answer_http}, lifespan=lifespan)
-    counted = _Counted(app, api.metrics, frozenset(route.path for route in routes))
     names = server_names(settings.host, settings.port, settings.allow_hosts)
-    return Guard(counted, names, proxy_origins(settings.allow_hosts))
+    guarded = Guard(app, names, proxy_origins(settings.allow_hosts))
+    return _Counted(guarded, api.metrics, frozenset(route.path for route in routes))
 
 
 def _answering(endpoint: _Endpoint) -> _Endpoint:

@@ -14,7 +14,7 @@ class Metrics:
     """Counters of one server; safe to use from any thread.
 
     Args:
-      inside: returns how many jobs run or wait.
+      inside: returns how many jobs run, wait or are read.
     """
 
     def __init__(self, inside: Callable[[], int]):
@@ -22,6 +22,7 @@ class Metrics:
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._abandoned = 0
+        self._failed: Counter[tuple[str, str]] = Counter()
         self._seconds: dict[str, list[float]] = {}
 
     def count_request(self, method: str, path: str, status: int) -> None:
@@ -33,6 +34,11 @@ class Metrics:
         """Counts a job whose client has left."""
         with self._lock:
             self._abandoned += 1
+
+    def count_failed(self, kind: str, problem: str) -> None:
+        """Counts a job of a kind that ended with a problem, whose kind must be one of `problems.KINDS`."""
+        with self._lock:
+            self._failed[kind, problem] += 1
 
     def time_job(self, kind: str, seconds: float) -> None:
         """Adds a finished job to the histogram of its kind; `seconds` is how long it was worked on."""
@@ -49,7 +55,10 @@ class Metrics:
             lines = ["# HELP dnr_requests_total Answered requests.", "# TYPE dnr_requests_total counter"]
             for (method, path, status), count in sorted(self._requests.items()):
                 lines.append(f'dnr_requests_total{{method="{method}",path="{path}",status="{status}"}} {count}')
-            lines += ["# HELP dnr_job_seconds Time that jobs were worked on.", "# TYPE dnr_job_seconds histogram"]
+            lines += [
+                "# HELP dnr_job_seconds Time that finished jobs were worked on.",
+                "# TYPE dnr_job_seconds histogram",
+            ]
             for kind, counts in sorted(self._seconds.items()):
                 for bound, count in zip((*map(str, _BOUNDS), "+Inf"), counts, strict=False):
                     lines.append(f'dnr_job_seconds_bucket{{kind="{kind}",le="{bound}"}} {count:g}')
@@ -59,9 +68,13 @@ class Metrics:
                 "# HELP dnr_jobs_abandoned_total Jobs whose client left before their end.",
                 "# TYPE dnr_jobs_abandoned_total counter",
                 f"dnr_jobs_abandoned_total {self._abandoned}",
+                "# HELP dnr_jobs_failed_total Jobs that ended with a problem.",
+                "# TYPE dnr_jobs_failed_total counter",
             ]
+            for (kind, problem), count in sorted(self._failed.items()):
+                lines.append(f'dnr_jobs_failed_total{{kind="{kind}",problem="{problem}"}} {count}')
         lines += [
-            "# HELP dnr_jobs Jobs that run or wait.",
+            "# HELP dnr_jobs Jobs that run, wait or are read.",
             "# TYPE dnr_jobs gauge",
             f"dnr_jobs {self._inside()}",
         ]
