@@ -44,6 +44,11 @@ class Engine:
     Args:
       settings: says which network to load, and how large a photo may be.
 
+    Attributes:
+      most_megapixels: how many millions of pixels a photo may have.
+      arguments: the arguments of a command that uses the same network and limit.
+      weights: the network, and where it comes from.
+
     Raises:
       ValueError, OSError: the network cannot be loaded.
     """
@@ -51,6 +56,7 @@ class Engine:
     def __init__(self, settings: Settings):
         compilation_cache.enable(programs=True)
         self.most_megapixels = settings.max_megapixels
+        self.arguments = settings.arguments
         self.weights = load_chosen(settings.network)
         for read in (read_u2netp, read_faces, read_words):
             read()

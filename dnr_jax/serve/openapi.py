@@ -166,15 +166,25 @@ _SIDE = {
         "growth": {"type": "array", "items": _ATTEMPT, "description": "The same where seams are inserted instead."},
     },
 }
+_TEXTS = {"type": "array", "items": _TEXT}
 _ANALYSIS = {
     "type": "object",
     "properties": {
+        "name": {**_TEXT, "description": "The name of the photo's file, without any folder."},
+        "format": {**_TEXT, "description": "The format that a result is written in where none is asked for, as JPEG."},
+        "arguments": {
+            **_TEXTS,
+            "description": "What a command line needs besides to do as this server does, for instance --weights=vgg19.",
+        },
         "photo_size": _PAIR,
         "size": {**_PAIR, "description": "Height and width in pixels after what is marked for removal has gone."},
+        "most_crop": {"type": "number", "description": "The share of what a side loses that may be cropped."},
+        "deepest_stride": {**_WHOLE, "description": "Pixels of the photo that one seam of the deepest level removes."},
         "grid": _GRID,
         "sides": {"type": "object", "properties": {"width": _SIDE, "height": _SIDE}},
         "rules": {"type": "object", "description": "The numbers of the warp's formulas."},
         "pictures": {"type": "object", "description": "Pictures as data URLs: photo, importance, objects."},
         "seen": {"type": ["object", "null"], "description": "Faces and words, in pixels of the photo."},
+        "notes": {**_TEXTS, "description": "Lines that a person should read."},
     },
 }

@@ -16,6 +16,7 @@ import PIL.Image
 from dnr_jax.config import RetargetConfig
 from dnr_jax.inputs import check_image
 from dnr_jax.inspection.drawing import colour_map, to_picture
+from dnr_jax.photos.files import output_format
 from dnr_jax.photos.kinds import frame_arrays
 from dnr_jax.planning import choice, proportions
 from dnr_jax.planning.cells import Grid
@@ -95,7 +96,8 @@ class Analyst:
             sides[side] = {"auto": auto, "attempts": removed, "growth": inserted}
         return {
             "name": form.files["photo"].name,
-            "format": photo.kind.format,
+            "format": output_format("-", kind=photo.kind),
+            "arguments": self._engine.arguments,
             "photo_size": photo.size,
             "size": size,
             "most_crop": config.crop_share,

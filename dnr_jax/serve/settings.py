@@ -55,6 +55,18 @@ class Settings:
                 raise ValueError(f"--allow_host names {name!r}: give names like photos.example or photos.example:8443")
 
     @property
+    def arguments(self) -> list[str]:
+        """The arguments, quoted for no shell, by which `dnr_jax.resize` takes the same network and limit; defaults are
+        left out."""
+        limit = self.max_megapixels
+        given = {
+            "weights": (self.network.name, NetworkChoice.name),
+            "weights_dir": (self.network.weights_dir, NetworkChoice.weights_dir),
+            "max_megapixels": (int(limit) if limit == int(limit) else limit, MAX_MEGAPIXELS),
+        }
+        return [f"--{name}={value}" for name, (value, default) in given.items() if value != default]
+
+    @property
     def most_bytes(self) -> int:
         """How many bytes a request may have."""
         return round(self.max_upload * 1e6)
