@@ -18,10 +18,14 @@ from thumbor.utils import logger  # pyright: ignore[reportMissingImports]
 
 from dnr_jax.config import PRESETS, preset_config
 from dnr_jax.pipeline import retarget
+from dnr_jax.shell.command_line import is_out_of_memory, one_line
 from dnr_jax.shell.sizes import parse_target
 from dnr_jax.weights import Weights
 from dnr_jax.weights.load import load_chosen
 from dnr_jax.weights.names import NetworkChoice
+
+_EXPECTED = (ValueError, FloatingPointError, OSError)
+"""What is raised for a photo, a target or a network that cannot be used; a network may be missing or not be fetched."""
 
 Config.define("DNR_WEIGHTS", "auto", "Network of the dnr filter, as --weights of dnr_jax.resize has it.", "dnr_jax")
 Config.define("DNR_PRESET", "fast", f"Options of the dnr filter: {', '.join(PRESETS)}.", "dnr_jax")
@@ -52,8 +56,10 @@ class Filter(BaseFilter):
             engine.image = await self.context.thread_pool.queue(
                 _retarget, engine.image, (wanted[0], wanted[1]), self.context.config
             )
-        except (ValueError, FloatingPointError) as error:
-            logger.warning("dnr() leaves %s to be cropped: %s", request.image_url, error)
+        except Exception as error:
+            if not (isinstance(error, _EXPECTED) or is_out_of_memory(error)):
+                raise
+            logger.warning("dnr() leaves %s to be cropped: %s", request.image_url, one_line(error))
 
 
 def _reason_against(request, engine) -> str:
