@@ -28,6 +28,9 @@ def test_every_part_is_described_and_true_of_the_answer(engine: Engine) -> None:
     [
         (Settings(network=NetworkChoice(offline=True, quiet=True)), []),
         (Settings(network=NetworkChoice(name="vgg19", weights_dir="/w")), ["--weights=vgg19", "--weights_dir=/w"]),
+        (Settings(network=NetworkChoice(name="/home/me/w.h5")), ["--weights=/home/me/w.h5"]),
+        (Settings(network=NetworkChoice(name="/home/me/w.h5", weights_dir="/w"), host="0.0.0.0"), ["--weights=w.h5"]),
+        (Settings(network=NetworkChoice(name="/me/w.h5"), allow_hosts=("photos.example",)), ["--weights=w.h5"]),
         (Settings(network=NetworkChoice(), max_megapixels=50.0), ["--max_megapixels=50"]),
         (Settings(network=NetworkChoice(), max_megapixels=0.5), ["--max_megapixels=0.5"]),
     ],

@@ -1,9 +1,10 @@
 """The settings of a server: its limits, hosts and network. Needs no JAX and no Starlette."""
 
 import dataclasses
+from pathlib import Path
 
 from dnr_jax.photos import MAX_MEGAPIXELS, MOST_MEGAPIXELS
-from dnr_jax.weights.names import NetworkChoice
+from dnr_jax.weights.names import NAMES, NetworkChoice
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,12 +57,15 @@ class Settings:
 
     @property
     def arguments(self) -> list[str]:
-        """The arguments, quoted for no shell, by which `dnr_jax.resize` takes the same network and limit; defaults are
-        left out."""
-        limit = self.max_megapixels
+        """The arguments, quoted for no shell, by which `dnr_jax.resize` takes the same network and limit.
+
+        Defaults are left out; and so is, of a server that other machines reach, where its files lie.
+        """
+        limit, network = self.max_megapixels, self.network
+        is_private = self.host in ("127.0.0.1", "::1", "localhost") and not self.allow_hosts
         given = {
-            "weights": (self.network.name, NetworkChoice.name),
-            "weights_dir": (self.network.weights_dir, NetworkChoice.weights_dir),
+            "weights": (network.name if is_private or network.name in NAMES else Path(network.name).name, "auto"),
+            "weights_dir": (network.weights_dir if is_private else None, None),
             "max_megapixels": (int(limit) if limit == int(limit) else limit, MAX_MEGAPIXELS),
         }
         return [f"--{name}={value}" for name, (value, default) in given.items() if value != default]
