@@ -148,6 +148,7 @@ function takeFiles(list) {
   if (file) open(file);
 }
 
+for (const id of ['choose', 'another']) find(id).addEventListener('click', () => find('file').click());
 find('file').addEventListener('change', (event) => {
   takeFiles(event.target.files);
   event.target.value = '';
