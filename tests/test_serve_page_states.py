@@ -1,4 +1,4 @@
-"""What the page shows and asks for in states that a real server is rarely in: it runs against answers that tests make up."""
+"""What the page shows and asks for in states that a real server is rarely in: tests make up what it answers."""
 
 import base64
 import json
@@ -141,3 +141,54 @@ def test_a_photo_and_another_are_chosen_by_key(site: MadeUp) -> None:
         choosers.pop().set_files(photo)
         analyse(site.request("/v1/analyse"), photo["name"])
         site.says(photo["name"], "name")
+
+
+def touch(session: Any, kind: str, *fingers: tuple[int, float, float]) -> None:
+    """What a phone tells of fingers, each a number and a place: they are down or move, or they leave."""
+    points = [{"id": number, "x": x, "y": y} for number, x, y in fingers]
+    session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+
+
+def place(page: Any, selector: str, x: float = 0.5, y: float = 0.5) -> tuple[float, float]:
+    """A place on an element, as shares of its sides."""
+    box = page.locator(selector).bounding_box()
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def test_a_second_finger_neither_paints_nor_drags(site: MadeUp) -> None:
+    page = site.page
+    session = page.context.new_cdp_session(page)
+    site.open()
+    page.click("[data-tool=protect]")
+    page.wait_for_selector("#handle-width", state="hidden")
+    first, second = (0, *place(page, "#canvas", 0.2, 0.2)), (1, *place(page, "#canvas", 0.8, 0.8))
+    touch(session, "Start", first)
+    touch(session, "End", first)
+    site.request("/v1/analyse")
+    spot = page.evaluate(MARKED)
+    page.click("#undo")
+    site.request("/v1/analyse")
+    touch(session, "Start", first)
+    touch(session, "Start", first, second)
+    touch(session, "Move", first, (1, *place(page, "#canvas", 0.7, 0.8)))
+    touch(session, "End", second)
+    site.idle()
+    assert page.evaluate(MARKED) == spot
+    touch(session, "End", first)
+    analyse(site.request("/v1/analyse"))
+    page.click("[data-tool=none]")
+    page.wait_for_selector("#handle-width")
+    target = page.evaluate(STATE, "target")
+    first, second = (0, *place(page, "#handle-width")), (1, *place(page, "#handle-height"))
+    touch(session, "Start", first)
+    touch(session, "Start", first, second)
+    touch(session, "Move", first, (1, second[1], second[2] - 40))
+    touch(session, "End", second)
+    site.idle()
+    assert page.evaluate(STATE, "target") == target
+    touch(session, "Move", (0, first[1] - 40, first[2]))
+    touch(session, "End", first)
+    site.request("/v1/retarget")
+    height, width = page.evaluate(STATE, "target")
+    assert height == target[0]
+    assert width < target[1]

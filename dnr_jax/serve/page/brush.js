@@ -13,24 +13,27 @@ let place = null; // of the crosshair, in pixels of the masks
 /** Lets the brush paint: `onPainted` is called at the end of each stroke. */
 export function startBrush(onPainted) {
   let last = null;
+  let painting = null; // the id of the pointer that paints; other fingers do nothing
   const paint = (to) => {
     state.masks.stroke(last ?? to, to, radius(), MARKS[state.tool]);
     last = to;
     redraw();
   };
   canvas.addEventListener('pointerdown', (event) => {
-    if (state.tool === 'none' || event.button !== 0) return;
-    canvas.setPointerCapture(event.pointerId);
+    if (state.tool === 'none' || event.button !== 0 || painting !== null) return;
+    painting = event.pointerId;
+    canvas.setPointerCapture(painting);
     state.masks.remember();
     paint(placeOf(event));
   });
   canvas.addEventListener('pointermove', (event) => {
+    if (painting !== null && event.pointerId !== painting) return;
     showCrosshair(placeOf(event));
-    if (last !== null) for (const each of event.getCoalescedEvents?.() ?? [event]) paint(placeOf(each));
+    if (painting !== null) for (const each of event.getCoalescedEvents?.() ?? [event]) paint(placeOf(each));
   });
-  canvas.addEventListener('lostpointercapture', () => {
-    if (last === null) return;
-    last = null;
+  canvas.addEventListener('lostpointercapture', (event) => {
+    if (event.pointerId !== painting) return;
+    last = painting = null;
     onPainted();
   });
   canvas.addEventListener('pointerleave', () => showCrosshair(null));

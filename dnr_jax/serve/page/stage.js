@@ -146,20 +146,24 @@ function placeHandles() {
 /** Makes a handle change the sides that `axes` names, [height, width], by dragging and by the arrow keys. */
 function drag(handle, axes, onChanged) {
   handle.addEventListener('pointerdown', (down) => {
+    if (!down.isPrimary) return;
     handle.setPointerCapture(down.pointerId);
     const [start, scale] = [state.target, shownScale()];
     const move = (event) => {
+      if (event.pointerId !== down.pointerId) return;
       const moved = [event.clientY - down.clientY, event.clientX - down.clientX];
       // The photo stands in the middle of its ground, so an edge is half as far from it as the side is long.
       change({ target: allowed(start.map((length, axis) => length + (axes[axis] * 2 * moved[axis]) / scale)), result: null });
       onChanged(false);
     };
-    const end = () => {
+    const end = (event) => {
+      if (event.pointerId !== down.pointerId) return;
       handle.removeEventListener('pointermove', move);
+      handle.removeEventListener('lostpointercapture', end);
       onChanged(true);
     };
     handle.addEventListener('pointermove', move);
-    handle.addEventListener('lostpointercapture', end, { once: true });
+    handle.addEventListener('lostpointercapture', end);
   });
   handle.addEventListener('keydown', (event) => {
     const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
