@@ -192,3 +192,18 @@ def test_a_second_finger_neither_paints_nor_drags(site: MadeUp) -> None:
     height, width = page.evaluate(STATE, "target")
     assert height == target[0]
     assert width < target[1]
+
+
+def test_the_focused_photo_has_a_crosshair(site: MadeUp) -> None:
+    page = site.page
+    site.open()
+    page.focus("[data-tool=protect]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#handle-width", state="hidden")
+    assert page.is_hidden("#crosshair")
+    page.focus("#canvas")
+    page.wait_for_selector("#crosshair")
+    there, middle = place(page, "#crosshair"), place(page, "#canvas")
+    assert there == pytest.approx(middle, abs=2)
+    page.focus("#brush")
+    page.wait_for_selector("#crosshair", state="hidden")

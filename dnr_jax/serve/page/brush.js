@@ -38,16 +38,19 @@ export function startBrush(onPainted) {
   });
   canvas.addEventListener('pointerleave', () => showCrosshair(null));
   canvas.addEventListener('blur', () => showCrosshair(null));
+  canvas.addEventListener('focus', () => {
+    if (state.tool !== 'none' && canvas.matches(':focus-visible')) showCrosshair(resting());
+  });
   canvas.addEventListener('keydown', (event) => {
     if (state.tool === 'none') return;
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     const paints = event.key === ' ' || event.key === 'Enter';
     if (step === undefined && !paints) return;
     event.preventDefault();
-    const from = place ?? [state.masks.width / 2, state.masks.height / 2];
+    const from = resting();
     const far = event.shiftKey ? 1 : radius();
     const to = step === undefined ? from : [from[0] + far * step[0], from[1] + far * step[1]];
-    showCrosshair([Math.min(Math.max(to[0], 0), state.masks.width), Math.min(Math.max(to[1], 0), state.masks.height)]);
+    showCrosshair(inside(to));
     if (!paints) return;
     state.masks.remember();
     state.masks.stroke(place, place, radius(), MARKS[state.tool]);
@@ -60,6 +63,11 @@ export function startBrush(onPainted) {
 const scale = () => (shownScale() * state.analysis.photo_size[1]) / state.masks.width;
 
 const radius = () => Number(size.value) / 2 / scale();
+
+const inside = ([x, y]) => [Math.min(Math.max(x, 0), state.masks.width), Math.min(Math.max(y, 0), state.masks.height)];
+
+/** Where the crosshair is, or first appears. */
+const resting = () => inside(place ?? [state.masks.width / 2, state.masks.height / 2]);
 
 function placeOf(event) {
   const box = canvas.getBoundingClientRect();
