@@ -207,3 +207,17 @@ def test_the_focused_photo_has_a_crosshair(site: MadeUp) -> None:
     assert there == pytest.approx(middle, abs=2)
     page.focus("#brush")
     page.wait_for_selector("#crosshair", state="hidden")
+
+
+def test_a_handle_that_is_only_clicked_keeps_the_result(site: MadeUp) -> None:
+    page = site.page
+    site.open()
+    page.click("[data-aspect='1:1']")
+    retarget(site.request("/v1/retarget"), (48, 48))
+    page.wait_for_selector("#download[href]")
+    page.click("#handle-width")
+    page.focus("#handle-width")
+    page.keyboard.press("ArrowUp")
+    site.idle()
+    assert page.get_attribute("#download", "href") is not None
+    assert page.inner_text("#caption") == "48 \u00d7 48 pixels"

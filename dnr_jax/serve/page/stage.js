@@ -143,24 +143,34 @@ function placeHandles() {
   for (const handle of frame.querySelectorAll('.handle')) handle.hidden = state.tool !== 'none' || state.before;
 }
 
+/** Changes the target to what is allowed of a [height, width]; whether that is another one. */
+function aim(wanted) {
+  const target = allowed(wanted);
+  if (target.every((length, axis) => length === state.target[axis])) return false;
+  change({ target, result: null });
+  return true;
+}
+
 /** Makes a handle change the sides that `axes` names, [height, width], by dragging and by the arrow keys. */
 function drag(handle, axes, onChanged) {
   handle.addEventListener('pointerdown', (down) => {
     if (!down.isPrimary) return;
     handle.setPointerCapture(down.pointerId);
     const [start, scale] = [state.target, shownScale()];
+    let dragged = false;
     const move = (event) => {
       if (event.pointerId !== down.pointerId) return;
       const moved = [event.clientY - down.clientY, event.clientX - down.clientX];
       // The photo stands in the middle of its ground, so an edge is half as far from it as the side is long.
-      change({ target: allowed(start.map((length, axis) => length + (axes[axis] * 2 * moved[axis]) / scale)), result: null });
+      if (!aim(start.map((length, axis) => length + (axes[axis] * 2 * moved[axis]) / scale))) return;
+      dragged = true;
       onChanged(false);
     };
     const end = (event) => {
       if (event.pointerId !== down.pointerId) return;
       handle.removeEventListener('pointermove', move);
       handle.removeEventListener('lostpointercapture', end);
-      onChanged(true);
+      if (dragged) onChanged(true);
     };
     handle.addEventListener('pointermove', move);
     handle.addEventListener('lostpointercapture', end);
@@ -170,8 +180,6 @@ function drag(handle, axes, onChanged) {
     if (step === undefined) return;
     event.preventDefault();
     const far = event.shiftKey ? 10 : 1;
-    const moved = state.target.map((length, axis) => length + axes[axis] * step[axis] * far);
-    change({ target: allowed(moved), result: null });
-    onChanged(false, 600);
+    if (aim(state.target.map((length, axis) => length + axes[axis] * step[axis] * far))) onChanged(false, 600);
   });
 }
