@@ -221,3 +221,11 @@ def test_a_handle_that_is_only_clicked_keeps_the_result(site: MadeUp) -> None:
     site.idle()
     assert page.get_attribute("#download", "href") is not None
     assert page.inner_text("#caption") == "48 \u00d7 48 pixels"
+
+
+def test_the_command_line_has_the_servers_arguments(site: MadeUp) -> None:
+    command = "python -m dnr_jax.resize --input=disc.png --output=disc_64x48.png --size=64x48"
+    site.open()
+    site.says(command, "command")
+    site.open("disc.png", arguments=["--weights=vgg19", "--weights_dir=/srv/my files"])
+    site.says(f"{command} --weights=vgg19 '--weights_dir=/srv/my files'", "command")

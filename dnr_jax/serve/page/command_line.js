@@ -52,7 +52,9 @@ export function commandLine() {
     ...(masks.has(REMOVE) && { remove: 'remove.png' }),
   };
   const flags = Object.entries(given).map(([name, value]) => `--${name}=${quoted(value)}`);
-  return ['python -m dnr_jax.resize', ...flags].join(' ');
+  // What the server itself was started with.
+  const servers = (analysis.arguments ?? []).map(quoted);
+  return ['python -m dnr_jax.resize', ...flags, ...servers].join(' ');
 }
 
-const quoted = (text) => (/^[\w.,:%+-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`);
+const quoted = (text) => (/^[\w.,:%+/=-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`);
