@@ -1,10 +1,14 @@
 // Requests to the server. What it refuses becomes an Error with its own sentence.
 
-/** Sends a photo to be analysed; resolves to the server's JSON. */
-export async function requestAnalysis(form, signal) {
-  const response = await fetch('/v1/analyse', { method: 'POST', body: form, signal });
-  if (!response.ok) throw await refusal(response);
-  return response.json();
+const LONGEST_WAIT = 60;
+
+/**
+ * Sends a photo to be analysed; resolves to the server's JSON.
+ *
+ * @param onBusy called with the seconds until the next try when the server has no place, and with 0 at that try.
+ */
+export async function requestAnalysis(form, signal, onBusy) {
+  return (await send('/v1/analyse', { body: form, signal }, onBusy)).json();
 }
 
 /**
@@ -12,11 +16,11 @@ export async function requestAnalysis(form, signal) {
  *
  * @param onProgress called with {stage, done, most} as the work advances.
  * @param onPicture called with a Blob, the image as it stands.
+ * @param onBusy as for an analysis.
  */
-export async function requestResult(form, signal, onProgress, onPicture) {
+export async function requestResult(form, signal, onProgress, onPicture, onBusy) {
   const headers = { Accept: 'multipart/mixed' };
-  const response = await fetch('/v1/retarget', { method: 'POST', body: form, headers, signal });
-  if (!response.ok) throw await refusal(response);
+  const response = await send('/v1/retarget', { body: form, headers, signal }, onBusy);
   const result = {};
   for await (const part of readParts(response.body)) {
     if (part.name === 'progress') onProgress(JSON.parse(textOf(part)));
@@ -30,6 +34,23 @@ export async function requestResult(form, signal, onProgress, onPicture) {
   }
   if (!result.blob) throw new Error('the server ended before the photo was done: try again');
   return result;
+}
+
+/** Posts a form, again and again while all places are taken, until it is aborted. */
+async function send(path, request, onBusy) {
+  const tell = (seconds) => {
+    if (!request.signal?.aborted) onBusy?.(seconds);
+  };
+  for (;;) {
+    const response = await fetch(path, { method: 'POST', ...request });
+    if (response.ok) return response;
+    const wait = Number(response.headers.get('Retry-After'));
+    if (response.status !== 503 || !(wait > 0)) throw await refusal(response);
+    const seconds = Math.min(Math.ceil(wait), LONGEST_WAIT);
+    tell(seconds);
+    await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+    tell(0); // What was aborted meanwhile is refused by fetch.
+  }
 }
 
 async function refusal(response) {

@@ -34,7 +34,7 @@ function open(file) {
 async function look() {
   const signal = begin('Looking at the photo');
   try {
-    const analysis = await unpack(await requestAnalysis(await makeForm(), signal));
+    const analysis = await unpack(await requestAnalysis(await makeForm(), signal, showWait));
     if (signal.aborted) return;
     const first = state.analysis === null;
     if (first) {
@@ -68,7 +68,7 @@ async function reconstruct() {
     const result = await requestResult(form, signal, showProgress, async (blob) => {
       const forming = await createImageBitmap(blob);
       if (!signal.aborted && !state.result) change({ forming });
-    });
+    }, showWait);
     // Some formats a browser can save but not show: then the preview stays.
     result.bitmap = await createImageBitmap(result.blob).catch(() => null);
     if (signal.aborted) return;
@@ -111,6 +111,12 @@ function showProgress({ stage, done, most }) {
   find('bar').value = most ? done / most : 0;
   const text = STAGES[stage] ?? stage;
   if (find('status').textContent !== text) find('status').textContent = text;
+}
+
+function showWait(seconds) {
+  const next = `The server is busy: the next try is in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}.`;
+  find('bar').removeAttribute('value');
+  find('status').textContent = seconds ? next : 'Asking the server again';
 }
 
 function end(text) {
