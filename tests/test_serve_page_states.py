@@ -256,3 +256,40 @@ def test_a_busy_server_is_asked_again_while_its_answer_is_wanted(site: MadeUp) -
     page.click("[data-aspect='16:9']")
     refuse(site.request("/v1/retarget"), 503, "the server is gone")
     site.says("the server is gone", "problem")
+
+
+def test_the_analysis_is_of_the_marks_as_they_are(site: MadeUp) -> None:
+    page = site.page
+    site.open()
+    page.click("[data-tool=protect]")
+    page.wait_for_selector("#handle-width", state="hidden")
+    page.click("#canvas")
+    asked = site.request("/v1/analyse")
+    page.click("[data-aspect='1:1']")
+    site.idle()
+    analyse(asked, arguments=["--seed=2"])
+    retarget(site.request("/v1/retarget"), (48, 48))
+    site.says("Done.")
+    assert page.text_content("#command").endswith("--protect=protect.png --seed=2")
+    page.click("#canvas")
+    site.request("/v1/analyse")
+    page.click("#cancel")
+    page.click("[data-aspect='4:5']")
+    refuse(site.request("/v1/analyse"), 422, "no")
+    site.says("no", "problem")
+    page.click("[data-aspect='3:2']")
+    analyse(site.request("/v1/analyse"))
+    site.request("/v1/retarget")
+
+
+def test_what_is_looked_for_changes_while_an_arrow_key_rests(site: MadeUp) -> None:
+    page = site.page
+    site.open()
+    page.focus("#handle-width")
+    page.keyboard.press("ArrowLeft")
+    page.evaluate("document.querySelector('[data-keep=faces]').click()")
+    asked = site.request("/v1/analyse")
+    page.wait_for_timeout(600)
+    site.idle()
+    analyse(asked)
+    site.request("/v1/retarget")

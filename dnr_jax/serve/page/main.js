@@ -18,6 +18,8 @@ const STAGES = {
 };
 let asked = new AbortController();
 let waiting = 0;
+let looking = false; // whether an analysis is asked for
+let stale = false; // whether the analysis that is shown is of other marks, or of what was looked for before
 
 function open(file) {
   asked.abort();
@@ -32,10 +34,13 @@ function open(file) {
 
 /** Asks for an analysis of the photo and its marks, and then, where something is to be made, for the result. */
 async function look() {
+  clearTimeout(waiting);
   const signal = begin('Looking at the photo');
+  looking = true;
   try {
     const analysis = await unpack(await requestAnalysis(await makeForm(), signal, showWait));
     if (signal.aborted) return;
+    stale = false;
     const first = state.analysis === null;
     if (first) {
       const { photo } = analysis.pictures;
@@ -97,6 +102,7 @@ async function makeForm() {
 function begin(text) {
   asked.abort();
   asked = new AbortController();
+  looking = false;
   state.forming = null;
   find('download').removeAttribute('href');
   find('download').setAttribute('aria-disabled', 'true');
@@ -120,6 +126,7 @@ function showWait(seconds) {
 }
 
 function end(text) {
+  looking = false;
   find('progress').hidden = true;
   find('status').textContent = text;
 }
@@ -131,21 +138,30 @@ function fail(error, signal) {
   find('problem').hidden = false;
 }
 
-/** Reconstructs once the target has settled: at once, or after a rest. */
+/** Asks for what is missing: an analysis of the marks as they are, or the result. */
+const proceed = () => (stale ? look() : reconstruct());
+
+/** Proceeds once the target has settled: at once, or after a rest. An analysis on its way is of use for any target. */
 function targetChanged(settled, rest = 0) {
   clearTimeout(waiting);
-  if (find('download').hasAttribute('href') || settled) end('');
+  if (!looking && (find('download').hasAttribute('href') || settled)) end('');
   find('download').removeAttribute('href');
   find('download').setAttribute('aria-disabled', 'true');
-  asked.abort();
   state.forming = null;
+  if (looking) return;
+  asked.abort();
   find('progress').hidden = true;
-  if (settled) reconstruct();
-  else if (rest) waiting = setTimeout(reconstruct, rest);
+  if (settled) proceed();
+  else if (rest) waiting = setTimeout(proceed, rest);
 }
 
 function marksChanged() {
   change({ masks: state.masks, result: null });
+  keepChanged();
+}
+
+function keepChanged() {
+  stale = true;
   look();
 }
 
@@ -182,5 +198,5 @@ find('download').addEventListener('click', (event) => {
 });
 startStage(targetChanged);
 startBrush(marksChanged);
-startControls({ onTarget: targetChanged, onMarks: marksChanged, onKeep: look });
+startControls({ onTarget: targetChanged, onMarks: marksChanged, onKeep: keepChanged });
 startCommandLine();
