@@ -293,3 +293,14 @@ def test_what_is_looked_for_changes_while_an_arrow_key_rests(site: MadeUp) -> No
     site.idle()
     analyse(asked)
     site.request("/v1/retarget")
+
+
+def test_an_error_goes_with_the_size_that_it_was_of(site: MadeUp) -> None:
+    page = site.page
+    site.open()
+    page.click("[data-aspect='1:1']")
+    refuse(site.request("/v1/retarget"), 422, "no")
+    page.wait_for_selector("#problem")
+    page.click("[data-aspect=Photo]")
+    assert page.is_hidden("#problem")
+    site.idle()

@@ -144,6 +144,7 @@ const proceed = () => (stale ? look() : reconstruct());
 /** Proceeds once the target has settled: at once, or after a rest. An analysis on its way is of use for any target. */
 function targetChanged(settled, rest = 0) {
   clearTimeout(waiting);
+  find('problem').hidden = true;
   if (!looking && (find('download').hasAttribute('href') || settled)) end('');
   find('download').removeAttribute('href');
   find('download').setAttribute('aria-disabled', 'true');
