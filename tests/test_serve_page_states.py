@@ -304,3 +304,42 @@ def test_an_error_goes_with_the_size_that_it_was_of(site: MadeUp) -> None:
     page.click("[data-aspect=Photo]")
     assert page.is_hidden("#problem")
     site.idle()
+
+
+def test_a_photo_stays_until_the_next_one_can_be_shown(site: MadeUp) -> None:
+    page = site.page
+    site.open("first.png")
+    page.click("[data-tool=protect]")
+    page.wait_for_selector("#handle-width", state="hidden")
+    page.click("#canvas")
+    analyse(site.request("/v1/analyse"), "first.png")
+    page.click("[data-aspect='1:1']")
+    retarget(site.request("/v1/retarget"), (48, 48))
+    page.wait_for_selector("#download[href]")
+    marked = page.evaluate(MARKED)
+    site.choose("notes.png")
+    refuse(site.request("/v1/analyse"), 422, "notes.png is no image")
+    site.says("notes.png is no image", "problem")
+    assert page.inner_text("#name") == "first.png"
+    assert page.get_attribute("#download", "href") is not None
+    assert page.evaluate(MARKED) == marked
+    page.click("summary")
+    with page.expect_download() as waiting:
+        page.click("#save-protect")
+    assert waiting.value.suggested_filename == "protect.png"
+    # A size that is chosen meanwhile is heeded if the photo stays.
+    site.choose("notes.png")
+    asked = site.request("/v1/analyse")
+    page.click("[data-aspect='4:5']")
+    site.idle()
+    refuse(asked, 422, "notes.png is no image")
+    retarget(site.request("/v1/retarget"), (48, 38))
+    page.wait_for_selector("#download[href]")
+    assert page.inner_text("#problem") == "notes.png is no image"
+    site.open("second.png")
+    assert page.evaluate(MARKED) == 0
+    assert page.evaluate(STATE, "tool") == "none"
+    assert page.is_hidden("#save-protect")
+    assert page.get_attribute("#download", "href") is None
+    assert "--size=64x48" in page.text_content("#command")
+    site.idle()

@@ -7,7 +7,7 @@ import { save, startCommandLine } from './command_line.js';
 import { startControls } from './controls.js';
 import { Masks, PROTECT, REMOVE } from './masks.js';
 import { startStage } from './stage.js';
-import { change, options, state } from './state.js';
+import { change, onChange, options, state } from './state.js';
 
 const find = (id) => document.getElementById(id);
 const STAGES = {
@@ -18,17 +18,12 @@ const STAGES = {
 };
 let asked = new AbortController();
 let waiting = 0;
+let opening = null; // the File that is to take the place of the photo that is shown, once its analysis is there
 let looking = false; // whether an analysis is asked for
 let stale = false; // whether the analysis that is shown is of other marks, or of what was looked for before
 
 function open(file) {
-  asked.abort();
-  clearTimeout(waiting);
-  change({ file, photo: null, analysis: null, result: null, tool: 'none', masks: null });
-  find('name').textContent = file.name || 'Pasted photo';
-  find('drop').hidden = false;
-  for (const id of ['frame', 'caption']) find(id).hidden = true;
-  find('another').hidden = true;
+  opening = file;
   look();
 }
 
@@ -41,21 +36,24 @@ async function look() {
     const analysis = await unpack(await requestAnalysis(await makeForm(), signal, showWait));
     if (signal.aborted) return;
     stale = false;
-    const first = state.analysis === null;
-    if (first) {
-      const { photo } = analysis.pictures;
-      const masks = new Masks(photo.width, photo.height);
-      change({ analysis, photo, masks, target: analysis.photo_size });
-      for (const id of ['frame', 'caption', 'another']) find(id).hidden = false;
-      find('drop').hidden = true;
-    } else {
-      change({ analysis });
-    }
+    if (opening) show(opening, analysis);
+    else change({ analysis });
+    opening = null;
     end(analysis.notes.join('; '));
     reconstruct();
   } catch (error) {
     fail(error, signal);
   }
+}
+
+/** Shows a photo in place of the one before, if any, of which nothing stays. */
+function show(file, analysis) {
+  const { photo } = analysis.pictures;
+  const masks = new Masks(photo.width, photo.height);
+  change({ file, analysis, photo, masks, target: analysis.photo_size, tool: 'none', forming: null, result: null });
+  find('name').textContent = file.name || 'Pasted photo';
+  for (const id of ['frame', 'caption', 'another']) find(id).hidden = false;
+  find('drop').hidden = true;
 }
 
 /** Asks for the photo at the target, and shows it in place of the preview. */
@@ -81,8 +79,6 @@ async function reconstruct() {
     const notes = [...result.record.notes];
     if (!result.bitmap) notes.push('this browser cannot show the result, only save it');
     end(notes.join('; ') || 'Done.');
-    find('download').removeAttribute('aria-disabled');
-    find('download').href = '#';
   } catch (error) {
     fail(error, signal);
   }
@@ -90,10 +86,12 @@ async function reconstruct() {
 
 async function makeForm() {
   const form = new FormData();
-  form.append('photo', state.file, state.file.name || 'photo.png');
+  const file = opening ?? state.file;
+  form.append('photo', file, file.name || 'photo.png');
   for (const [name, value] of Object.entries(options())) form.append(name, value);
+  if (opening) return form;
   for (const [name, mark] of [['protect', PROTECT], ['remove', REMOVE]]) {
-    if (state.masks?.has(mark)) form.append(name, await state.masks.png(mark, state.analysis.photo_size), `${name}.png`);
+    if (state.masks.has(mark)) form.append(name, await state.masks.png(mark, state.analysis.photo_size), `${name}.png`);
   }
   return form;
 }
@@ -104,13 +102,22 @@ function begin(text) {
   asked = new AbortController();
   looking = false;
   state.forming = null;
-  find('download').removeAttribute('href');
-  find('download').setAttribute('aria-disabled', 'true');
   find('problem').hidden = true;
   find('progress').hidden = false;
   find('bar').removeAttribute('value');
   find('status').textContent = text;
   return asked.signal;
+}
+
+/** Lets a result be saved, where there is one. */
+function offerResult() {
+  if (state.result) {
+    find('download').href = '#';
+    find('download').removeAttribute('aria-disabled');
+  } else {
+    find('download').removeAttribute('href');
+    find('download').setAttribute('aria-disabled', 'true');
+  }
 }
 
 function showProgress({ stage, done, most }) {
@@ -133,7 +140,10 @@ function end(text) {
 
 function fail(error, signal) {
   if (signal.aborted) return;
+  const resumes = opening && state.analysis && !state.result;
+  opening = null;
   end('');
+  if (resumes) proceed();
   find('problem').textContent = error instanceof TypeError ? 'the server does not answer: is it still running?' : error.message;
   find('problem').hidden = false;
 }
@@ -145,13 +155,10 @@ const proceed = () => (stale ? look() : reconstruct());
 function targetChanged(settled, rest = 0) {
   clearTimeout(waiting);
   find('problem').hidden = true;
-  if (!looking && (find('download').hasAttribute('href') || settled)) end('');
-  find('download').removeAttribute('href');
-  find('download').setAttribute('aria-disabled', 'true');
   state.forming = null;
   if (looking) return;
   asked.abort();
-  find('progress').hidden = true;
+  end('');
   if (settled) proceed();
   else if (rest) waiting = setTimeout(proceed, rest);
 }
@@ -191,12 +198,14 @@ addEventListener('drop', (event) => {
 });
 find('cancel').addEventListener('click', () => {
   asked.abort();
+  opening = null;
   end('Stopped.');
 });
 find('download').addEventListener('click', (event) => {
   event.preventDefault();
   if (state.result) save(state.result.blob, state.result.name);
 });
+onChange(offerResult);
 startStage(targetChanged);
 startBrush(marksChanged);
 startControls({ onTarget: targetChanged, onMarks: marksChanged, onKeep: keepChanged });
