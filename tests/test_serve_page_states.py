@@ -343,3 +343,18 @@ def test_a_photo_stays_until_the_next_one_can_be_shown(site: MadeUp) -> None:
     assert page.get_attribute("#download", "href") is None
     assert "--size=64x48" in page.text_content("#command")
     site.idle()
+
+
+def test_notes_on_the_photo_stay_beside_those_on_results(site: MadeUp) -> None:
+    page = site.page
+    site.open(notes=["the profile is broken"])
+    site.says("the profile is broken")
+    page.click("[data-aspect='1:1']")
+    asked = site.request("/v1/retarget")
+    site.says("Waiting for the server")
+    retarget(asked, (48, 48), notes=("the profile is broken", "nothing is marked"))
+    site.says("Done. the profile is broken; nothing is marked")
+    page.click("[data-aspect=Photo]")
+    site.says("the profile is broken")
+    site.open("second.png")
+    site.says("")

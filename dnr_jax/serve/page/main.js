@@ -39,7 +39,6 @@ async function look() {
     if (opening) show(opening, analysis);
     else change({ analysis });
     opening = null;
-    end(analysis.notes.join('; '));
     reconstruct();
   } catch (error) {
     fail(error, signal);
@@ -61,7 +60,7 @@ async function reconstruct() {
   const same = state.target.every((length, axis) => length === state.analysis.photo_size[axis]);
   if (same && !state.masks.has(REMOVE)) {
     asked.abort();
-    end('');
+    end();
     return;
   }
   const signal = begin('Waiting for the server');
@@ -78,7 +77,7 @@ async function reconstruct() {
     change({ result });
     const notes = [...result.record.notes];
     if (!result.bitmap) notes.push('this browser cannot show the result, only save it');
-    end(notes.join('; ') || 'Done.');
+    end('Done.', notes);
   } catch (error) {
     fail(error, signal);
   }
@@ -105,7 +104,7 @@ function begin(text) {
   find('problem').hidden = true;
   find('progress').hidden = false;
   find('bar').removeAttribute('value');
-  find('status').textContent = text;
+  say(text);
   return asked.signal;
 }
 
@@ -122,27 +121,33 @@ function offerResult() {
 
 function showProgress({ stage, done, most }) {
   find('bar').value = most ? done / most : 0;
-  const text = STAGES[stage] ?? stage;
+  say(STAGES[stage] ?? stage);
+}
+
+/** Shows a status; one that stays the same is not read out again. */
+function say(text) {
   if (find('status').textContent !== text) find('status').textContent = text;
 }
 
 function showWait(seconds) {
   const next = `The server is busy: the next try is in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}.`;
   find('bar').removeAttribute('value');
-  find('status').textContent = seconds ? next : 'Asking the server again';
+  say(seconds ? next : 'Asking the server again');
 }
 
-function end(text) {
+/** Shows that nothing more is on its way: a word, and notes beside those on the photo. */
+function end(text = '', notes = []) {
   looking = false;
   find('progress').hidden = true;
-  find('status').textContent = text;
+  const all = new Set([...(state.analysis?.notes ?? []), ...notes]);
+  say([text, [...all].join('; ')].filter(Boolean).join(' '));
 }
 
 function fail(error, signal) {
   if (signal.aborted) return;
   const resumes = opening && state.analysis && !state.result;
   opening = null;
-  end('');
+  end();
   if (resumes) proceed();
   find('problem').textContent = error instanceof TypeError ? 'the server does not answer: is it still running?' : error.message;
   find('problem').hidden = false;
@@ -158,7 +163,7 @@ function targetChanged(settled, rest = 0) {
   state.forming = null;
   if (looking) return;
   asked.abort();
-  end('');
+  end();
   if (settled) proceed();
   else if (rest) waiting = setTimeout(proceed, rest);
 }
