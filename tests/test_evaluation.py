@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 from pathlib import Path
 
@@ -219,9 +220,13 @@ def test_a_judge_needs_its_tap(small_vgg: Weights) -> None:
     assert shallow.network.sha256 != small_vgg.network.sha256 == small_vgg.network.sha256
 
 
-def ballot(path: Path, participant: str, votes: list[tuple[str, str, str, str]], report: str = "r") -> Path:
+def ballot(
+    path: Path, participant: str, votes: list[tuple[str, str, str, str]], report: str = "r", exported: str | None = None
+) -> Path:
     keys = ("photo", "left", "right", "choice")
     content = {"format": "dnr_jax-votes-1", "report": report, "participant": participant}
+    if exported is not None:
+        content["exported"] = exported
     path.write_text(json.dumps({**content, "votes": [dict(zip(keys, vote, strict=True)) for vote in votes]}))
     return path
 
@@ -257,9 +262,21 @@ def test_a_participants_second_export_replaces_the_first(tmp_path: Path) -> None
     assert votes == [Vote("p", "a", "sc", "dnr"), Vote("p", "b", "dnr", "sc")]
 
 
+def test_the_newest_export_counts_whatever_its_name(tmp_path: Path) -> None:
+    old = [("a", "dnr", "sc", "left"), ("b", "dnr", "sc", "left")]
+    new = [("a", "dnr", "sc", "right")]  # The other vote was undone.
+    undated = ballot(tmp_path / "undated.json", "p", [("c", "dnr", "sc", "left")])
+    first = ballot(tmp_path / "votes.json", "p", old, exported="2026-05-04T09:59:59.000Z")
+    second = ballot(tmp_path / "votes (1).json", "p", new, exported="2026-05-04T12:00:00+02:00")
+    other = ballot(tmp_path / "other.json", "q", new, exported="2026-05-04T08:00:00.000Z")
+    for files in itertools.permutations((undated, first, second, other)):
+        votes = merge_ballots(map(read_ballot, files))
+        assert sorted(votes) == [Vote("p", "a", "sc", "dnr"), Vote("q", "a", "sc", "dnr")]
+
+
 def test_votes_that_cannot_be_counted_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2 reports"):
-        merge_ballots([Ballot("r", []), Ballot("s", [])])
+        merge_ballots([Ballot("r", "p", None, []), Ballot("s", "p", None, [])])
     with pytest.raises(ValueError, match="no such file"):
         read_ballot(tmp_path / "missing.json")
     good = ballot(tmp_path / "votes.json", "p", [("a", "dnr", "sc", "left")]).read_text()
@@ -270,6 +287,7 @@ def test_votes_that_cannot_be_counted_are_refused(tmp_path: Path) -> None:
         (good.replace('"report"', '"other"'), "'report' is missing"),
         (good.replace('"choice": "left"', '"choice": "both"'), "a choice of 'both'"),
         (good.replace('"sc"', '"dnr"'), "between dnr and dnr"),
+        (good.replace('"votes"', '"exported": "today", "votes"'), "holds no votes of a report .*'today'"),
     ):
         (tmp_path / "votes.json").write_text(text)
         with pytest.raises(ValueError, match=message):

@@ -2,7 +2,8 @@
 
 python -m dnr_jax.evaluation.tally votes-*.json
 
-It also counts the photos that preferred either method. A participant who exported twice counts once.
+It also counts the photos that preferred either method. Of a participant who exported twice, the newer file counts, in
+whatever order the files are given.
 """
 
 import sys

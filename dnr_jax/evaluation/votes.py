@@ -3,6 +3,7 @@
 import collections
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,10 +33,14 @@ class Ballot(NamedTuple):
 
     Attributes:
       report: the identifier of the report that they were cast in.
+      participant: an arbitrary name of the person who voted.
+      exported: when the file was exported; None where it does not say.
       votes: the votes, in the order in which they were cast.
     """
 
     report: str
+    participant: str
+    exported: datetime | None
     votes: list[Vote]
 
 
@@ -72,10 +77,20 @@ def read_ballot(path: Path) -> Ballot:
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
-        return Ballot(str(content["report"]), [_vote(vote, str(content["participant"])) for vote in content["votes"]])
+        participant, exported = str(content["participant"]), _moment(content.get("exported"))
+        votes = [_vote(vote, participant) for vote in content["votes"]]
+        return Ballot(str(content["report"]), participant, exported, votes)
     except (KeyError, TypeError, ValueError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"{path} holds no votes of a report ({problem}): export them again") from None
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Reads a time in ISO 8601, by default in UTC; raises ValueError or TypeError where it is none."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _vote(entry: dict[str, Any], participant: str) -> Vote:
@@ -88,22 +103,33 @@ def _vote(entry: dict[str, Any], participant: str) -> Vote:
 
 
 def merge_ballots(ballots: Iterable[Ballot]) -> list[Vote]:
-    """Joins the votes of several files; of a participant's votes on the same photo and pair, the last counts.
+    """Joins the votes of several files; of a participant's files only the one that was exported last counts, whole.
 
-    A participant who exports twice is therefore counted once.
+    It holds all votes that the participant had not undone by then, whatever the files are called. One that does not say
+    when it was exported counts as older than those that do; of several such files the last one counts.
 
     Raises:
       ValueError: the votes were cast in different reports.
     """
-    votes: dict[tuple[str, str, frozenset[str]], Vote] = {}
+    newest: dict[str, Ballot] = {}
     reports = set()
     for ballot in ballots:
         reports.add(ballot.report)
-        for vote in ballot.votes:
-            votes[vote.participant, vote.photo, frozenset((vote.winner, vote.loser))] = vote
+        if ballot.participant not in newest or not _is_older(ballot, newest[ballot.participant]):
+            newest[ballot.participant] = ballot
     if len(reports) > 1:
         raise ValueError(f"the votes are of {len(reports)} reports with different pictures: tally each by itself")
+    votes: dict[tuple[str, str, frozenset[str]], Vote] = {}
+    for ballot in newest.values():
+        for vote in ballot.votes:
+            votes[vote.participant, vote.photo, frozenset((vote.winner, vote.loser))] = vote
     return list(votes.values())
+
+
+def _is_older(ballot: Ballot, other: Ballot) -> bool:
+    if ballot.exported is None or other.exported is None:
+        return ballot.exported is None and other.exported is not None
+    return ballot.exported < other.exported
 
 
 def tally(votes: Sequence[Vote], *, interval: str = "wilson") -> list[Tally]:
