@@ -21,7 +21,7 @@ from dnr_jax.evaluation.votes import merge_ballots, read_ballot, tally
 from dnr_jax.weights import Weights
 
 METHODS = ("dnr", "scl", "published:sc")
-PHOTOS = ("hills", "<shore> & 'sea'")
+PHOTOS = ("hills", "<!--<script> & 'sea'")
 WINDOW = {"width": 1200, "height": 900}
 SETTLED = 500
 """Milliseconds after which Chromium's store has what a page gave it: one reload in 400 at once does not find it."""

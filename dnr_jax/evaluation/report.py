@@ -73,7 +73,8 @@ def write_report(
     page = string.Template((here / "report.html").read_text("utf-8")).substitute(
         style=(here / "report.css").read_text("utf-8"),
         script=(here / "report.js").read_text("utf-8"),
-        data=json.dumps(data).replace("</", "<\\/"),
+        # Of what a name may hold, "</script>" and "<!--" would end the script or change where it ends.
+        data=json.dumps(data).replace("<", "\\u003c"),
         contents="".join(f'<a href="#{escape(p.case.name)}">{escape(p.case.name)}</a> ' for p in photos),
         summary=_summary_tables(summaries, judge),
         settings="".join(f'<tr><th scope="row">{escape(n)}</th><td>{escape(v)}</td></tr>' for n, v in rows),
