@@ -87,6 +87,29 @@ def test_data_sets_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", ["../evil", "inside/../../evil", "inside/..", "/tmp/x", "", ".", "./inside", "inside/"]
+)
+def test_manifests_that_name_other_places_are_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "data"
+    for place in ("data", "data/inside", "evil"):
+        save(tmp_path / place / "src.jpg", (40, 60))
+    (folder / "manifest.json").write_text(
+        json.dumps({"inside": {"target_size": [4, 4]}, name: {"target_size": [4, 4]}})
+    )
+    with pytest.raises(ValueError, match=r"no plain path of a folder beside it: rename") as refused:
+        read_dataset(folder)
+    assert str(refused.value).startswith(f"{folder / 'manifest.json'} names {name!r}, ")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_manifest_may_name_folders_in_folders(tmp_path: Path) -> None:
+    save(tmp_path / "set/..a/src.jpg", (40, 60))
+    (tmp_path / "manifest.json").write_text('{"set/..a": {"target_size": [30, 40]}}')
+    (case,) = read_dataset(tmp_path)
+    assert case == Case("set/..a", tmp_path / "set/..a/src.jpg", (40, 30), {})
+
+
 CASES = [Case("a", Path("a"), None, {"sc": Path("a"), "cr": Path("a")}), Case("b", Path("b"), None, {"sv": Path("b")})]
 
 

@@ -83,6 +83,8 @@ def _with_manifest(directory: Path, manifest: Path) -> list[Case]:
         raise ValueError(f"{manifest} cannot be read ({error}): expected name -> target_size [width, height]") from None
     cases = []
     for name, (width, height) in sorted(targets.items()):
+        if not _is_inside(name):
+            raise ValueError(f"{manifest} names {name!r}, no plain path of a folder beside it: rename the entry")
         pictures = _pictures(directory / name) if (directory / name).is_dir() else []
         source = next((path for path in pictures if path.stem == "src"), None)
         if source is None:
@@ -90,6 +92,12 @@ def _with_manifest(directory: Path, manifest: Path) -> list[Case]:
         published = {path.stem.lower(): path for path in pictures if path != source}
         cases.append(Case(name, source, (height, width), published))
     return cases
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a photo's name is the path of a folder below another one, and written in the shortest way."""
+    path = Path(name)
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and path.as_posix() == name
 
 
 def _pictures(folder: Path) -> list[Path]:
