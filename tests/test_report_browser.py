@@ -182,3 +182,67 @@ def test_without_storage_votes_are_kept_in_the_page(page: Any, report: Path, tmp
     page.click("#start")
     page.click("#left")
     assert len(json.loads(exported(page, tmp_path).read_text())["votes"]) == 1
+
+
+def test_what_storage_has_no_room_for_is_kept_in_the_page(page: Any, report: Path, tmp_path: Path) -> None:
+    open_report(page, report, "?seed=5#vote")
+    page.keyboard.press("ArrowLeft")
+    page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
+    for number in (3, 4):
+        page.keyboard.press("ArrowLeft")
+        assert page.inner_text("#progress") == f"Pair {number} of 4"
+    assert len(json.loads(exported(page, tmp_path).read_text())["votes"]) == 3
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "untold"])
+def test_two_tabs_fill_one_ballot(page: Any, report: Path, tmp_path: Path, told: bool) -> None:
+    other = page.context.new_page()
+    if not told:  # As for a tab that slept meanwhile.
+        other.add_init_script("addEventListener('storage', (event) => event.stopImmediatePropagation())")
+    for tab in (other, page):
+        open_report(tab, report, "#vote")
+    for _ in range(2):
+        page.keyboard.press("ArrowLeft")
+    pair = shown_pair(page)
+    if not told:
+        page.wait_for_timeout(SETTLED)
+        assert other.inner_text("#progress") == "Pair 1 of 4"
+        other.keyboard.press("ArrowLeft")  # Meant for a pair that has its vote already.
+    other.wait_for_function("document.getElementById('progress').textContent === 'Pair 3 of 4'")
+    assert shown_pair(other) == pair
+    other.keyboard.press("ArrowRight")
+    page.wait_for_function("document.getElementById('progress').textContent === 'Pair 4 of 4'")
+    ballots = [json.loads(exported(tab, tmp_path).read_text()) for tab in (page, other)]
+    assert ballots[0]["participant"] == ballots[1]["participant"]
+    assert ballots[0]["votes"] == ballots[1]["votes"]
+    assert [vote["choice"] for vote in ballots[0]["votes"]] == ["left", "left", "right"]
+
+
+def test_a_new_participant_begins_anew(page: Any, report: Path, tmp_path: Path) -> None:
+    questions, answers = [], [False, True]
+
+    def answer(dialog: Any) -> None:
+        questions.append(dialog.message)
+        (dialog.accept if answers.pop(0) else dialog.dismiss)()
+
+    page.on("dialog", answer)
+    open_report(page, report, "#vote")
+    page.keyboard.press("ArrowLeft")
+    first = json.loads(exported(page, tmp_path).read_text())
+    page.focus("#anew")
+    page.keyboard.press("Enter")  # Nothing would be lost: nothing is asked.
+    assert (page.inner_text("#progress"), questions) == ("Pair 1 of 4", [])
+    page.keyboard.press("ArrowLeft")
+    second = json.loads(exported(page, tmp_path).read_text())
+    page.keyboard.press("ArrowLeft")
+    page.click("#anew")
+    assert page.inner_text("#progress") == "Pair 3 of 4"
+    page.click("#anew")
+    assert page.inner_text("#progress") == "Pair 1 of 4"
+    assert questions == ["Votes that were not exported will be lost (2). Begin as a new participant?"] * 2
+    page.wait_for_timeout(SETTLED)
+    page.reload()
+    page.keyboard.press("ArrowLeft")
+    third = json.loads(exported(page, tmp_path).read_text())
+    assert [len(each["votes"]) for each in (first, second, third)] == [1, 1, 1]
+    assert len({each["participant"] for each in (first, second, third)}) == 3

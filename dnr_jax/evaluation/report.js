@@ -21,24 +21,27 @@
     const asked = Number.parseInt(new URLSearchParams(location.search).get("seed"), 10);
     const drawn = crypto.getRandomValues(new Uint32Array(3));
     const participant = [drawn[1], drawn[2]].map((n) => n.toString(16).padStart(8, "0")).join("");
-    return { participant, seed: Number.isNaN(asked) ? drawn[0] : asked >>> 0, votes: [] };
+    return { participant, seed: Number.isNaN(asked) ? drawn[0] : asked >>> 0, votes: [], exported: false };
   }
 
+  // What any tab of this browser kept last; null where there is nothing, no storage, or damage.
   function load() {
     try {
       const kept = JSON.parse(localStorage.getItem(storageKey));
       if (kept && Array.isArray(kept.votes)) return kept;
     } catch {
-      // No storage here, or what it held is damaged: begin anew.
+      // As if nothing had been kept.
     }
-    return newState();
+    return null;
   }
 
   function save() {
     try {
       localStorage.setItem(storageKey, JSON.stringify(state));
+      keeps = true;
     } catch {
-      // The votes live on in this page, and can be exported from it.
+      // The votes live on in this page, and can be exported from it; what was kept before is out of date.
+      keeps = false;
     }
   }
 
@@ -53,9 +56,23 @@
     return order.map((index) => ({ trial: data.trials[index], swap: random() < 0.5 }));
   }
 
-  const state = load();
-  const trials = shuffled(state.seed);
+  let state = load() ?? newState();
+  let trials = shuffled(state.seed);
+  let keeps = true;
   let shownAt = 0;
+
+  // Takes over what another tab has kept since; returns whether another pair is then due than the one shown.
+  function follow() {
+    const kept = keeps ? load() : null;
+    if (!kept) return false;
+    const moved = kept.participant !== state.participant || kept.votes.length !== state.votes.length;
+    state = kept;
+    if (moved) {
+      trials = shuffled(state.seed);
+      show();
+    }
+    return moved;
+  }
 
   function sides({ trial, swap }) {
     const [left, right] = swap ? [trial.options[1], trial.options[0]] : trial.options;
@@ -69,6 +86,7 @@
   }
 
   function show() {
+    if (element("blind").hidden) return;
     const place = state.votes.length;
     const over = place >= trials.length;
     element("progress").textContent = over ? `${place} votes` : `Pair ${place + 1} of ${trials.length}`;
@@ -85,8 +103,9 @@
   }
 
   function choose(choice) {
+    // A choice between two pictures that have just been replaced was not meant for those that are shown now.
+    if (element("blind").hidden || follow() || state.votes.length >= trials.length) return;
     const place = state.votes.length;
-    if (element("blind").hidden || place >= trials.length) return;
     const { left, right } = sides(trials[place]);
     state.votes.push({
       photo: trials[place].trial.photo,
@@ -95,11 +114,33 @@
       choice,
       milliseconds: Math.round(performance.now() - shownAt),
     });
+    state.exported = false;
+    save();
+    show();
+  }
+
+  function undo() {
+    if (follow() || state.votes.length === 0) return;
+    state.votes.pop();
+    state.exported = false;
+    save();
+    show();
+  }
+
+  // For the next person at this browser, whose votes are not to count as those of the one before.
+  function beginAnew() {
+    follow();
+    const lost = state.exported ? 0 : state.votes.length;
+    if (lost && !confirm(`Votes that were not exported will be lost (${lost}). Begin as a new participant?`)) return;
+    state = newState();
+    trials = shuffled(state.seed);
     save();
     show();
   }
 
   function exportVotes() {
+    follow();
+    if (state.votes.length === 0) return;
     const ballot = {
       format: data.format,
       report: data.report,
@@ -113,13 +154,15 @@
     link.download = `votes-${data.report}-${state.participant}.json`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    state.exported = true;
+    save();
   }
 
   function enter(blind) {
     element("open").hidden = blind;
     element("blind").hidden = !blind;
     window.scrollTo(0, 0);
-    if (blind) show();
+    if (blind && !follow()) show();
   }
 
   // report.html#vote opens in the blind mode, for whoever is not to see the results by name first.
@@ -130,11 +173,9 @@
   element("left").addEventListener("click", () => choose("left"));
   element("right").addEventListener("click", () => choose("right"));
   element("export").addEventListener("click", exportVotes);
-  element("undo").addEventListener("click", () => {
-    state.votes.pop();
-    save();
-    show();
-  });
+  element("undo").addEventListener("click", undo);
+  element("anew").addEventListener("click", beginAnew);
+  window.addEventListener("storage", follow);
   document.addEventListener("keydown", (event) => {
     if (event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.key === "ArrowLeft") choose("left");
