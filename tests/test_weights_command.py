@@ -11,8 +11,11 @@ import safetensors
 from conftest import random_layers
 from weight_files import write_keras
 
-from dnr_jax.weights import load_weights, read_weights
+from dnr_jax.atomic import write_atomically
+from dnr_jax.weights import cache, load_weights, read_weights
+from dnr_jax.weights.cache import record_of
 from dnr_jax.weights.commands import main
+from dnr_jax.weights.files import read_metadata
 
 WIDTHS = (4, 5, 6, 7, 8)
 
@@ -173,10 +176,64 @@ def test_interrupt_is_130(keras: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dnr_jax.weights.install.save_weights", interrupt)
+    monkeypatch.setattr("dnr_jax.weights.install.encode_weights", interrupt)
     assert run("convert", f"--input={keras}", "--any_shape") == 130
     assert "interrupted" in capsys.readouterr().err
     assert not list((keras.parent / "cache").glob("vgg19*"))
+
+
+@pytest.mark.parametrize("step", range(7))
+def test_weights_and_their_record_agree_wherever_a_replacement_ends(
+    keras: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step: int
+) -> None:
+    cached, stores, steps = keras.parent / "cache/vgg19.safetensors", [], []
+    assert run("convert", f"--input={keras}", "--any_shape") == 0
+
+    def look() -> None:
+        """Checks what another process would find now, and ends this one after `step` looks."""
+        assert record_of(cached)[1]
+        assert record_of(cached)[0]["file"]["store"] == read_metadata(cached)["store"]
+        stores.append(read_metadata(cached)["store"])
+        steps.append(len(steps))
+        if len(steps) == step:
+            raise KeyboardInterrupt
+
+    def watched(path: Path, data: bytes) -> None:
+        look()
+        write_atomically(path, data)
+        look()
+
+    with monkeypatch.context() as watching:
+        watching.setattr(cache, "write_atomically", watched)
+        assert run("convert", f"--input={keras}", "--any_shape", "--store=bfloat16") == (130 if step else 0)
+    assert stores == ["float32", "float32", "float32", "bfloat16", "bfloat16", "bfloat16"][: step or 6]
+    load_weights("vgg19")
+    assert run("verify") == 0
+    # What was broken off is no burden for what comes after it, and leaves no trace.
+    assert run("convert", f"--input={keras}", "--any_shape", "--store=float32") == 0
+    assert [*json.loads(cached.with_suffix(".json").read_text())] == ["file", "origin"]
+    assert run("verify") == 0
+
+
+def test_weights_that_are_replaced_while_they_are_looked_at_are_looked_at_again(
+    keras: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = keras.parent / "cache/vgg19.safetensors"
+    assert run("convert", f"--input={keras}", "--any_shape") == 0
+    digests = []
+
+    def replaced_before(path: Path) -> str:
+        if not digests:
+            with monkeypatch.context() as meanwhile:
+                meanwhile.setattr(cache, "file_sha256", file_sha256)
+                assert run("convert", f"--input={keras}", "--any_shape", "--store=bfloat16") == 0
+        digests.append(file_sha256(path))
+        return digests[-1]
+
+    file_sha256 = cache.file_sha256
+    monkeypatch.setattr(cache, "file_sha256", replaced_before)
+    record, is_recorded = record_of(cached)
+    assert (record["file"]["store"], is_recorded, len(digests)) == ("bfloat16", True, 2)
 
 
 def test_help_and_bad_flags_do_not_wait_for_jax() -> None:

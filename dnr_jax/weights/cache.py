@@ -1,7 +1,8 @@
 """The cache directory, where converted weights live with the record of where they came from. It holds these files:
 
 vgg19.safetensors   the converted weights
-vgg19.json          the record: digests of this file and of every source file ever fetched, which later ones must match
+vgg19.json          the record: digests of this file and of every source file ever fetched, which later ones must match;
+                    while the file is being replaced also the record that is then to hold, under "coming"
 hint_shown          an empty file: the line that says how to get VGG19 was shown once, and is not shown again
 .lock               a lock that a process holds while it fetches or converts
 """
@@ -18,6 +19,7 @@ from dnr_jax.atomic import write_atomically
 
 CACHED_VGG19 = "vgg19.safetensors"
 RECORD = "vgg19.json"
+_COMING = "coming"
 HINT = "hint_shown"
 _NO = ("", "0", "false", "no", "off")
 
@@ -90,7 +92,7 @@ def read_record(directory: Path) -> dict[str, Any]:
     path = directory / RECORD
     try:
         record = json.loads(path.read_text("utf-8"))
-        if not isinstance(record, dict) or not isinstance(record.get("sources", {}), dict):
+        if not _is_record(record) or not _is_record(record.get(_COMING, {})):
             raise ValueError("not what this package writes")
     except FileNotFoundError:
         return {}
@@ -99,9 +101,56 @@ def read_record(directory: Path) -> dict[str, Any]:
     return record
 
 
+def _is_record(content: Any) -> bool:
+    return isinstance(content, dict) and all(isinstance(content.get(part, {}), dict) for part in ("file", "sources"))
+
+
 def write_record(directory: Path, record: dict[str, Any]) -> None:
     """Writes the record beside the cached weights, whole or not at all; OSError where that is not possible."""
     write_atomically(directory / RECORD, json.dumps(record, indent=1).encode())
+
+
+def record_of(path: Path) -> tuple[dict[str, Any], bool]:
+    """The record of the cached weights at `path`, and whether it is of them: False where they are others than recorded.
+
+    The answer is right at every moment of `replace_weights` in another process, and wherever that was broken off. Where
+    nothing was recorded about the file, the record has no "file", and counts as being of it.
+
+    Raises:
+      ValueError: the record cannot be read.
+    """
+    while True:
+        written = read_record(path.parent)
+        if "file" not in written and _COMING not in written:
+            return written, True
+        digest = file_sha256(path) if path.is_file() else ""
+        coming = written.get(_COMING, {})
+        record = {key: value for key, value in written.items() if key != _COMING}
+        for each in (record, coming):
+            if each.get("file", {}).get("sha256") == digest:
+                return each, True
+        # Between the two reads the file may have been replaced, and then the record was too.
+        if read_record(path.parent) == written:
+            return record, "file" not in record
+
+
+def replace_weights(path: Path, data: bytes, before: dict[str, Any], record: dict[str, Any]) -> None:
+    """Writes cached weights and their record; at any moment, and wherever this ends, `record_of` finds both in accord.
+
+    The caller holds the cache's lock.
+
+    Args:
+      path: the file of the weights.
+      data: its content.
+      before: the record of what was there before, as `record_of` gives it.
+      record: the record of the new content, with its digest.
+
+    Raises:
+      OSError: a file cannot be written; the old weights are still there.
+    """
+    write_record(path.parent, {**before, _COMING: record})
+    write_atomically(path, data)
+    write_record(path.parent, record)
 
 
 def is_first_hint(directory: Path) -> bool:

@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
         text=f"python -m dnr_jax.weights {name}\n\n{inspect.getdoc(command)}\n",
         required=("input",) if name == "convert" else (),
         example="python -m dnr_jax.weights convert --input=vgg19.h5",
-        interrupted="interrupted, the cache is as it was",
+        interrupted="interrupted, the cache holds what it held, or the new weights whole",
     )
 
 
@@ -124,9 +124,9 @@ def _list(options: dict[str, Any]) -> None:
         size = f", {source.size} bytes" if source.size else ""
         print(f"  {source.name}: {source.url} ({source.digest or 'no published digest'}{size})")
     directory = cache.cache_dir(weights_dir=options["weights_dir"])
-    record = cache.read_record(directory)
-    print(f"cache, {directory}:")
     path = directory / cache.CACHED_VGG19
+    record, _ = cache.record_of(path)
+    print(f"cache, {directory}:")
     if path.is_file():
         provenance = {**record.get("origin", {}), **record.get("file", {})}
         what = f"{provenance.get('store', 'no record')}, from {provenance.get('source', 'an unrecorded file')}"

@@ -74,7 +74,7 @@ def _fetch_first(registry: Registry, sources: Iterable[Source], directory: Path,
     from dnr_jax.weights.download import LIMITS, NoConnectionError, SourceError, download
 
     limits = LIMITS
-    known = cache.read_record(directory).get("sources", {})
+    known = cache.record_of(directory / cache.CACHED_VGG19)[0].get("sources", {})
     staging = directory / _STAGING
     reasons, advice = [], ""
     try:

@@ -56,6 +56,13 @@ def save_weights(
       ValueError: `layers` is not a VGG19-shaped network from its first layer on, or the store is unknown.
       OSError: the file cannot be written.
     """
+    write_atomically(path, encode_weights(layers, preprocessing, provenance, store=store))
+
+
+def encode_weights(
+    layers: Layers, preprocessing: Preprocessing, provenance: Provenance, *, store: str = "float32"
+) -> bytes:
+    """The content of the file that `save_weights` writes; takes and raises the same."""
     if store not in STORES:
         raise ValueError(f"store is {store!r}: choose {' or '.join(STORES)}")
     metadata = {
@@ -71,7 +78,7 @@ def save_weights(
         for layer, parts in layers.items()
         for kind, array in parts.items()
     }
-    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+    return safetensors.numpy.save(arrays, metadata)
 
 
 def read_metadata(path: Path) -> dict[str, str]:

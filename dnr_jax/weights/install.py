@@ -1,12 +1,13 @@
 """Converts a weights file to the package's own format, into the cache with a record, and verifies such files."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from dnr_jax.networks.taps import CONV_LAYERS
 from dnr_jax.networks.vgg import VGG19_WIDTHS
 from dnr_jax.weights import cache
-from dnr_jax.weights.files import layer_widths, save_weights
+from dnr_jax.weights.files import encode_weights, layer_widths, save_weights
 from dnr_jax.weights.layouts import Found, read_layout
 from dnr_jax.weights.registry import Source
 
@@ -59,17 +60,17 @@ def install(
       ValueError: the network is not VGG19; the message lists what is missing, extra or misshapen.
       OSError: the cache directory cannot hold the file.
     """
-    record = cache.read_record(directory)
-    found = _checked(source, None if any_shape else widths)
     path = directory / cache.CACHED_VGG19
+    before, _ = cache.record_of(path)
+    found = _checked(source, None if any_shape else widths)
     provenance = found.provenance._replace(name="vgg19")
+    data = encode_weights(found.layers, found.preprocessing, provenance, store=store)
+    file = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "store": store}
+    record = {**before, "file": file, "origin": {**provenance._asdict(), "layout": found.layout}}
     if origin is not None:
         digests = {"sha256": provenance.sha256, "bytes": source.stat().st_size, "url": origin.url}
-        record.setdefault("sources", {})[origin.file] = digests
-    save_weights(path, found.layers, found.preprocessing, provenance, store=store)
-    record["file"] = {"sha256": cache.file_sha256(path), "bytes": path.stat().st_size, "store": store}
-    record["origin"] = {**provenance._asdict(), "layout": found.layout}
-    cache.write_record(directory, record)
+        record["sources"] = {**before.get("sources", {}), origin.file: digests}
+    cache.replace_weights(path, data, before, record)
     return _words(found, store)
 
 
@@ -85,11 +86,11 @@ def verify_file(path: Path) -> str:
     found = read_layout(path)
     _checked_widths(path, found, None)
     words = _words(found, None)
-    record = cache.read_record(path.parent) if path.name == cache.CACHED_VGG19 else {}
+    record, is_recorded = cache.record_of(path) if path.name == cache.CACHED_VGG19 else ({}, True)
     if "file" not in record:
         return f"{words}; sound, but nothing was recorded about it"
     remedy = "fetch again with --force"
-    if cache.file_sha256(path) != record["file"].get("sha256"):
+    if not is_recorded:
         raise ValueError(f"{path} has changed since it was converted (SHA-256): {remedy}")
     source = found.provenance.source
     recorded: dict[str, Any] = record.get("sources", {}).get(source, {})

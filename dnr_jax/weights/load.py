@@ -13,11 +13,10 @@ from dnr_jax.networks.vgg import VGG
 from dnr_jax.weights.cache import (
     CACHED_VGG19,
     cache_dir,
-    file_sha256,
     find_vgg19,
     is_first_hint,
     is_offline,
-    read_record,
+    record_of,
 )
 from dnr_jax.weights.fetch import fetch_vgg19, say
 from dnr_jax.weights.files import Provenance, layer_widths
@@ -109,8 +108,7 @@ def load_chosen(choice: NetworkChoice) -> Weights:
 
 def _check_recorded(path: Path) -> None:
     """Raises ValueError where a cached file is not the one whose digest was recorded beside it."""
-    recorded = read_record(path.parent).get("file", {}).get("sha256") if path.name == CACHED_VGG19 else None
-    if recorded and file_sha256(path) != recorded:
+    if path.name == CACHED_VGG19 and not record_of(path)[1]:
         raise ValueError(f"{path} is not the file that was recorded when it was made: delete it and fetch it again")
 
 
