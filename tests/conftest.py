@@ -39,7 +39,15 @@ from dnr_jax.networks.vgg import VGG
 from dnr_jax.program_limit import count_maps, most_maps
 from dnr_jax.weights import Layers, Provenance, Weights, load_weights
 
-pytest_plugins = ["batch_photos", "batch_runs", "browser_pages", "complete_runs", "fetch_fixtures", "serve_runs"]
+pytest_plugins = [
+    "batch_photos",
+    "batch_runs",
+    "browser_pages",
+    "complete_runs",
+    "fetch_fixtures",
+    "serve_runs",
+    "made_up_server",  # After what it imports.
+]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -20,7 +20,7 @@ def test_the_ground_goes_in_and_out_again() -> None:
 
 
 def test_what_shows_a_little_keeps_its_colour() -> None:
-    colours = np.broadcast_to(np.float32([200, 10, 60]), (12, 20, 3))
+    colours = np.broadcast_to(np.array([200, 10, 60], np.float32), (12, 20, 3))
     alpha = np.tile(np.linspace(0, 1, 20, dtype=np.float32), (12, 1))
     straight = straighten(make_frame(colours, alpha).pixels, alpha)
     # At every opacity, also where it hides almost all, which a dark or grey rim would show.

@@ -87,7 +87,10 @@ def test_drop_drag_and_save(page: Any, tmp_path: Path) -> None:
     page.keyboard.press("Tab")
     assert saved(page, tmp_path) == ("disc_48x36.png", (48, 36))
     command = page.text_content("#command")
-    assert command == ("python -m dnr_jax.resize --input=disc.png --output=disc_48x36.png --size=48x36 --objects=none")
+    assert command == (
+        "python -m dnr_jax.resize --input=disc.png --output=disc_48x36.png --size=48x36 --objects=none"
+        " --weights=embedded"
+    )
     page.click("[data-aspect=Photo]")
     assert page.get_attribute("#download", "aria-disabled") == "true"
 

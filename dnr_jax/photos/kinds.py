@@ -182,7 +182,8 @@ def _nearest_seen(seen: np.ndarray, trust: np.ndarray) -> np.ndarray:
     if little.any() and (trust == 1).any():
         from scipy import ndimage  # Only transparent photos wait for it to be imported.
 
-        rows, columns = ndimage.distance_transform_edt(trust < 1, return_distances=False, return_indices=True)
+        nearest = ndimage.distance_transform_edt(trust < 1, return_distances=False, return_indices=True)
+        rows, columns = np.asarray(nearest)
         hidden[little] = seen[rows[little], columns[little]]
     return hidden
 
