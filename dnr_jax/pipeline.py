@@ -118,7 +118,8 @@ def retarget_frames(
 ) -> list[Result]:
     """Retargets all frames of an animation with one set of seams and one warp, so that nothing jitters.
 
-    They are found on the maximum of the frames' importance. Arguments as for `retarget`; frames share one shape.
+    They are found on the maximum of the frames' importance, and judged on the frame of most contrast. Arguments as for
+    `retarget`; frames share one shape.
 
     Example:
       >>> frames = [np.full((64, 96, 3), grey, np.uint8) for grey in (100, 140)]
@@ -193,7 +194,9 @@ def _retarget(
     sight, importance = look_at(pixels, size, config, network, masks, progress=progress, seconds=seconds)
     with timed(seconds, "seams"):
         salience = None if sight is None else jnp.asarray(sight.salience)
-        ground = lay_groundwork(importance, size, config, masks=masks, photo=pixels[0], salience=salience)
+        # What seams break shows best in the frame of most contrast; the first of many is black.
+        clearest = pixels[int(np.argmax([np.std(frame[..., :3]) for frame in frames]))]
+        ground = lay_groundwork(importance, size, config, masks=masks, photo=clearest, salience=salience)
         pixels = match_tones(pixels, ground.removals, config)
         photos = [(photo, alpha) for photo, (_, alpha) in zip(pixels, photos, strict=True)]
     if progress is not None:

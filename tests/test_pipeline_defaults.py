@@ -9,7 +9,7 @@ from configs import paper_config
 from drawn_photos import QUICK, disc_aspect, disc_photo, textured_photo
 
 from dnr_jax.config import RetargetConfig
-from dnr_jax.pipeline import retarget, retarget_to_all
+from dnr_jax.pipeline import retarget, retarget_frames, retarget_to_all
 from dnr_jax.planning.masks import Masks
 from dnr_jax.weights import Weights, load_weights
 
@@ -122,6 +122,17 @@ def test_given_objects_replace_salience(embedded: Weights) -> None:
             retarget(photo, (64, 50), config, embedded, masks=Masks(objects=wrong))
 
 
+def test_joints_are_judged_where_something_shows(embedded: Weights) -> None:
+    config = RetargetConfig(taps=QUICK.taps, importance_percentile="auto", most_crop=0.0, keep=("objects",))
+    config = dataclasses.replace(config, reconstruct_steps=1, refine_steps=1)
+    photo, black = textured_photo(64, 96), np.zeros((64, 96, 3), np.uint8)
+    fading_in, fading_out = (
+        retarget_frames(frames, (64, 72), config, embedded)[0] for frames in ([black, photo], [photo, black])
+    )
+    assert fading_in.record["passes"] == fading_out.record["passes"]
+    assert any(step.damage for step in fading_in.passes)
+
+
 @pytest.mark.parametrize(
     ("target", "options"),
     [
@@ -137,7 +148,7 @@ def test_results_do_not_depend_on_the_padding(
     photo = textured_photo(70, 99)
     config = RetargetConfig(importance_percentile=50, reconstruct_steps=4, refine_steps=2, **options)
     padded = retarget(photo, target, config, embedded)
-    for module in ("pipeline", "planning.plan"):
+    for module in ("inputs", "planning.plan"):
         monkeypatch.setattr(f"dnr_jax.{module}.bucket_shape", lambda size: (size[0], size[1]))
     exact = retarget(photo, target, config, embedded)
     assert np.abs(padded.image.astype(float) - exact.image).mean() < 0.02
@@ -160,7 +171,7 @@ def test_results_of_every_network_do_not_depend_on_the_padding(
         for percentile in ("auto", 40.0)
     ]
     padded = [result for config in configs for result in retarget_to_all(photo, targets, config, weights)]
-    for module in ("pipeline", "planning.plan"):
+    for module in ("inputs", "planning.plan"):
         monkeypatch.setattr(f"dnr_jax.{module}.bucket_shape", lambda size: (size[0], size[1]))
     exact = [result for config in configs for result in retarget_to_all(photo, targets, config, weights)]
     assert any(result.passes for result in padded)
