@@ -50,10 +50,13 @@ def test_bad_photos_are_listed_and_the_run_goes_on(
     write_photo(tmp_path / "in/cut.png", tiny_photo(*SIZES[0], seed=0))
     last = run(tmp_path / "out", *args, "--retry_failed")
     assert (last.code, last["photos"]["done"], last["photos"]["skipped"]) == (0, 1, 4)
-    failed_again = run(
-        tmp_path / "out", f"--input={tmp_path / 'in'}", "--max_megapixels=0.001", "--retry_failed", "--batch_size=1"
-    )
-    assert (failed_again.code, failed_again["photos"]["failed"]) == (1, 5)
+    # A limit fails photos, and redoes none that is done.
+    args = [f"--input={tmp_path / 'in'}", "--max_megapixels=0.001", "--batch_size=1"]
+    stricter = run(tmp_path / "out", *args)
+    assert (stricter.code, stricter["photos"]["skipped"], stricter["photos"]["failed"]) == (0, 5, 0)
+    write_photo(tmp_path / "in/cut.png", tiny_photo(*SIZES[1], seed=3))
+    failed_again = run(tmp_path / "out", *args)
+    assert (failed_again.code, failed_again["photos"]["skipped"], failed_again["photos"]["failed"]) == (1, 4, 1)
 
 
 def test_a_refused_batch_is_halved_until_it_runs(
